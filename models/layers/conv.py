@@ -1,0 +1,94 @@
+"""Convolution and the fully connected layer, which is a convolution with one output position."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pilaster.models.errors import InputError
+from pilaster.models.layers.window import Window
+from pilaster.models.shape import Shape
+
+__all__ = ["Conv", "FullyConnected"]
+
+
+@dataclass(frozen=True)
+class Conv:
+    """A two-dimensional convolution with an optional fused ReLU.
+
+    Weights have the shape (out_channels, kernel rows, kernel columns, in_channels / groups).
+    """
+
+    out_channels: int
+    window: Window
+    groups: int = 1
+    relu: bool = False
+
+    def __post_init__(self) -> None:
+        if self.out_channels < 1 or self.groups < 1:
+            raise InputError("a convolution needs at least one output channel and one group")
+        if self.out_channels % self.groups:
+            raise InputError(
+                f"{self.out_channels} output channels do not divide into {self.groups} groups"
+            )
+
+    @property
+    def kind(self) -> str:
+        """Name of the layer kind in reports."""
+        return "conv"
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Shape of the output over an input of `shape`."""
+        if shape.channels % self.groups:
+            raise InputError(
+                f"{shape.channels} input channels do not divide into {self.groups} groups"
+            )
+        return Shape(*self.window.output_extents(shape), self.out_channels)
+
+    def weight_shape(self, shape: Shape) -> tuple[int, int, int, int]:
+        """Shape of the weights: (out_channels, kernel rows, kernel columns, in_channels / groups)."""
+        return (self.out_channels, *self.window.kernel, shape.channels // self.groups)
+
+    def macs(self, shape: Shape) -> int:
+        """Multiply-accumulates per image; products with padding count, as in the literature."""
+        _, rows, columns, channels = self.weight_shape(shape)
+        return self.output_shape(shape).size * rows * columns * channels
+
+    def as_conv(self, shape: Shape) -> Conv:
+        """Give this layer as a convolution: itself."""
+        return self
+
+
+@dataclass(frozen=True)
+class FullyConnected:
+    """A dense layer over a whole map, with an optional fused ReLU.
+
+    Behind a map of H x W x C its weights have the shape (out_features, H, W, C).
+    """
+
+    out_features: int
+    relu: bool = False
+
+    def __post_init__(self) -> None:
+        if self.out_features < 1:
+            raise InputError("a fully connected layer needs at least one output")
+
+    @property
+    def kind(self) -> str:
+        """Name of the layer kind in reports."""
+        return "fully_connected"
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Shape of the output: one position, `out_features` channels."""
+        return Shape(1, 1, self.out_features)
+
+    def weight_shape(self, shape: Shape) -> tuple[int, int, int, int]:
+        """Shape of the weights: (out_features, H, W, C)."""
+        return (self.out_features, shape.height, shape.width, shape.channels)
+
+    def macs(self, shape: Shape) -> int:
+        """Multiply-accumulates per image."""
+        return self.out_features * shape.size
+
+    def as_conv(self, shape: Shape) -> Conv:
+        """Give the convolution with one output position that computes this layer."""
+        return Conv(self.out_features, Window((shape.height, shape.width)), relu=self.relu)

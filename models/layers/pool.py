@@ -1,0 +1,37 @@
+"""Max and average pooling."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pilaster.models.errors import InputError
+from pilaster.models.layers.window import Window
+from pilaster.models.shape import Shape
+
+__all__ = ["Pool"]
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The maximum or the average over a window; padding takes part in neither."""
+
+    mode: Literal["max", "average"]
+    window: Window
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("max", "average"):
+            raise InputError(f"a pool is 'max' or 'average', not {self.mode!r}")
+
+    @property
+    def kind(self) -> str:
+        """Name of the layer kind in reports."""
+        return f"{self.mode}_pool"
+
+    def output_shape(self, shape: Shape) -> Shape:
+        """Shape of the output over an input of `shape`."""
+        return Shape(*self.window.output_extents(shape), shape.channels)
+
+    def macs(self, shape: Shape) -> int:
+        """Multiply-accumulates per image: none."""
+        return 0

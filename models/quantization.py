@@ -1,0 +1,156 @@
+"""Integers for real numbers: TensorFlow Lite's int8 scheme, generalised to 1 to 16 bits.
+
+Source: the TensorFlow Lite 8-bit quantization specification. Weights are symmetric per output
+channel, activations affine per tensor, biases int32, and an accumulator becomes an activation by a
+31-bit fixed-point multiplier with two documented roundings.
+
+A stream carries ``q - zero_point``, so that zero means zero.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pilaster.models.errors import InputError
+
+__all__ = [
+    "ConvParameters",
+    "TensorQuantization",
+    "quantize_multiplier",
+    "requantize",
+    "signed_bits",
+]
+
+Integers = NDArray[np.int64]
+
+MULTIPLIER_BITS = 31
+"""Fraction bits of the fixed-point multiplier."""
+
+
+@dataclass(frozen=True)
+class TensorQuantization:
+    """How a tensor's integers stand for reals: ``real = scale * (q - zero_point)``.
+
+    `minimum` and `maximum` bound q; a fused ReLU shows as a minimum at the zero point.
+    """
+
+    scale: float
+    zero_point: int
+    minimum: int
+    maximum: int
+
+    def __post_init__(self) -> None:
+        if not self.scale > 0:
+            raise InputError(f"a quantisation scale must be positive, not {self.scale}")
+        if not self.minimum <= self.zero_point <= self.maximum:
+            raise InputError(
+                f"the zero point {self.zero_point} must lie in [{self.minimum}, {self.maximum}]"
+            )
+
+    @property
+    def stream_range(self) -> tuple[int, int]:
+        """Smallest and largest value on the stream, ``q - zero_point``."""
+        return self.minimum - self.zero_point, self.maximum - self.zero_point
+
+    @property
+    def magnitude(self) -> int:
+        """Largest magnitude on the stream."""
+        low, high = self.stream_range
+        return max(-low, high)
+
+    @property
+    def bits(self) -> int:
+        """Width of the stream: unsigned where no value is negative."""
+        low, high = self.stream_range
+        return max(1, high.bit_length()) if low == 0 else signed_bits(self.magnitude)
+
+
+@dataclass(frozen=True)
+class ConvParameters:
+    """Integer parameters of one convolution or fully connected layer.
+
+    weight : (out_channels, kernel rows, kernel columns, in_channels / groups), signed
+    bias : (out_channels,), in accumulator units
+    multiplier, shift : (out_channels,), see `quantize_multiplier`
+    """
+
+    weight: NDArray[np.integer]
+    bias: Integers
+    multiplier: Integers
+    shift: Integers
+
+    def __post_init__(self) -> None:
+        outputs = self.weight.shape[0]
+        if self.weight.ndim != 4:
+            raise InputError(f"weights need four axes, not the shape {self.weight.shape}")
+        for name in ("bias", "multiplier", "shift"):
+            shape = getattr(self, name).shape
+            if shape != (outputs,):
+                raise InputError(f"{name} needs the shape ({outputs},), not {shape}")
+
+    @cached_property
+    def scale_bits(self) -> int:
+        """Significant bits of the multipliers: what a hardware multiplier needs."""
+        union = int(np.bitwise_or.reduce(self.multiplier))
+        trailing = (union & -union).bit_length() - 1 if union else MULTIPLIER_BITS - 1
+        return MULTIPLIER_BITS - trailing
+
+    def accumulator_bound(self, magnitude: int) -> int:
+        """Largest magnitude of any partial sum over inputs of at most `magnitude`."""
+        per_channel = np.abs(self.weight.astype(np.int64)).sum(axis=(1, 2, 3)) * magnitude
+        return int((per_channel + np.abs(self.bias)).max())
+
+
+def signed_bits(magnitude: int) -> int:
+    """Width of a two's complement number that holds -magnitude to +magnitude."""
+    return magnitude.bit_length() + 1
+
+
+def quantize_multiplier(real: NDArray[np.float64], bits: int = MULTIPLIER_BITS) -> tuple[
+    Integers, Integers
+]:
+    """Write positive reals as ``multiplier * 2**(shift - 31)``, multiplier in [2**30, 2**31).
+
+    Parameters
+    ----------
+    real : positive multipliers
+    bits : significant bits kept, at most 31; fewer make a narrower hardware multiplier
+    """
+    if not np.all(real > 0):
+        raise InputError("requantisation multipliers must be positive")
+    if not 1 <= bits <= MULTIPLIER_BITS:
+        raise InputError(f"scale bits must be 1 to {MULTIPLIER_BITS}, not {bits}")
+    fraction, shift = np.frexp(real)
+    step = 1 << (MULTIPLIER_BITS - bits)
+    # std::round in TensorFlow Lite: halves go away from zero.
+    multiplier = np.floor(fraction * 2.0**bits + 0.5).astype(np.int64) * step
+    overflow = multiplier == 1 << MULTIPLIER_BITS
+    multiplier[overflow] >>= 1
+    shift = shift.astype(np.int64) + overflow
+    multiplier[shift < -MULTIPLIER_BITS] = 0
+    shift[shift < -MULTIPLIER_BITS] = 0
+    return multiplier, shift
+
+
+def requantize(accumulator: Integers, multiplier: Integers, shift: Integers) -> Integers:
+    """Scale accumulators to activations, bit-exact to TensorFlow Lite's reference kernels.
+
+    A saturating rounding doubling high multiply (halves round up), then a rounding right shift
+    (halves round away from zero). The last axis of `accumulator` is the output channel.
+    """
+    left = np.maximum(shift, 0)
+    right = np.maximum(-shift, 0)
+    scaled = accumulator * (multiplier << left) if left.any() else accumulator * multiplier
+    scaled += 1 << (MULTIPLIER_BITS - 1)
+    scaled >>= MULTIPLIER_BITS
+    if right.any():
+        half = (1 << right) >> 1
+        sign = scaled >> 63
+        scaled += half
+        scaled += sign if (right > 0).all() else sign * (right > 0)
+        scaled >>= right
+    return scaled

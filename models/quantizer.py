@@ -1,0 +1,156 @@
+"""Post-training quantisation: a float network and calibration images become integers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from pilaster.models.errors import InputError
+from pilaster.models.graph import INPUT, Graph
+from pilaster.models.layers import Conv, Pool
+from pilaster.models.network import Network, Precision
+from pilaster.models.quantization import (
+    MULTIPLIER_BITS,
+    ConvParameters,
+    TensorQuantization,
+    quantize_multiplier,
+)
+from pilaster.models.shape import Shape
+
+__all__ = ["FloatNetwork", "QuantizerSettings", "float_tensors", "quantize"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FloatNetwork:
+    """A graph with real weights.
+
+    weights : by layer, (out_channels, kernel rows, kernel columns, in_channels / groups)
+    biases : by layer, (out_channels,)
+    """
+
+    graph: Graph
+    weights: Mapping[str, Floats]
+    biases: Mapping[str, Floats]
+
+    def __post_init__(self) -> None:
+        for node in self.graph.nodes:
+            if isinstance(node.layer, Pool):
+                continue
+            expected = node.layer.weight_shape(self.graph.input_of(node))
+            found = self.weights[node.name].shape
+            if found != expected:
+                raise InputError(f"layer {node.name}: weights have the shape {found}, not {expected}")
+
+
+@dataclass(frozen=True)
+class QuantizerSettings:
+    """Widths to quantise to: 1 to 16 bits, and the significant bits of the scale (1 to 31)."""
+
+    weight_bits: int = 8
+    activation_bits: int = 8
+    scale_bits: int = MULTIPLIER_BITS
+
+    def __post_init__(self) -> None:
+        for name in ("weight_bits", "activation_bits"):
+            if not 1 <= getattr(self, name) <= 16:
+                raise InputError(f"{name} must be 1 to 16, not {getattr(self, name)}")
+
+
+def float_tensors(network: FloatNetwork, images: Floats) -> dict[str, Floats]:
+    """Compute every tensor of a float network for images (N, H, W, C), the input included."""
+    known = {INPUT: images}
+    for node in network.graph.nodes:
+        source = known[node.inputs[0]]
+        if isinstance(node.layer, Pool):
+            known[node.name] = _pool(source, node.layer)
+        else:
+            layer = node.layer.as_conv(network.graph.input_of(node))
+            known[node.name] = _conv(
+                source, layer, network.weights[node.name], network.biases[node.name]
+            )
+    return known
+
+
+def quantize(
+    network: FloatNetwork, calibration: Floats, settings: QuantizerSettings, note: str
+) -> Network:
+    """Quantise `network` with activation ranges seen on `calibration` images (N, H, W, C).
+
+    Activations are affine per tensor over the range seen, zero included; weights are symmetric
+    per output channel; one bit of weight stands for -1 or +1 times the channel's mean magnitude.
+    """
+    graph = network.graph
+    tensors: dict[str, TensorQuantization] = {}
+    parameters: dict[str, ConvParameters] = {}
+    for name, values in float_tensors(network, calibration).items():
+        if name != INPUT and isinstance(graph.node(name).layer, Pool):
+            tensors[name] = tensors[graph.node(name).inputs[0]]
+        else:
+            tensors[name] = _affine(float(values.min()), float(values.max()), settings)
+    for node in graph.nodes:
+        if isinstance(node.layer, Pool):
+            continue
+        source, target = tensors[node.inputs[0]], tensors[node.name]
+        weight, scale = _symmetric(network.weights[node.name], settings.weight_bits)
+        bias = np.rint(network.biases[node.name] / (source.scale * scale)).astype(np.int64)
+        real = source.scale * scale / target.scale
+        multiplier, shift = quantize_multiplier(real, settings.scale_bits)
+        found = ConvParameters(weight, bias, multiplier, shift)
+        if found.accumulator_bound(source.magnitude) >= 1 << 31:
+            raise InputError(
+                f"layer {node.name}: sums need more than 32 bits; use narrower weights or activations"
+            )
+        parameters[node.name] = found
+    precision = Precision(settings.weight_bits, settings.scale_bits)
+    return Network(graph, tensors, parameters, dict.fromkeys(parameters, precision), False, note)
+
+
+def _affine(low: float, high: float, settings: QuantizerSettings) -> TensorQuantization:
+    low, high = min(low, 0.0), max(high, 0.0)
+    levels = (1 << settings.activation_bits) - 1
+    minimum = -(1 << (settings.activation_bits - 1))
+    scale = (high - low) / levels or 1.0
+    zero_point = int(np.clip(np.rint(minimum - low / scale), minimum, minimum + levels))
+    return TensorQuantization(scale, zero_point, minimum, minimum + levels)
+
+
+def _symmetric(weight: Floats, bits: int) -> tuple[NDArray[np.int16], Floats]:
+    """Integers and the scale of each output channel."""
+    flat = np.abs(weight.reshape(len(weight), -1))
+    if bits == 1:
+        return np.where(weight < 0, -1, 1).astype(np.int16), np.maximum(flat.mean(axis=1), 1e-12)
+    top = (1 << (bits - 1)) - 1
+    scale = np.maximum(flat.max(axis=1), 1e-12) / top
+    return np.rint(weight / scale[:, None, None, None]).astype(np.int16), scale
+
+
+def _conv(values: Floats, layer: Conv, weight: Floats, bias: Floats) -> Floats:
+    pad, stride = layer.window.padding, layer.window.stride
+    source = np.pad(values, ((0, 0), (pad.top, pad.bottom), (pad.left, pad.right), (0, 0)))
+    windows = sliding_window_view(source, layer.window.kernel, axis=(1, 2))
+    windows = windows[:, :: stride[0], :: stride[1]]  # (N, H_out, W_out, C, rows, columns)
+    count, rows, columns = windows.shape[:3]
+    grouped = windows.reshape(count, rows, columns, layer.groups, -1, *layer.window.kernel)
+    per_group = weight.reshape(layer.groups, -1, *weight.shape[1:])
+    sums = np.einsum("nrqgcjk,gojkc->nrqgo", grouped, per_group, optimize=True)
+    result = sums.reshape(count, rows, columns, layer.out_channels) + bias
+    return np.maximum(result, 0.0) if layer.relu else result
+
+
+def _pool(values: Floats, layer: Pool) -> Floats:
+    shape = Shape(*values.shape[1:])
+    pad, stride = layer.window.padding, layer.window.stride
+    rows, columns = layer.window.output_extents(shape)
+    padding = ((0, 0), (pad.top, pad.bottom), (pad.left, pad.right), (0, 0))
+    source = np.pad(values, padding, constant_values=np.nan)
+    windows = sliding_window_view(source, layer.window.kernel, axis=(1, 2))
+    windows = windows[:, :: stride[0], :: stride[1]][:, :rows, :columns]
+    reduce = np.nanmax if layer.mode == "max" else np.nanmean
+    result: Floats = reduce(windows, axis=(-2, -1))
+    return result

@@ -1,0 +1,1 @@
+"""The integer reference: what every stage must compute, whole and column by column."""

@@ -1,0 +1,93 @@
+"""Whole networks in integers: every tensor at once, or a column at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pilaster.models.graph import INPUT
+from pilaster.models.layers import Pool
+from pilaster.models.network import Network
+from pilaster.models.reference.conv import ColumnConv, conv
+from pilaster.models.reference.pool import ColumnPool, pool
+
+__all__ = ["classify", "infer", "infer_by_columns", "tensors"]
+
+Stream = NDArray[np.int32]
+
+BATCH = 128
+"""Images inferred together: enough to feed a matrix product, little enough to stay in cache."""
+
+
+def tensors(network: Network, values: Stream) -> Iterator[tuple[str, Stream]]:
+    """Yield (name, stream values) of every layer's output, in the graph's order.
+
+    values : stream values of the input, (N, H, W, C), from `Network.encode`
+    """
+    known: dict[str, Stream] = {INPUT: values}
+    waiting = {name: len(readers) for name, readers in network.graph.consumers.items()}
+    for node in network.graph.nodes:
+        source = node.inputs[0]
+        if isinstance(node.layer, Pool):
+            result = pool(known[source], node.layer, network.tensors[node.name])
+        else:
+            layer = node.layer.as_conv(network.graph.input_of(node))
+            result = conv(
+                known[source],
+                layer,
+                network.parameters[node.name],
+                network.tensors[node.name],
+                network.tensors[source].magnitude,
+            )
+        known[node.name] = result
+        waiting[source] -= 1
+        if not waiting[source]:
+            del known[source]
+        yield node.name, result
+
+
+def infer(network: Network, values: Stream) -> Stream:
+    """Compute the output (N, H_out, W_out, C_out) for stream values of the input."""
+    shape = network.graph.output_shape
+    result = np.empty((len(values), shape.height, shape.width, shape.channels), np.int32)
+    for first in range(0, len(values), BATCH):
+        batch = slice(first, first + BATCH)
+        for name, tensor in tensors(network, values[batch]):
+            if name == network.graph.outputs[0]:
+                result[batch] = tensor
+    return result
+
+
+def classify(output: Stream) -> NDArray[np.int64]:
+    """Class of each image: the largest output, the first where several are equal."""
+    return output.reshape(len(output), -1).argmax(axis=1)
+
+
+def infer_by_columns(network: Network, values: Stream) -> dict[str, Stream]:
+    """Compute every layer's output from columns that arrive one at a time.
+
+    Every column is used when it arrives and passed on as soon as it is complete; the result
+    equals that of `tensors` for every layer.
+    """
+    graph = network.graph
+    engines: dict[str, ColumnConv | ColumnPool] = {}
+    for node in graph.nodes:
+        shape, tensor = graph.input_of(node), network.tensors[node.name]
+        if isinstance(node.layer, Pool):
+            engines[node.name] = ColumnPool(node.layer, shape, tensor)
+        else:
+            layer = node.layer.as_conv(shape)
+            engines[node.name] = ColumnConv(layer, shape, network.parameters[node.name], tensor)
+    outputs: dict[str, list[Stream]] = {node.name: [] for node in graph.nodes}
+
+    def push(tensor: str, column: Stream) -> None:
+        for node in graph.consumers[tensor]:
+            for finished in engines[node.name].push(column):
+                outputs[node.name].append(finished)
+                push(node.name, finished)
+
+    for w in range(graph.input_shape.width):
+        push(INPUT, values[:, :, w])
+    return {name: np.stack(columns, axis=2) for name, columns in outputs.items()}
