@@ -1,0 +1,197 @@
+"""The closed form: a max-plus recurrence over columns and stages, for many machines at once.
+
+The start of a stage's work on a column is a maximum of sums of earlier stamps, so the stamps of a
+whole batch of machines are computed together, an array entry a machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pilaster.sim.pipeline import Pipeline
+from pilaster.sim.stages import Stage
+from pilaster.sim.stamps import StageStamps, Stamps
+from pilaster.sim.timing import COLUMN_BUFFERS
+
+__all__ = ["BatchTimes", "MachineBatch", "evaluate", "stamps"]
+
+Cycles = NDArray[np.int64]
+
+CHUNK = 4096
+"""Machines computed together: few enough for their stamps to stay in a processor's cache."""
+
+
+@dataclass(frozen=True, eq=False)
+class _StageWork:
+    """Work of one stage for every machine of a batch, columns by kind.
+
+    Attributes
+    ----------
+    kinds : (input columns,), index of each column's kind; columns of a kind have equal work
+    completions : (kinds,), output columns that a column of the kind completes
+    before, body, emitted : by kind and completion, (machines,)
+    deferred : by kind, (machines,)
+    """
+
+    kinds: tuple[int, ...]
+    completions: tuple[int, ...]
+    before: list[list[Cycles]]
+    body: list[list[Cycles]]
+    emitted: list[list[Cycles]]
+    deferred: list[Cycles]
+
+
+@dataclass(frozen=True, eq=False)
+class MachineBatch:
+    """Many machines for one network.
+
+    Attributes
+    ----------
+    rows : height of the input
+    column_interval : (machines,), cycles
+    variants : by stage, the different stages that occur
+    choice : (stages, machines), index into `variants` of each machine's stage
+    """
+
+    rows: int
+    column_interval: Cycles
+    variants: tuple[tuple[Stage, ...], ...]
+    choice: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, pipelines: Sequence[Pipeline]) -> MachineBatch:
+        """Put pipelines of one network in a batch."""
+        stages = list(zip(*(pipeline.stages for pipeline in pipelines), strict=True))
+        return cls(
+            rows=pipelines[0].network.graph.input_shape.height,
+            column_interval=np.array([p.machine.column_interval for p in pipelines], np.int64),
+            variants=tuple(stages),
+            choice=np.tile(np.arange(len(pipelines)), (len(stages), 1)),
+        )
+
+    def part(self, machines: slice) -> MachineBatch:
+        """Give the batch of some of the machines."""
+        choice = self.choice[:, machines]
+        return MachineBatch(self.rows, self.column_interval[machines], self.variants, choice)
+
+
+@dataclass(frozen=True, eq=False)
+class BatchTimes:
+    """Times of a batch in cycles, shape (machines,).
+
+    Attributes
+    ----------
+    latency : from the first column due to the answer, of the first image
+    latency_after_last_column : from the last column accepted to the answer, of the first image
+    cycles_per_image : between the last two answers
+    """
+
+    latency: Cycles
+    latency_after_last_column: Cycles
+    cycles_per_image: Cycles
+
+
+class _Recurrence:
+    """Stamps of a batch, column after column, each pushed on as far as it goes."""
+
+    def __init__(self, batch: MachineBatch, work: Sequence[_StageWork]) -> None:
+        machines = len(batch.column_interval)
+        self._work = work
+        self._zero = np.zeros(machines, np.int64)
+        self.accepted: list[list[Cycles]] = [[] for _ in work]
+        self.started: list[list[Cycles]] = [[] for _ in work]
+        self.finished: list[list[Cycles]] = [[] for _ in work]
+        self.emitted: list[list[Cycles]] = [[] for _ in work]
+
+    def buffer_free(self, stage: int) -> Cycles:
+        """When a buffer is free for the next column that `stage` is to accept."""
+        column = len(self.accepted[stage])
+        return self._zero if column < COLUMN_BUFFERS else self.finished[stage][column - COLUMN_BUFFERS]
+
+    def accept(self, stage: int, accepted: Cycles) -> None:
+        """Do a stage's work on a column, and that of all later stages that follows from it."""
+        work, finished = self._work[stage], self.finished[stage]
+        kind = work.kinds[len(finished) % len(work.kinds)]
+        self.accepted[stage].append(accepted)
+        time = np.maximum(accepted, finished[-1]) if finished else accepted
+        self.started[stage].append(time)
+        leaving = []
+        last = stage == len(self._work) - 1
+        for j in range(work.completions[kind]):
+            time = time + work.before[kind][j]
+            if not last:
+                time = np.maximum(time, self.buffer_free(stage + 1))
+            leaving.append(time + work.emitted[kind][j])
+            self.emitted[stage].append(leaving[-1])
+            time = time + work.body[kind][j]
+            if not last:
+                self.accept(stage + 1, leaving[-1])
+        finished.append(time + work.deferred[kind])
+
+
+def _stage_work(variants: Sequence[Stage], choice: NDArray[np.intp]) -> _StageWork:
+    """Collect a stage's work for every machine; columns alike in all variants share a kind."""
+    used, index = np.unique(choice, return_inverse=True)
+    works = [variants[v].work for v in used]
+    kind_of: dict[tuple[object, ...], int] = {}
+    kinds = tuple(kind_of.setdefault(key, len(kind_of)) for key in zip(*works, strict=True))
+    first = [kinds.index(kind) for kind in range(len(kind_of))]
+    completions = tuple(len(works[0][column].completing) for column in first)
+
+    def spread(values: list[int]) -> Cycles:
+        return np.array(values, np.int64)[index]
+
+    def runs(name: str) -> list[list[Cycles]]:
+        return [
+            [spread([getattr(work[column].completing[j], name) for work in works]) for j in range(n)]
+            for column, n in zip(first, completions, strict=True)
+        ]
+
+    deferred = [spread([work[column].deferred for work in works]) for column in first]
+    return _StageWork(kinds, completions, runs("before"), runs("body"), runs("emitted"), deferred)
+
+
+def _recur(batch: MachineBatch, images: int) -> _Recurrence:
+    work = [_stage_work(v, c) for v, c in zip(batch.variants, batch.choice, strict=True)]
+    recurrence = _Recurrence(batch, work)
+    sent = recurrence._zero
+    for column in range(images * len(work[0].kinds)):
+        start = np.maximum(batch.column_interval * column, sent)
+        sent = np.maximum(start, recurrence.buffer_free(0)) + batch.rows
+        recurrence.accept(0, sent)
+    return recurrence
+
+
+def stamps(pipeline: Pipeline, images: int) -> Stamps:
+    """All stamps of one machine, equal to those of the SimPy engine."""
+    found = _recur(MachineBatch.of([pipeline]), images)
+
+    def table(columns: list[Cycles]) -> Cycles:
+        return np.concatenate(columns).reshape(images, -1)
+
+    stages = tuple(
+        StageStamps(*map(table, stage))
+        for stage in zip(found.accepted, found.started, found.finished, found.emitted, strict=True)
+    )
+    width = pipeline.network.graph.input_shape.width
+    return Stamps(pipeline.machine.column_interval, width, stages)
+
+
+def evaluate(batch: MachineBatch, images: int = 3) -> BatchTimes:
+    """Times of every machine of a batch, from `images` images in a row."""
+    machines = len(batch.column_interval)
+    result = np.empty((3, machines), np.int64)
+    width = len(batch.variants[0][0].work)
+    outputs = batch.variants[-1][0].columns_out
+    for first in range(0, machines, CHUNK):
+        part = slice(first, first + CHUNK)
+        found = _recur(batch.part(part), images)
+        answers = found.emitted[-1][outputs - 1 :: outputs]
+        result[0, part] = answers[0]
+        result[1, part] = answers[0] - found.accepted[0][width - 1]
+        result[2, part] = answers[-1] - answers[-2] if images > 1 else answers[0]
+    return BatchTimes(*result)

@@ -1,0 +1,1 @@
+"""A machine for any network: the smallest folds found that keep up with the columns."""

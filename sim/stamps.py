@@ -1,0 +1,70 @@
+"""Cycle stamps: when each column was accepted, started and finished, and when outputs left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["StageStamps", "Stamps"]
+
+Cycles = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class StageStamps:
+    """Stamps of one stage: numbers of cycles elapsed since the first column was offered.
+
+    accepted, started, finished : (images, input columns)
+        when the column stood whole in a buffer, when work on it began, when it ended
+    emitted : (images, output columns)
+        when the output column stood whole in the next stage's buffer
+    """
+
+    accepted: Cycles
+    started: Cycles
+    finished: Cycles
+    emitted: Cycles
+
+    def same_as(self, other: StageStamps) -> bool:
+        """Whether all stamps are equal."""
+        return all(
+            np.array_equal(getattr(self, name), getattr(other, name))
+            for name in ("accepted", "started", "finished", "emitted")
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Stamps:
+    """Stamps of every stage, in order, for images whose columns arrive at a steady interval."""
+
+    column_interval: int
+    columns: int
+    stages: tuple[StageStamps, ...]
+
+    @property
+    def images(self) -> int:
+        """Images timed."""
+        return len(self.stages[0].accepted)
+
+    @property
+    def answers(self) -> Cycles:
+        """When each image's answer was whole, shape (images,)."""
+        return self.stages[-1].emitted[:, -1]
+
+    @property
+    def latency(self) -> Cycles:
+        """Cycles from the moment an image's first column is due to its answer, (images,)."""
+        due = np.arange(self.images) * self.columns * self.column_interval
+        return self.answers - due
+
+    @property
+    def latency_after_last_column(self) -> Cycles:
+        """Cycles from an image's last column standing in the first stage to its answer."""
+        return self.answers - self.stages[0].accepted[:, -1]
+
+    def same_as(self, other: Stamps) -> bool:
+        """Whether all stamps of all stages are equal."""
+        pairs = zip(self.stages, other.stages, strict=True)
+        return all(mine.same_as(theirs) for mine, theirs in pairs)

@@ -1,0 +1,49 @@
+"""Constants of a stage's pipeline, in cycles: their one home, which the RTL is built to meet."""
+
+from __future__ import annotations
+
+__all__ = ["COLUMN_BUFFERS", "conv_depth", "pool_depth", "tree_levels"]
+
+COLUMN_BUFFERS = 2
+"""Columns a stage can hold beside those a gather window keeps."""
+
+READ = 1
+"""Column buffer to window."""
+WINDOW = 1
+"""Window to operand registers."""
+MULTIPLY = 1
+"""Operands to products."""
+ACCUMULATE = 1
+"""Sum into the partial sum, or into the accumulator."""
+REQUANTIZE = 3
+"""Multiply by the scale, round, clamp."""
+WRITE = 1
+"""Stream beat into the next stage's column buffer."""
+TREE_RADIX = 4
+"""Terms that one registered level of an adder tree sums."""
+POOL_REDUCE = 1
+"""Window to the reduction down the column."""
+AVERAGE_DIVIDE = 2
+"""Sum to the rounded average."""
+
+
+def tree_levels(terms: int) -> int:
+    """Registered levels of an adder tree over `terms` products."""
+    levels = 0
+    while terms > 1:
+        terms = -(-terms // TREE_RADIX)
+        levels += 1
+    return levels
+
+
+def conv_depth(terms: int) -> int:
+    """Cycles from reading a row to its result standing in the next stage's column buffer.
+
+    terms : products that one adder tree sums
+    """
+    return READ + WINDOW + MULTIPLY + tree_levels(terms) + ACCUMULATE + REQUANTIZE + WRITE
+
+
+def pool_depth(average: bool) -> int:
+    """Cycles from reading a row to the pooled row standing in the next stage's column buffer."""
+    return READ + WINDOW + POOL_REDUCE + ACCUMULATE + (AVERAGE_DIVIDE if average else 0) + WRITE
