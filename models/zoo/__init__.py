@@ -1,0 +1,48 @@
+"""The zoo: networks that come with Pilaster, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pilaster.models.graph import Graph
+from pilaster.models.network import Network
+from pilaster.models.zoo import architectures
+from pilaster.models.zoo.synthetic import synthetic
+from pilaster.models.zoo.trained import read_network
+
+__all__ = ["ZOO", "ZooEntry"]
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True)
+class ZooEntry:
+    """A network of the zoo.
+
+    Attributes
+    ----------
+    title : one line for a list
+    trained : whether real weights come with it
+    """
+
+    title: str
+    build: Callable[[], Graph]
+    trained: bool
+
+    def load(self) -> Network:
+        """Give the network with its weights: trained where they come with it, else seeded."""
+        graph = self.build()
+        if self.trained:
+            return read_network(graph, WEIGHTS / f"{graph.name}.npz")
+        return synthetic(graph)
+
+
+ZOO = {
+    "digits": ZooEntry("small CNN for 8x8 digits", architectures.digits, True),
+    "lenet5": ZooEntry("LeNet-5 for 32x32 digits", architectures.lenet5, True),
+    "alexnet": ZooEntry("AlexNet, 227x227x3, two groups", architectures.alexnet, False),
+    "vgg16": ZooEntry("VGG-16, 224x224x3", architectures.vgg16, False),
+}
+"""Networks by name."""

@@ -1,0 +1,57 @@
+"""The command line: `pilaster COMMAND`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import NoReturn
+
+from pilaster.models.errors import InputError
+
+__all__ = ["main"]
+
+EXIT_BAD_INPUT = 2
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(EXIT_BAD_INPUT, f"{self.prog}: {message} (try {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="pilaster",
+        description="Simulate column-wise CNN accelerators: values, cycles and energy.",
+        epilog="Exit codes: 0 done, 1 a check did not hold, 2 bad usage or input.",
+    )
+    parser.add_argument("--version", action="version", version=f"pilaster {version('pilaster')}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    from pilaster import listing, run
+
+    run.add_command(commands)
+    listing.add_commands(commands)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.handler(options)
+        sys.stdout.flush()
+    except InputError as error:
+        print(f"pilaster: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print("pilaster: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone; leave without a traceback from the final flush.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    return code

@@ -1,0 +1,59 @@
+"""Images for a run: the embedded digits, a user's files, or seeded noise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pilaster.models.datasets import Dataset, embedded_digits, fit, load
+from pilaster.models.errors import InputError
+from pilaster.models.network import Network
+
+__all__ = ["DEFAULT_IMAGES", "images_for"]
+
+DEFAULT_IMAGES = 200
+"""Images of a run that does not say how many."""
+
+NOISE_SEED = 2023
+
+
+def images_for(network: Network, path: Path | None, count: int | None) -> Dataset | None:
+    """Give the images to run `network` on, brought to its input shape.
+
+    Parameters
+    ----------
+    path : a folder or file of images; None takes the embedded digits never trained on, or seeded
+        noise for a network with seeded weights
+    count : images wanted; None for 200, but none of noise; 0 gives None
+
+    Raises
+    ------
+    InputError
+        If the images cannot be read, are too few, or do not fit the network.
+    """
+    synthetic = network.dense
+    if count is None:
+        count = 0 if synthetic and path is None else DEFAULT_IMAGES
+        exact = False
+    else:
+        exact = True
+    if count == 0:
+        return None
+    shape = network.graph.input_shape
+    if path is not None:
+        found = load(path)
+    elif synthetic:
+        rng = np.random.default_rng(NOISE_SEED)
+        size = (count, shape.height, shape.width, shape.channels)
+        noise = rng.integers(0, 256, size, np.uint8)
+        return Dataset("noise", noise, None, "all", f"seeded noise (seed {NOISE_SEED})")
+    else:
+        found = embedded_digits("test")
+    if exact and count > len(found.images):
+        raise InputError(
+            f"--images {count}: {found.name} has {len(found.images)} images; ask for at most that"
+        )
+    labels = None if found.labels is None else found.labels[:count]
+    part = Dataset(found.name, found.images[:count], labels, found.split, found.note)
+    return fit(part, shape.height, shape.width, shape.channels)

@@ -1,0 +1,125 @@
+"""`pilaster run`: simulate a network on a machine."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+__all__ = ["add_command"]
+
+HELP = """\
+Simulate NETWORK on a column-wise accelerator: integers, cycles and energy.
+
+A machine has one stage for every layer. Columns of an image enter at a steady interval; each
+stage uses a column the moment it arrives (schedule scatter), or keeps columns until a window is
+whole (gather). The table shows, for every stage,
+
+  lanes         multipliers: taps x in_channels x out_channels x kernel_columns of its fold
+  busy          cycles of work on an image, without waiting
+  used          lane operations of the layer, over lanes times cycles per image
+  gated         share of the lane operations that were held since their operand was zero
+  energy        actions counted exactly, priced by an energy table
+
+and the summary tells how many cycles after the last column the answer comes.
+"""
+
+EXAMPLES = """\
+examples:
+  pilaster run lenet5                          200 digits on LeNet-5's default machine
+  pilaster run lenet5 --machine lenet5-gather  the same lanes as a line-buffer machine
+  pilaster machines lenet5 > mine.yaml         a machine to edit ...
+  pilaster run lenet5 --machine mine.yaml --report out    ... and to look at
+  pilaster run vgg16 --images 0 --json         times and energy only, for a script
+"""
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must not be negative, not {value}")
+    return value
+
+
+_count.__name__ = "number"
+
+
+def add_command(commands: Any) -> None:
+    """Add `run` to the command line."""
+    command = commands.add_parser(
+        "run",
+        help="simulate a network on a machine",
+        description=HELP,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("network", metavar="NETWORK", help="a name that `pilaster networks` lists")
+    command.add_argument(
+        "--machine", metavar="M", help="a name that `pilaster machines` lists, or a YAML file"
+    )
+    command.add_argument(
+        "--data",
+        metavar="D",
+        type=Path,
+        help="images: a folder or file in MNIST's IDX format, or a .npy or .npz file "
+        "(default: embedded digits that were never trained on)",
+    )
+    command.add_argument(
+        "--images",
+        metavar="N",
+        type=_count,
+        help="how many images; 0 for times and energy without values (default: up to 200)",
+    )
+    command.add_argument(
+        "--energy", metavar="TABLE", help="a name that `pilaster tables` lists, or a YAML file"
+    )
+    command.add_argument(
+        "--report",
+        metavar="DIR",
+        type=Path,
+        help="write report.html, energy.png, timeline.png, stages.csv and trace.json there",
+    )
+    command.add_argument("--json", action="store_true", help="print one JSON object and no table")
+    command.set_defaults(handler=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from pilaster.api import load, load_machine
+    from pilaster.data import images_for
+    from pilaster.models.energy.table import EnergyTable
+    from pilaster.progress import Progress
+    from pilaster.sim.simulate import DEFAULT_TABLE, simulate
+
+    if options.report is not None:
+        from pilaster.reports.write import check_writable
+
+        check_writable(options.report)
+    table = EnergyTable.load(options.energy or DEFAULT_TABLE)
+    network = load(options.network)
+    machine = load_machine(options.machine, network)
+    dataset = images_for(network, options.data, options.images)
+    with Progress("images", len(dataset.images) if dataset else 0) as progress:
+        result = simulate(
+            network,
+            machine,
+            dataset.images if dataset else None,
+            dataset.labels if dataset else None,
+            table=table,
+            data=dataset.note if dataset else "none",
+            progress=progress.show,
+        )
+    if options.json:
+        print(json.dumps(result.as_dict(), allow_nan=False))
+    else:
+        from rich.console import Console
+
+        from pilaster.reports.terminal import print_result
+
+        print_result(result, Console())
+    if options.report is not None:
+        from pilaster.reports.write import write_report
+
+        for path in write_report(result, options.report):
+            progress.say(f"wrote {path}")
+    return 0

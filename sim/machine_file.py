@@ -1,0 +1,120 @@
+"""Machines as YAML files: read with errors that name file and key, written so as to read back."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+from pilaster.models.errors import InputError
+from pilaster.models.userfile import read_yaml, validate
+from pilaster.sim.machine import Fold, LoopOrder, Machine, Schedule, StageSpec
+
+__all__ = ["load_machine", "machine_names", "machine_yaml", "read_machine"]
+
+MACHINES = Path(__file__).parent / "machines"
+
+Count = Annotated[int, Field(ge=1, strict=True)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _StageEntry(_Strict):
+    taps: Count = 1
+    in_channels: Count = 1
+    out_channels: Count = 1
+    kernel_columns: Count = 1
+    requantizers: Count = 1
+    loop_order: LoopOrder = LoopOrder.WEIGHTS_HELD
+    schedule: Schedule | None = None
+    dram_bits_per_cycle: Annotated[int, Field(ge=0, strict=True)] = 0
+
+    def stage(self, default: Schedule) -> StageSpec:
+        fold = Fold(
+            taps=self.taps,
+            in_channels=self.in_channels,
+            out_channels=self.out_channels,
+            kernel_columns=self.kernel_columns,
+            requantizers=self.requantizers,
+            loop_order=self.loop_order,
+        )
+        return StageSpec(fold, self.schedule or default, self.dram_bits_per_cycle)
+
+
+class _MachineEntry(_Strict):
+    name: str
+    network: str
+    column_interval: Count
+    schedule: Schedule = Schedule.SCATTER
+    weight_memory_bits: Count | None = None
+    stages: dict[str, _StageEntry]
+
+
+def machine_names() -> tuple[str, ...]:
+    """Names of the machines that come with Pilaster."""
+    return tuple(sorted(path.stem for path in MACHINES.glob("*.yaml")))
+
+
+def load_machine(name_or_path: str | Path) -> Machine:
+    """Load a machine that comes with Pilaster, by name, or one from a YAML file."""
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        return read_machine(path)
+    names = machine_names()
+    if str(name_or_path) not in names:
+        close = difflib.get_close_matches(str(name_or_path), names, 1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
+        raise InputError(f"machine {name_or_path}: neither a file nor a known machine; {hint}")
+    return read_machine(MACHINES / f"{name_or_path}.yaml")
+
+
+def read_machine(path: Path) -> Machine:
+    """Read a machine from a YAML file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or does not describe a machine: names the file and the key.
+    """
+    entry = validate(_MachineEntry, read_yaml(path), path)
+    stages = {}
+    for name, stage in entry.stages.items():
+        try:
+            stages[name] = stage.stage(entry.schedule)
+        except InputError as error:
+            raise InputError(f"{path}: stages.{name}.{error}") from error
+    return Machine(
+        entry.name, entry.network, entry.column_interval, stages, entry.weight_memory_bits
+    )
+
+
+def machine_yaml(machine: Machine) -> str:
+    """Write a machine as the text of a YAML file that `read_machine` reads back."""
+    lines = [
+        f"name: {yaml.safe_dump(machine.name, default_flow_style=True).splitlines()[0]}",
+        f"network: {machine.network}",
+        f"column_interval: {machine.column_interval}  # cycles between two columns at the input",
+    ]
+    if machine.weight_memory_bits is not None:
+        lines.append(f"weight_memory_bits: {machine.weight_memory_bits}")
+    schedules = {spec.schedule for spec in machine.stages.values()}
+    common = schedules.pop() if len(schedules) == 1 else Schedule.SCATTER
+    lines += [f"schedule: {common}", "stages:"]
+    for name, spec in machine.stages.items():
+        entry = {
+            key: str(value) if isinstance(value, LoopOrder) else value
+            for key, value in vars(spec.fold).items()
+            if value != getattr(Fold(), key)
+        }
+        if spec.schedule is not common:
+            entry["schedule"] = str(spec.schedule)
+        if spec.dram_bits_per_cycle:
+            entry["dram_bits_per_cycle"] = spec.dram_bits_per_cycle
+        text = ", ".join(f"{key}: {value}" for key, value in entry.items())
+        lines.append(f"  {name}: {{{text}}}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,178 @@
+"""What a simulation found: times, counts and energy of a network on a machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pilaster.models.energy.actions import Action
+from pilaster.sim.actions import ActionCounts
+from pilaster.sim.stamps import Stamps
+
+__all__ = ["EnergyBill", "Result", "StageResult"]
+
+
+@dataclass(frozen=True)
+class EnergyBill:
+    """Energy of a run, in pJ.
+
+    Attributes
+    ----------
+    table : name of the energy table
+    by_action : by the action's name; leakage is one of them where the table has it
+    by_stage : by the stage's name
+    not_included : what the table does not price
+    """
+
+    table: str
+    by_action: Mapping[str, float]
+    by_stage: Mapping[str, float]
+    not_included: tuple[str, ...]
+
+    @property
+    def total_pj(self) -> float:
+        """Energy of the whole run in pJ."""
+        return sum(self.by_stage.values())
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """One stage of a run. Counts and energies are over all images of the run.
+
+    Attributes
+    ----------
+    busy_cycles : cycles of work per image, without waiting
+    macs : multiply-accumulates of the layer, products with padding included
+    gated_macs : lane operations that were held because their operand was zero
+    skipped_macs : not scheduled: columns of padding, and tiles whose weights are all zero
+    utilisation : lane operations of the layer's, over lanes times cycles per image; 0 without lanes
+    column_buffer_bits, psum_bits, weight_bits, register_bits : storage
+    energy_by_action : pJ by the action's name
+    """
+
+    name: str
+    kind: str
+    lanes: int
+    busy_cycles: int
+    macs: int
+    gated_macs: int
+    skipped_macs: int
+    utilisation: float
+    column_buffer_bits: int
+    psum_bits: int
+    weight_bits: int
+    weights_in_dram: bool
+    register_bits: int
+    actions: ActionCounts
+    energy_by_action: Mapping[str, float]
+
+    @property
+    def energy_pj(self) -> float:
+        """Energy of the stage in pJ."""
+        return sum(self.energy_by_action.values())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain values, for JSON."""
+        plain = {
+            name: value
+            for name, value in vars(self).items()
+            if name not in ("actions", "energy_by_action")
+        }
+        counts = {action: self.actions.of_action(action) for action in Action}
+        return {
+            **plain,
+            "energy_pj": self.energy_pj,
+            "actions": {str(action): count for action, count in counts.items() if count},
+        }
+
+
+@dataclass(frozen=True)
+class Result:
+    """A network on a machine: what `simulate` returns.
+
+    Attributes
+    ----------
+    images : images with values; 0 where only time and energy were asked for
+    counted_images : images that counts and energy are for: `images`, at least 1
+    accuracy : share of images classified right; None without labels
+    predictions : class of each image
+    stamps : cycle stamps of the first images
+    cycles_per_image : between two answers, once the pipeline is full
+    notes : what a reader has to know about these numbers
+    """
+
+    network: str
+    machine: str
+    data: str
+    images: int
+    counted_images: int
+    accuracy: float | None
+    predictions: tuple[int, ...]
+    column_interval_cycles: int
+    stamps: Stamps
+    cycles_per_image: int
+    stages: tuple[StageResult, ...]
+    energy: EnergyBill
+    notes: tuple[str, ...]
+
+    @property
+    def lanes(self) -> int:
+        """Multipliers of all stages."""
+        return sum(stage.lanes for stage in self.stages)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the counted images, products with padding included."""
+        return sum(stage.macs for stage in self.stages)
+
+    @property
+    def utilisation(self) -> float:
+        """Lane operations of the layers', over lanes times cycles."""
+        if not self.lanes:
+            return 0.0
+        used = sum(stage.utilisation * stage.lanes for stage in self.stages)
+        return used / self.lanes
+
+    @property
+    def latency_cycles(self) -> int:
+        """Cycles from the first column due to the answer, for the first image."""
+        return int(self.stamps.latency[0])
+
+    @property
+    def latency_after_last_column_cycles(self) -> int:
+        """Cycles from the first image's last column standing in a buffer to its answer."""
+        return int(self.stamps.latency_after_last_column[0])
+
+    @property
+    def energy_per_image_pj(self) -> float:
+        """Energy of one image in pJ."""
+        return self.energy.total_pj / self.counted_images
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain values, for JSON. Units are in the names."""
+        return {
+            "network": self.network,
+            "machine": self.machine,
+            "data": self.data,
+            "images": self.images,
+            "counted_images": self.counted_images,
+            "accuracy": self.accuracy,
+            "macs": self.macs,
+            "lanes": self.lanes,
+            "utilisation": self.utilisation,
+            "latency_cycles": self.latency_cycles,
+            "latency_after_last_column_cycles": self.latency_after_last_column_cycles,
+            "column_interval_cycles": self.column_interval_cycles,
+            "cycles_per_image": self.cycles_per_image,
+            "energy": {
+                "table": self.energy.table,
+                "total_pj": self.energy.total_pj,
+                "per_image_pj": self.energy_per_image_pj,
+                "by_action": dict(self.energy.by_action),
+                "by_stage": dict(self.energy.by_stage),
+                "not_included": list(self.energy.not_included),
+            },
+            "stages": [stage.as_dict() for stage in self.stages],
+            "notes": list(self.notes),
+        }

@@ -1,0 +1,193 @@
+"""Run a network on a machine: values, cycles, counts and energy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pilaster.models.energy.actions import Action, Attributes
+from pilaster.models.energy.table import EnergyTable
+from pilaster.models.errors import InputError
+from pilaster.models.graph import INPUT
+from pilaster.models.network import Network
+from pilaster.models.reference.network import BATCH, classify, tensors
+from pilaster.sim.actions import ActionCounts, count_actions
+from pilaster.sim.engine import simulate_events
+from pilaster.sim.machine import Machine
+from pilaster.sim.pipeline import Pipeline
+from pilaster.sim.results import EnergyBill, Result, StageResult
+from pilaster.sim.stages import ConvStage, Stage
+from pilaster.sim.stages.conv_actions import (
+    column_buffer_bits,
+    lane_slots,
+    psum_bits,
+    register_bits,
+    weight_bits,
+)
+from pilaster.sim.stages.pool_actions import (
+    pool_column_buffer_bits,
+    pool_psum_bits,
+    pool_register_bits,
+)
+from pilaster.sim.steady import steady_cycles
+
+__all__ = ["DEFAULT_TABLE", "simulate"]
+
+DEFAULT_TABLE = "eyeriss65"
+
+TIMED_IMAGES = 2
+"""Images that the event engine runs: the first alone, the second behind it."""
+
+
+@dataclass
+class _Values:
+    """What the images' values tell: classes, and how often each value is not zero."""
+
+    nonzero: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    predictions: list[int] = field(default_factory=list)
+
+    def see(self, name: str, values: NDArray[np.int32]) -> None:
+        found = (values != 0).sum(axis=0, dtype=np.int64)
+        self.nonzero[name] = self.nonzero[name] + found if name in self.nonzero else found
+
+
+def simulate(
+    network: Network,
+    machine: Machine,
+    images: NDArray[np.generic] | None = None,
+    labels: NDArray[np.int64] | None = None,
+    *,
+    table: EnergyTable | None = None,
+    data: str = "",
+    progress: Callable[[int], None] = lambda images_done: None,
+) -> Result:
+    """Simulate `network` on `machine`: integers, cycles, action counts and energy.
+
+    Parameters
+    ----------
+    images : (N, H, W, C), unsigned bytes (0 to 255 for 0.0 to 1.0) or reals. None, or no images,
+        gives times and the energy of one image whose values are all taken as not zero.
+    labels : (N,), classes to compare with
+    table : energy table; by default ``eyeriss65``
+    data : what the images are, for reports
+    progress : called with the number of images done
+
+    Raises
+    ------
+    InputError
+        If the machine does not fit the network, or the images its input.
+    """
+    pipeline = Pipeline(network, machine)
+    stages = pipeline.stages  # a machine that does not fit fails before any work
+    table = table or EnergyTable.load(DEFAULT_TABLE)
+    count = 0 if images is None else len(images)
+    if labels is not None and len(labels) != count:
+        raise InputError(f"{len(labels)} labels for {count} images")
+    values = _Values()
+    if images is not None and count:
+        _infer(network, images, values, progress)
+    stamps = simulate_events(pipeline, TIMED_IMAGES)
+    cycles_per_image = steady_cycles(pipeline)
+    counted = max(1, count)
+    results = []
+    beat = network.graph.input_shape.channels
+    for node, stage in zip(network.graph.nodes, stages, strict=True):
+        nonzero = values.nonzero.get(node.inputs[0])
+        actions = count_actions(stage, beat, counted, nonzero)
+        macs = node.layer.macs(network.graph.input_of(node)) * counted
+        results.append(_stage_result(stage, actions, macs, counted, cycles_per_image, table))
+        beat = stage.fold.out_channels
+    accuracy = None
+    if labels is not None and count:
+        accuracy = float(np.mean(np.array(values.predictions) == labels))
+    by_action: dict[str, float] = {}
+    for result in results:
+        for action, energy in result.energy_by_action.items():
+            by_action[action] = by_action.get(action, 0.0) + energy
+    bill = EnergyBill(
+        table.name, by_action, {r.name: r.energy_pj for r in results}, tuple(table.missing)
+    )
+    return Result(
+        network=network.name,
+        machine=machine.name,
+        data=data,
+        images=count,
+        counted_images=counted,
+        accuracy=accuracy,
+        predictions=tuple(values.predictions),
+        column_interval_cycles=machine.column_interval,
+        stamps=stamps,
+        cycles_per_image=cycles_per_image,
+        stages=tuple(results),
+        energy=bill,
+        notes=tuple(_notes(network, count, table)),
+    )
+
+
+def _infer(
+    network: Network,
+    images: NDArray[np.generic],
+    values: _Values,
+    progress: Callable[[int], None],
+) -> None:
+    for first in range(0, len(images), BATCH):
+        encoded = network.encode(images[first : first + BATCH])
+        values.see(INPUT, encoded)
+        for name, tensor in tensors(network, encoded):
+            values.see(name, tensor)
+            if name == network.graph.outputs[0]:
+                values.predictions += classify(tensor).tolist()
+        progress(first + len(encoded))
+
+
+def _stage_result(
+    stage: Stage,
+    actions: ActionCounts,
+    macs: int,
+    images: int,
+    cycles_per_image: int,
+    table: EnergyTable,
+) -> StageResult:
+    energy: dict[str, float] = {}
+    for (action, attributes), count in actions.counts.items():
+        energy[action] = energy.get(action, 0.0) + count * table.energy_pj(action, attributes)
+    slots = images * lane_slots(stage) if isinstance(stage, ConvStage) else 0
+    if isinstance(stage, ConvStage):
+        storage = (column_buffer_bits(stage), psum_bits(stage), weight_bits(stage))
+        registers = register_bits(stage)
+    else:
+        storage = (pool_column_buffer_bits(stage), pool_psum_bits(stage), 0)
+        registers = pool_register_bits(stage)
+    cycles = images * cycles_per_image
+    clock = table.energy_pj(Action.CLOCK, Attributes(bits=registers)) * cycles
+    energy[Action.CLOCK] = clock
+    energy = {str(action): value for action, value in energy.items() if value}
+    return StageResult(
+        name=stage.name,
+        kind=stage.kind,
+        lanes=stage.lanes,
+        busy_cycles=stage.busy_cycles,
+        macs=macs,
+        gated_macs=actions.of_action(Action.MAC_GATED),
+        skipped_macs=macs - slots if stage.lanes else 0,
+        utilisation=slots / (stage.lanes * cycles) if stage.lanes else 0.0,
+        column_buffer_bits=storage[0],
+        psum_bits=storage[1],
+        weight_bits=storage[2],
+        weights_in_dram=bool(stage.spec.dram_bits_per_cycle),
+        register_bits=registers,
+        actions=actions,
+        energy_by_action=energy,
+    )
+
+
+def _notes(network: Network, images: int, table: EnergyTable) -> Iterator[str]:
+    yield network.note
+    if not images:
+        yield "no images: energy is that of one image in which no activation is zero"
+    yield f"energy by table {table.name}"
+    if table.missing:
+        yield f"the energy leaves out: {', '.join(table.missing)}"

@@ -1,0 +1,71 @@
+"""Actions of a pooling stage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pilaster.models.energy.actions import Action, Attributes
+from pilaster.sim.stages.pool import PoolStage
+
+__all__ = ["pool_actions", "pool_column_buffer_bits", "pool_psum_bits", "pool_register_bits"]
+
+
+def pool_actions(
+    stage: PoolStage, beat_channels: int
+) -> Iterator[tuple[Action, Attributes, int]]:
+    """Yield (action, attributes, count) of one image."""
+    shape, tile = stage.shape, stage.fold.out_channels
+    rows_out, columns_out = stage.output.height, stage.columns_out
+    used_columns = sum(bool(touched) for touched in stage.touched)
+    contributions = sum(map(len, stage.touched))
+    # Output columns that the last column completes beside the first wait for their turn to leave.
+    turns = sum(max(0, len(stage.completed(w)) - 1) for w in range(stage.columns_in))
+
+    buffered = pool_column_buffer_bits(stage)
+    beat_bits = beat_channels * stage.bits
+    beats = stage.columns_in * shape.height * -(-shape.channels // beat_channels)
+    yield Action.COLUMN_WRITE, Attributes(beat_bits, -(-buffered // beat_bits)), beats
+    word = tile * stage.bits
+    words = used_columns * stage.tiles * stage.rows_read
+    yield Action.COLUMN_READ, Attributes(word, -(-buffered // word)), words
+    yield Action.WINDOW_SHIFT, Attributes(word * stage.layer.window.kernel[0]), words
+
+    bits = _sum_bits(stage)
+    down = used_columns * (stage.layer.window.kernel[0] - 1)
+    across = contributions - columns_out
+    yield Action.POOL, Attributes(bits), (down + across) * rows_out * shape.channels
+    waits = (across + turns) * rows_out * stage.tiles
+    if waits:
+        memory = Attributes(tile * bits, max(1, pool_psum_bits(stage) // (tile * bits)))
+        yield Action.PSUM_READ, memory, waits
+        yield Action.PSUM_WRITE, memory, waits
+    outputs = rows_out * columns_out
+    if stage.layer.mode == "average":
+        divide = Attributes(accumulator_bits=bits, scale_bits=bits)
+        yield Action.REQUANTIZE, divide, outputs * shape.channels
+    yield Action.STREAM, Attributes(word), outputs * stage.tiles
+
+
+def _sum_bits(stage: PoolStage) -> int:
+    """Width of a pooled value before it leaves."""
+    if stage.layer.mode == "max":
+        return stage.bits
+    kernel = stage.layer.window.kernel
+    return stage.bits + (kernel[0] * kernel[1] - 1).bit_length()
+
+
+def pool_column_buffer_bits(stage: PoolStage) -> int:
+    """Bits of the column buffers."""
+    return stage.buffered_columns * stage.shape.column_size * stage.bits
+
+
+def pool_psum_bits(stage: PoolStage) -> int:
+    """Bits of the memory in which output columns wait for more input columns."""
+    channels = stage.tiles * stage.fold.out_channels
+    return stage.pending_columns * stage.output.height * channels * _sum_bits(stage)
+
+
+def pool_register_bits(stage: PoolStage) -> int:
+    """Bits of pipeline registers: window, reduction and result."""
+    tile = stage.fold.out_channels
+    return tile * (stage.layer.window.kernel[0] * stage.bits + 2 * _sum_bits(stage))
