@@ -1,0 +1,257 @@
+"""An energy table: what every action of a machine costs, and what is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from types import MappingProxyType
+
+from pilaster.models.energy.actions import Action, Attributes
+from pilaster.models.energy.compose import PRIMITIVES, UNCOMPOSED, parts
+from pilaster.models.energy.kinds import KINDS
+from pilaster.models.energy.load import read_table, table_names, table_path
+from pilaster.models.energy.price import Price
+from pilaster.models.energy.schema import Entry, TableFile
+from pilaster.models.energy.technology import conversion_factor
+from pilaster.models.energy.units import RELATIVE_UNIT
+from pilaster.models.errors import InputError
+
+__all__ = ["EnergyTable", "Listing"]
+
+_MAC16 = Attributes(activation_bits=16, weight_bits=16, accumulator_bits=16)
+_MAC16_PARTS = frozenset({Action.MAC, "multiply", "add"})
+
+_ABSENT = {
+    Action.CLOCK: "clock of registers and of the clock tree",
+    Action.MAC_GATED: "gated lanes",
+    Action.DRAM_READ: "DRAM",
+    "idle_memory": "clock of idle memories",
+    "memory_leakage": "leakage of memories",
+    "lane_leakage": "leakage of lanes",
+}
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One entry as a report shows it.
+
+    Parameters
+    ----------
+    name : str
+        What is priced.
+    values : tuple of str
+        Each value as published, with its unit and the attributes it holds at.
+    scaling : str
+        Rule for other attributes.
+    converted_from : str
+        Node, voltage and conversion of the published values; empty where they are the table's.
+    source : str
+        Who published them.
+    """
+
+    name: str
+    values: tuple[str, ...]
+    scaling: str
+    converted_from: str
+    source: str
+
+
+@dataclass(frozen=True, eq=False)
+class EnergyTable:
+    """Prices of actions, at one technology node and voltage.
+
+    Parameters
+    ----------
+    name, title : str
+        How reports call it.
+    node_nm, voltage_v : float
+        Technology node and supply of every price.
+    entries : Mapping of str to Entry
+        The file's entries by name, as published.
+    prices : Mapping of str to Price
+        The same in pJ or µW at the table's node and voltage.
+    """
+
+    name: str
+    title: str
+    node_nm: float
+    voltage_v: float
+    entries: Mapping[str, Entry]
+    prices: Mapping[str, Price]
+    _known_pj: dict[tuple[Action, Attributes], float] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def load(cls, name_or_path: str | Path) -> EnergyTable:
+        """Load a shipped table by its name, or a table file by its path.
+
+        Raises
+        ------
+        InputError
+            If there is no such table, or the file is not a valid one; the message names the
+            file, the entry and the key.
+        """
+        if isinstance(name_or_path, str) and name_or_path in table_names():
+            return _load_shipped(name_or_path)
+        label = str(name_or_path)
+        return _from_file(read_table(table_path(name_or_path), label), label)
+
+    def energy_pj(self, action: Action, attributes: Attributes) -> float:
+        """Energy of one occurrence of an action, in pJ.
+
+        The table's own entry for the action prices it, or else the sum of its parts
+        (`pilaster.models.energy.compose`). An action in `missing` costs 0, and so does the clock
+        of a stage without registers.
+
+        Raises
+        ------
+        ValueError
+            If an attribute that the action depends on is not given.
+        """
+        key = (action, attributes)
+        if (energy := self._known_pj.get(key)) is None:
+            energy = self._known_pj[key] = self._compute_pj(action, attributes)
+        return energy
+
+    def primitive_pj(self, name: str, attributes: Attributes) -> float:
+        """Energy of one use of a primitive that is an entry of this table, in pJ."""
+        if name not in self.prices or KINDS[name].quantity != "energy":
+            raise ValueError(f"{self.name} has no energy for {name!r}")
+        return self._price(name, attributes)
+
+    def idle_memory_pj(self, bits: int, depth: int) -> float | None:
+        """Energy of one clock cycle of a memory that is not accessed, in pJ, if known."""
+        if "idle_memory" not in self.prices:
+            return None
+        return self._price("idle_memory", Attributes(bits=bits, depth=depth))
+
+    def leakage_uw(self, memories: Iterable[Attributes] = (), lanes: int = 0) -> float | None:
+        """Leakage power of some memories and lanes, in µW.
+
+        Parameters
+        ----------
+        memories : iterable of Attributes
+            The ``bits`` and ``depth`` of each.
+        lanes : int
+            How many.
+
+        Returns
+        -------
+        float or None
+            None if the table has no leakage. What it has only in part is told by `missing`.
+        """
+        if not self.has_leakage:
+            return None
+        power = 0.0
+        if "memory_leakage" in self.prices:
+            power += sum(self._price("memory_leakage", memory) for memory in memories)
+        if "lane_leakage" in self.prices:
+            power += lanes * self._price("lane_leakage", Attributes())
+        return power
+
+    @property
+    def has_clock(self) -> bool:
+        """Whether clocking registers has a price."""
+        return Action.CLOCK in self.prices
+
+    @property
+    def has_leakage(self) -> bool:
+        """Whether leakage of memories or of lanes is known."""
+        return "memory_leakage" in self.prices or "lane_leakage" in self.prices
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What the table does not price, and a bill by it leaves out; words for a report."""
+        return tuple(what for name, what in _ABSENT.items() if name not in self.prices)
+
+    @property
+    def listing(self) -> tuple[Listing, ...]:
+        """Every entry as published, for a report."""
+        return tuple(_listed(entry) for entry in self.entries.values())
+
+    def _compute_pj(self, action: Action, attributes: Attributes) -> float:
+        if action is Action.CLOCK and attributes.bits == 0:
+            return 0.0
+        for name in KINDS[action].attributes:
+            if getattr(attributes, name) == 0 and name != "scale_bits":
+                raise ValueError(f"the price of {action} depends on {name}, which is not given")
+        if action in self.prices:
+            return self._price(action, attributes)
+        return sum((self._price(name, at) for name, at in parts(action, attributes)), 0.0)
+
+    def _price(self, name: str, attributes: Attributes) -> float:
+        register = self.prices.get("register")
+        return self.prices[name].at(attributes, register)
+
+
+@lru_cache
+def _load_shipped(name: str) -> EnergyTable:
+    label = f"energy table {name}"
+    return _from_file(read_table(table_path(name), label), label)
+
+
+def _from_file(file: TableFile, label: str) -> EnergyTable:
+    entries = {entry.name: entry for entry in file.entries}
+    _check_complete(entries, label)
+    prices: dict[str, Price] = {}
+    table = EnergyTable(
+        name=file.name,
+        title=file.title,
+        node_nm=file.node_nm,
+        voltage_v=file.voltage_v,
+        entries=MappingProxyType(entries),
+        prices=MappingProxyType(prices),
+    )
+    relative = [entry for entry in entries.values() if entry.unit == RELATIVE_UNIT]
+    for entry in entries.values():
+        if entry.unit != RELATIVE_UNIT:
+            prices[entry.name] = Price.of(entry, _conversion(file, entry, label))
+    if not relative:
+        return table
+    for entry in relative:
+        if entry.name in _MAC16_PARTS:
+            raise InputError(
+                f"{label}: entry {entry.name}: unit: a 16-bit MAC is made of it, so it cannot be "
+                f"relative to one: use pJ"
+            )
+    mac16_pj = table._compute_pj(Action.MAC, _MAC16)
+    for entry in relative:
+        prices[entry.name] = Price.of(entry, mac16_pj)
+    return table
+
+
+def _check_complete(entries: Mapping[str, Entry], label: str) -> None:
+    for action in Action:
+        if action in entries or action in UNCOMPOSED:
+            continue
+        lacking = [name for name in PRIMITIVES[action] if name not in entries]
+        if lacking:
+            raise InputError(
+                f"{label}: entries: nothing prices {action}: add an entry {action}, or "
+                f"{' and '.join(lacking)}"
+            )
+
+
+def _conversion(file: TableFile, entry: Entry, label: str) -> float:
+    origin = entry.converted_from
+    if origin is None:
+        return 1.0
+    try:
+        return conversion_factor(
+            origin.rule, origin.node_nm, origin.voltage_v, file.node_nm, file.voltage_v
+        )
+    except InputError as error:
+        raise InputError(f"{label}: entry {entry.name}: converted_from: {error}") from error
+
+
+def _listed(entry: Entry) -> Listing:
+    values, sources = [], [entry.source]
+    for point in entry.published:
+        at = ", ".join(f"{name} {value}" for name, value in point.named.items())
+        values.append(f"{point.value:g} {entry.unit}" + (f" at {at}" if at else ""))
+        if point.source:
+            sources.append(f"{at}: {point.source}")
+    origin = entry.converted_from
+    converted = f"{origin.node_nm:g} nm {origin.voltage_v:g} V by {origin.rule}" if origin else ""
+    return Listing(entry.name, tuple(values), entry.scaling, converted, "; ".join(sources))
