@@ -93,7 +93,9 @@ class Graph:
         for node in self.nodes:
             if node.name == name:
                 return node
-        raise InputError(f"{self.name}: no layer {name!r}; there are {[n.name for n in self.nodes]}")
+        raise InputError(
+            f"{self.name}: no layer {name!r}; there are {[n.name for n in self.nodes]}"
+        )
 
     @property
     def is_chain(self) -> bool:

@@ -110,9 +110,9 @@ def signed_bits(magnitude: int) -> int:
     return magnitude.bit_length() + 1
 
 
-def quantize_multiplier(real: NDArray[np.float64], bits: int = MULTIPLIER_BITS) -> tuple[
-    Integers, Integers
-]:
+def quantize_multiplier(
+    real: NDArray[np.float64], bits: int = MULTIPLIER_BITS
+) -> tuple[Integers, Integers]:
     """Write positive reals as ``multiplier * 2**(shift - 31)``, multiplier in [2**30, 2**31).
 
     Parameters

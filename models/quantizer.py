@@ -45,7 +45,9 @@ class FloatNetwork:
             expected = node.layer.weight_shape(self.graph.input_of(node))
             found = self.weights[node.name].shape
             if found != expected:
-                raise InputError(f"layer {node.name}: weights have the shape {found}, not {expected}")
+                raise InputError(
+                    f"layer {node.name}: weights have the shape {found}, not {expected}"
+                )
 
 
 @dataclass(frozen=True)
@@ -104,7 +106,8 @@ def quantize(
         found = ConvParameters(weight, bias, multiplier, shift)
         if found.accumulator_bound(source.magnitude) >= 1 << 31:
             raise InputError(
-                f"layer {node.name}: sums need more than 32 bits; use narrower weights or activations"
+                f"layer {node.name}: sums need more than 32 bits; "
+                f"use narrower weights or activations"
             )
         parameters[node.name] = found
     precision = Precision(settings.weight_bits, settings.scale_bits)

@@ -81,8 +81,11 @@ def _tables(options: argparse.Namespace) -> int:
 
     if options.name is not None:
         table = EnergyTable.load(options.name)
-        rows = [[entry.name, entry.summary, entry.source] for entry in table.entries]
-        _print_table(["entry", "value", "source"], rows)
+        rows = [
+            [e.name, "; ".join(e.values), e.scaling, e.converted_from, e.source]
+            for e in table.listing
+        ]
+        _print_table(["entry", "values", "scaling", "converted from", "source"], rows)
         return 0
     tables = [EnergyTable.load(name) for name in table_names()]
     rows = [

@@ -42,7 +42,14 @@ def _count(text: str) -> int:
     return value
 
 
-_count.__name__ = "number"
+def _frequency(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be positive, not {text}")
+    return value
+
+
+_count.__name__ = _frequency.__name__ = "number"
 
 
 def add_command(commands: Any) -> None:
@@ -73,6 +80,12 @@ def add_command(commands: Any) -> None:
     )
     command.add_argument(
         "--energy", metavar="TABLE", help="a name that `pilaster tables` lists, or a YAML file"
+    )
+    command.add_argument(
+        "--clock-mhz",
+        metavar="F",
+        type=_frequency,
+        help="clock in MHz: makes an energy of the leakage, where the table has it",
     )
     command.add_argument(
         "--report",
@@ -106,6 +119,7 @@ def _run(options: argparse.Namespace) -> int:
             dataset.images if dataset else None,
             dataset.labels if dataset else None,
             table=table,
+            clock_mhz=options.clock_mhz,
             data=dataset.note if dataset else "none",
             progress=progress.show,
         )

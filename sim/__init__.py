@@ -1,0 +1,1 @@
+"""The machine in time: stages, schedules, engines, action counts and energy."""

@@ -110,7 +110,9 @@ class _Recurrence:
     def buffer_free(self, stage: int) -> Cycles:
         """When a buffer is free for the next column that `stage` is to accept."""
         column = len(self.accepted[stage])
-        return self._zero if column < COLUMN_BUFFERS else self.finished[stage][column - COLUMN_BUFFERS]
+        return (
+            self._zero if column < COLUMN_BUFFERS else self.finished[stage][column - COLUMN_BUFFERS]
+        )
 
     def accept(self, stage: int, accepted: Cycles) -> None:
         """Do a stage's work on a column, and that of all later stages that follows from it."""
@@ -147,7 +149,10 @@ def _stage_work(variants: Sequence[Stage], choice: NDArray[np.intp]) -> _StageWo
 
     def runs(name: str) -> list[list[Cycles]]:
         return [
-            [spread([getattr(work[column].completing[j], name) for work in works]) for j in range(n)]
+            [
+                spread([getattr(work[column].completing[j], name) for work in works])
+                for j in range(n)
+            ]
             for column, n in zip(first, completions, strict=True)
         ]
 

@@ -51,7 +51,9 @@ def default_machine(
         budget = image if whole else image // SINGLE_COLUMN_SHARE
         fitting = [
             (*_rank(cost, spec, busy), str(spec), spec)
-            for cost, busy, spec in _candidates(network, node, schedule, budget, on_chip_weight_bits)
+            for cost, busy, spec in _candidates(
+                network, node, schedule, budget, on_chip_weight_bits
+            )
             if busy <= budget
         ]
         if not fitting:
@@ -100,9 +102,7 @@ def _candidates(
                     dram = lanes * weight_bits if in_dram else 0
                     requantizers = 1
                     while True:
-                        fold = Fold(
-                            taps, in_channels, out_channels, 1, requantizers, loop_order
-                        )
+                        fold = Fold(taps, in_channels, out_channels, 1, requantizers, loop_order)
                         spec = StageSpec(fold, schedule, dram)
                         busy = build_stage(network, node, spec).busy_cycles
                         yield lanes + REQUANTIZER_LANES * requantizers, busy, spec

@@ -22,7 +22,9 @@ Process = Generator[simpy.Event, object, None]
 class _StageProcess:
     """One stage at work: its column buffers, its pass sequencer and its stamps."""
 
-    def __init__(self, env: simpy.Environment, stage: Stage, consumer: _StageProcess | None) -> None:
+    def __init__(
+        self, env: simpy.Environment, stage: Stage, consumer: _StageProcess | None
+    ) -> None:
         self.env = env
         self.stage = stage
         self.consumer = consumer

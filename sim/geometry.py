@@ -114,7 +114,7 @@ class ConvGeometry:
         return -(-self.kernel_columns // self.stride)
 
     def fold_weights(self, weight: NDArray[np.integer]) -> NDArray[np.integer]:
-        """Lay weights out as (C_out, taps, kernel columns, folded channels), zeros where none is."""
+        """Lay weights out as (C_out, taps, kernel columns, folded channels)."""
         outputs, kernel_rows, columns, channels = weight.shape
         extra = self.taps * self.row_fold - kernel_rows
         padded = np.pad(weight, ((0, 0), (0, extra), (0, 0), (0, 0)))

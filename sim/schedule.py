@@ -43,9 +43,9 @@ class Run:
 
 
 @lru_cache(maxsize=4096)
-def kernel_groups(geometry: ConvGeometry, schedule: Schedule, width: int) -> tuple[
-    tuple[int, ...], ...
-]:
+def kernel_groups(
+    geometry: ConvGeometry, schedule: Schedule, width: int
+) -> tuple[tuple[int, ...], ...]:
     """Kernel columns of every aligned group of at most `width`, by slot."""
     classes = [list(range(geometry.kernel_columns))]
     if schedule is Schedule.SCATTER:
@@ -64,9 +64,9 @@ def group_count(geometry: ConvGeometry, schedule: Schedule, width: int) -> int:
 
 
 @lru_cache(maxsize=4096)
-def column_runs(geometry: ConvGeometry, schedule: Schedule, width: int) -> tuple[
-    tuple[Run, ...], ...
-]:
+def column_runs(
+    geometry: ConvGeometry, schedule: Schedule, width: int
+) -> tuple[tuple[Run, ...], ...]:
     """Runs of every input column of an image, in the order in which a stage does them.
 
     Parameters

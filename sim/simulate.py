@@ -61,6 +61,7 @@ def simulate(
     labels: NDArray[np.int64] | None = None,
     *,
     table: EnergyTable | None = None,
+    clock_mhz: float | None = None,
     data: str = "",
     progress: Callable[[int], None] = lambda images_done: None,
 ) -> Result:
@@ -72,6 +73,7 @@ def simulate(
         gives times and the energy of one image whose values are all taken as not zero.
     labels : (N,), classes to compare with
     table : energy table; by default ``eyeriss65``
+    clock_mhz : clock frequency; leakage, a power, is an energy only where it is known
     data : what the images are, for reports
     progress : called with the number of images done
 
@@ -98,7 +100,9 @@ def simulate(
         nonzero = values.nonzero.get(node.inputs[0])
         actions = count_actions(stage, beat, counted, nonzero)
         macs = node.layer.macs(network.graph.input_of(node)) * counted
-        results.append(_stage_result(stage, actions, macs, counted, cycles_per_image, table))
+        results.append(
+            _stage_result(stage, actions, macs, counted, cycles_per_image, table, clock_mhz)
+        )
         beat = stage.fold.out_channels
     accuracy = None
     if labels is not None and count:
@@ -123,7 +127,7 @@ def simulate(
         cycles_per_image=cycles_per_image,
         stages=tuple(results),
         energy=bill,
-        notes=tuple(_notes(network, count, table)),
+        notes=tuple(_notes(network, count, table, clock_mhz)),
     )
 
 
@@ -150,8 +154,9 @@ def _stage_result(
     images: int,
     cycles_per_image: int,
     table: EnergyTable,
+    clock_mhz: float | None,
 ) -> StageResult:
-    energy: dict[str, float] = {}
+    energy: dict[Action | str, float] = {}
     for (action, attributes), count in actions.counts.items():
         energy[action] = energy.get(action, 0.0) + count * table.energy_pj(action, attributes)
     slots = images * lane_slots(stage) if isinstance(stage, ConvStage) else 0
@@ -164,7 +169,15 @@ def _stage_result(
     cycles = images * cycles_per_image
     clock = table.energy_pj(Action.CLOCK, Attributes(bits=registers)) * cycles
     energy[Action.CLOCK] = clock
-    energy = {str(action): value for action, value in energy.items() if value}
+    if clock_mhz is not None:
+        memories = [
+            attributes
+            for action, attributes in actions.counts
+            if action in (Action.COLUMN_READ, Action.PSUM_READ, Action.WEIGHT_READ)
+        ]
+        leakage_uw = table.leakage_uw(memories, stage.lanes) or 0.0
+        energy["leakage"] = leakage_uw * cycles / clock_mhz
+    by_action = {str(action): value for action, value in energy.items() if value}
     return StageResult(
         name=stage.name,
         kind=stage.kind,
@@ -180,14 +193,21 @@ def _stage_result(
         weights_in_dram=bool(stage.spec.dram_bits_per_cycle),
         register_bits=registers,
         actions=actions,
-        energy_by_action=energy,
+        energy_by_action=by_action,
     )
 
 
-def _notes(network: Network, images: int, table: EnergyTable) -> Iterator[str]:
+def _notes(
+    network: Network, images: int, table: EnergyTable, clock_mhz: float | None
+) -> Iterator[str]:
     yield network.note
     if not images:
         yield "no images: energy is that of one image in which no activation is zero"
     yield f"energy by table {table.name}"
+    if table.has_leakage:
+        known = (
+            f"over the time at {clock_mhz:g} MHz" if clock_mhz else "left out: no clock is given"
+        )
+        yield f"leakage of memories: {known}"
     if table.missing:
         yield f"the energy leaves out: {', '.join(table.missing)}"

@@ -45,7 +45,7 @@ class Conv:
         return Shape(*self.window.output_extents(shape), self.out_channels)
 
     def weight_shape(self, shape: Shape) -> tuple[int, int, int, int]:
-        """Shape of the weights: (out_channels, kernel rows, kernel columns, in_channels / groups)."""
+        """Shape of the weights, as in the class."""
         return (self.out_channels, *self.window.kernel, shape.channels // self.groups)
 
     def macs(self, shape: Shape) -> int:

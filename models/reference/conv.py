@@ -117,7 +117,7 @@ class ColumnConv:
         self._pending: dict[int, Integers] = {}
 
     def push(self, column: NDArray[np.integer]) -> Iterator[NDArray[np.int32]]:
-        """Take an input column (N, H, C); yield the output columns (N, H_out, C_out) it completes."""
+        """Take an input column (N, H, C); yield the (N, H_out, C_out) it completes."""
         window, last = self._layer.window, self._shape.width - 1
         for offset in reversed(range(window.kernel[1])):
             position = self._column + window.padding.left - offset

@@ -113,9 +113,7 @@ def _reduce_rows(column: NDArray[np.integer], layer: Pool, shape: Shape) -> Inte
     return np.stack([part.sum(axis=1) for part in parts], axis=1)
 
 
-def _average(
-    total: Integers, count: Integers, tensor: TensorQuantization
-) -> NDArray[np.int32]:
+def _average(total: Integers, count: Integers, tensor: TensorQuantization) -> NDArray[np.int32]:
     """Average stream values; TensorFlow Lite rounds the average of the raw integers."""
     raw = divide_half_away(total + count * tensor.zero_point, count)
     return (raw - tensor.zero_point).astype(np.int32)

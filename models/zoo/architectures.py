@@ -10,7 +10,7 @@ __all__ = ["alexnet", "digits", "lenet5", "vgg16"]
 
 
 def lenet5() -> Graph:
-    """LeNet-5 (LeCun et al., Proc. IEEE 86(11), 1998), with max pooling, ReLU and a linear output."""
+    """LeNet-5 (LeCun et al., Proc. IEEE 86(11), 1998), with max pooling and ReLU."""
     pool = Pool("max", Window((2, 2), (2, 2)))
     return Graph.chain(
         "lenet5",
@@ -71,7 +71,9 @@ def vgg16() -> Graph:
     """VGG-16, configuration D (Simonyan and Zisserman, ICLR 2015)."""
     same = Window((3, 3), padding=Padding.same(1))
     layers: dict[str, Layer] = {}
-    for block, (channels, repeats) in enumerate([(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)], 1):
+    for block, (channels, repeats) in enumerate(
+        [(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)], 1
+    ):
         for index in range(1, repeats + 1):
             layers[f"conv{block}_{index}"] = Conv(channels, same, relu=True)
         layers[f"pool{block}"] = Pool("max", Window((2, 2), (2, 2)))

@@ -83,13 +83,14 @@ class ConvStage:
             if getattr(fold, key) > limit:
                 raise InputError(
                     f"stage {self.name}: {key}: {getattr(fold, key)} is larger than the layer, "
-                    f"which has {limit} ({self.kind} {geometry.shape} -> {geometry.output}, "
-                    f"kernel {geometry.layer.window.kernel}, {geometry.row_fold} row(s) folded into "
-                    f"channels, schedule {self.spec.schedule})"
+                    f"which has {limit} ({self.kind} {geometry.shape} to {geometry.output}, kernel "
+                    f"{'x'.join(map(str, geometry.layer.window.kernel))}, rows folded into channels "
+                    f"by {geometry.row_fold}, {self.spec.schedule})"
                 )
         if self.present is not None and self.present.shape != self.tile_shape:
             raise InputError(
-                f"stage {self.name}: tiles have the shape {self.present.shape}, not {self.tile_shape}"
+                f"stage {self.name}: tiles need the shape {self.tile_shape}, "
+                f"not {self.present.shape}"
             )
 
     @property

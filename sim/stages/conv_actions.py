@@ -18,9 +18,7 @@ Counts = NDArray[np.int64]
 Counted = Iterator[tuple[Action, Attributes, int]]
 
 
-def conv_actions(
-    stage: ConvStage, beat_channels: int, images: int, nonzero: Counts
-) -> Counted:
+def conv_actions(stage: ConvStage, beat_channels: int, images: int, nonzero: Counts) -> Counted:
     """Yield (action, attributes, count) of a stage over `images` images.
 
     nonzero : (H, W, C), in how many images each input value is not zero
@@ -41,7 +39,7 @@ def _data_independent(stage: ConvStage, beat_channels: int) -> Counted:
     geometry, fold, widths = stage.geometry, stage.fold, stage.widths
     rows_out, columns_out = geometry.rows_out, geometry.columns_out
     held = fold.loop_order is LoopOrder.PSUMS_HELD
-    _, outs, ins, _ = stage.tile_shape
+    outs = stage.tile_shape[1]
     totals = _totals(stage)
 
     beats = geometry.columns_in * geometry.shape.height
@@ -59,9 +57,7 @@ def _data_independent(stage: ConvStage, beat_channels: int) -> Counted:
         if stage.spec.dram_bits_per_cycle:
             yield Action.DRAM_READ, Attributes(widths.weight), sets * stage.lanes
         else:
-            width = fetched if held else -(-fetched // stage.sweep_cycles)
-            depth = -(-weight_bits(stage) // width)
-            yield Action.WEIGHT_READ, Attributes(width, depth), sets * -(-fetched // width)
+            yield Action.WEIGHT_READ, Attributes(fetched, stage.weight_sets), sets
 
     yield Action.ACCUMULATE, Attributes(widths.accumulator), totals.adds * rows_out
     waits = (totals.touches - columns_out * outs) * rows_out
@@ -83,7 +79,7 @@ class _Totals:
 
     Attributes
     ----------
-    touches : times that a run of passes takes up an output tile's sums, or with weights held, passes
+    touches : times that an output tile's sums are taken up: passes, or runs where sums are held
     adds : sums added to, for one output row, over real output channels
     weight_sets : sets of weights taken in turn
     words_read : words read from the column buffer
@@ -180,7 +176,7 @@ def operand_uses(stage: ConvStage) -> Counts:
 def lane_slots(stage: ConvStage) -> int:
     """Lane operations of an image that have a weight of the layer's, zero operands included."""
     geometry, fold = stage.geometry, stage.fold
-    groups, outs, ins, taps = stage.tile_shape
+    _, _, ins, taps = stage.tile_shape
     real = np.zeros((taps * fold.taps, ins * fold.in_channels), np.int64)
     real[: geometry.taps, : geometry.channels] = geometry.real_taps
     real_terms = real.reshape(taps, fold.taps, ins, fold.in_channels).sum(axis=(1, 3)).T

@@ -10,9 +10,7 @@ from pilaster.sim.stages.pool import PoolStage
 __all__ = ["pool_actions", "pool_column_buffer_bits", "pool_psum_bits", "pool_register_bits"]
 
 
-def pool_actions(
-    stage: PoolStage, beat_channels: int
-) -> Iterator[tuple[Action, Attributes, int]]:
+def pool_actions(stage: PoolStage, beat_channels: int) -> Iterator[tuple[Action, Attributes, int]]:
     """Yield (action, attributes, count) of one image."""
     shape, tile = stage.shape, stage.fold.out_channels
     rows_out, columns_out = stage.output.height, stage.columns_out
