@@ -75,8 +75,9 @@ class Network:
             )
         tensor = self.tensors[INPUT]
         if images.dtype == np.uint8:
-            table = np.arange(256) / 255.0
-            return _to_stream(table, tensor)[images]
+            by_byte = _to_stream(np.arange(256) / 255.0, tensor)
+            stream: NDArray[np.int32] = by_byte[images.astype(np.uint8, copy=False)]
+            return stream
         return _to_stream(images.astype(np.float64), tensor)
 
 

@@ -142,8 +142,10 @@ def _conv(values: Floats, layer: Conv, weight: Floats, bias: Floats) -> Floats:
     grouped = windows.reshape(count, rows, columns, layer.groups, -1, *layer.window.kernel)
     per_group = weight.reshape(layer.groups, -1, *weight.shape[1:])
     sums = np.einsum("nrqgcjk,gojkc->nrqgo", grouped, per_group, optimize=True)
-    result = sums.reshape(count, rows, columns, layer.out_channels) + bias
-    return np.maximum(result, 0.0) if layer.relu else result
+    result: Floats = sums.reshape(count, rows, columns, layer.out_channels) + bias
+    if layer.relu:
+        np.maximum(result, 0.0, out=result)
+    return result
 
 
 def _pool(values: Floats, layer: Pool) -> Floats:

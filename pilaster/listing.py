@@ -77,7 +77,7 @@ def _machines(options: argparse.Namespace) -> int:
 
 
 def _tables(options: argparse.Namespace) -> int:
-    from pilaster.models.energy.table import EnergyTable, table_names
+    from pilaster.models.energy import EnergyTable, table_names
 
     if options.name is not None:
         table = EnergyTable.load(options.name)

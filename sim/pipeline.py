@@ -139,6 +139,6 @@ def _present(stage: ConvStage, weight: NDArray[np.integer]) -> NDArray[np.bool_]
     split = padded.reshape(
         outs, fold.out_channels, taps, fold.taps, geometry.kernel_columns, ins, fold.in_channels
     )
-    by_column = split.any(axis=(1, 3, 6))  # (outs, taps, kernel columns, ins)
+    by_column: NDArray[np.bool_] = np.any(split, axis=(1, 3, 6))  # (outs, taps, columns, ins)
     by_group = [by_column[:, :, list(members)].any(axis=2) for members in stage.groups]
     return np.stack(by_group).transpose(0, 1, 3, 2)

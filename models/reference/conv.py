@@ -145,7 +145,7 @@ class ColumnConv:
         count, rows = taps.shape[:2]
         grouped = taps.reshape(count, rows, layer.groups, -1, layer.window.kernel[0])
         per_group = weight.reshape(layer.groups, -1, *weight.shape[1:])
-        sums = np.einsum("nrgcj,gojc->nrgo", grouped, per_group)
+        sums: Integers = np.einsum("nrgcj,gojc->nrgo", grouped, per_group)
         return sums.reshape(count, rows, layer.out_channels)
 
     def _finish(self, accumulators: Integers) -> NDArray[np.int32]:

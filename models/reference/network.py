@@ -62,7 +62,8 @@ def infer(network: Network, values: Stream) -> Stream:
 
 def classify(output: Stream) -> NDArray[np.int64]:
     """Class of each image: the largest output, the first where several are equal."""
-    return output.reshape(len(output), -1).argmax(axis=1)
+    classes: NDArray[np.int64] = output.reshape(len(output), -1).argmax(axis=1)
+    return classes
 
 
 def infer_by_columns(network: Network, values: Stream) -> dict[str, Stream]:

@@ -83,9 +83,9 @@ class ConvStage:
             if getattr(fold, key) > limit:
                 raise InputError(
                     f"stage {self.name}: {key}: {getattr(fold, key)} is larger than the layer, "
-                    f"which has {limit} ({self.kind} {geometry.shape} to {geometry.output}, kernel "
-                    f"{'x'.join(map(str, geometry.layer.window.kernel))}, rows folded into channels "
-                    f"by {geometry.row_fold}, {self.spec.schedule})"
+                    f"which has {limit} ({self.kind} {geometry.shape} to {geometry.output}, "
+                    f"kernel {'x'.join(map(str, geometry.layer.window.kernel))}, "
+                    f"rows folded into channels by {geometry.row_fold}, {self.spec.schedule})"
                 )
         if self.present is not None and self.present.shape != self.tile_shape:
             raise InputError(
@@ -135,7 +135,8 @@ class ConvStage:
         groups, outs, ins, taps = self.tile_shape
         if self.present is None:
             return np.full((groups, outs), ins * taps)
-        return self.present.sum(axis=(2, 3))
+        counts: NDArray[np.int64] = self.present.sum(axis=(2, 3))
+        return counts
 
     @cached_property
     def weight_sets(self) -> int:

@@ -122,7 +122,8 @@ def _tap_group_counts(stage: ConvStage) -> Counts:
     groups, outs, ins, taps = stage.tile_shape
     if stage.present is None:
         return np.full((groups, taps), outs * ins)
-    return stage.present.sum(axis=(1, 2))
+    counts: Counts = stage.present.sum(axis=(1, 2))
+    return counts
 
 
 def _rows_read(stage: ConvStage) -> Counts:

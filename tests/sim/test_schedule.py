@@ -85,8 +85,7 @@ class Execution:
         targets = {target for _, _, target in use.active}
         for target in targets:
             self.take_up(target, step)
-            for r in range(geometry.rows_out):
-                self.counts["adds"] += len(outs)
+            self.counts["adds"] += geometry.rows_out * len(outs)
         for _, offset, target in use.active:
             source = column
             if stage.spec.schedule is Schedule.GATHER:

@@ -1,0 +1,88 @@
+"""What Pilaster promises to be fast at, measured on this machine.
+
+Run `python benchmarks/bench.py`; each line gives the median of several runs and the range.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from statistics import median
+
+import numpy as np
+
+import pilaster as pl
+from pilaster.models.datasets import embedded_digits, fit
+from pilaster.models.reference.network import infer
+from pilaster.sim.closed_form import MachineBatch, evaluate
+from pilaster.sim.pipeline import Pipeline
+
+RUNS = 5
+BATCH_MACHINES = 200_000
+INFERRED_IMAGES = 5_000
+COLUMN_INTERVALS = range(200, 1000, 10)
+
+
+def seconds(work: Callable[[], object]) -> list[float]:
+    work()
+    times = []
+    for _ in range(RUNS):
+        start = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - start)
+    return times
+
+
+def show(what: str, values: list[float], unit: str) -> None:
+    low, high = min(values), max(values)
+    print(f"{what:<58}{median(values):>14,.2f} {unit}  ({low:,.2f} to {high:,.2f})")
+
+
+def vgg16_process() -> None:
+    command = [sys.executable, "-m", "pilaster", "run", "vgg16", "--images", "0", "--json"]
+
+    def run() -> None:
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+    show("pilaster run vgg16 --images 0 --json, whole process", seconds(run), "s")
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    show("  its peak memory", [peak], "MiB")
+
+
+def closed_form() -> None:
+    network = pl.load("lenet5")
+    rng = np.random.default_rng(0)
+    pipelines = [
+        Pipeline(network, pl.default_machine(network, interval)) for interval in COLUMN_INTERVALS
+    ]
+    few = MachineBatch.of(pipelines)
+    stages = len(few.variants)
+    batch = MachineBatch(
+        rows=few.rows,
+        column_interval=rng.integers(100, 1000, BATCH_MACHINES),
+        variants=few.variants,
+        choice=rng.integers(0, len(pipelines), (stages, BATCH_MACHINES)),
+    )
+    times = seconds(lambda: evaluate(batch))
+    rates = [BATCH_MACHINES / t for t in times]
+    show("closed form, lenet5, three images each", rates, "machines/s")
+    times = seconds(lambda: evaluate(batch, images=1))
+    show("closed form, lenet5, one image each", [BATCH_MACHINES / t for t in times], "machines/s")
+
+
+def inference() -> None:
+    network = pl.load("lenet5")
+    shape = network.graph.input_shape
+    images = fit(embedded_digits("all"), shape.height, shape.width, shape.channels).images
+    values = network.encode(np.resize(images, (INFERRED_IMAGES, *images.shape[1:])))
+    times = seconds(lambda: infer(network, values))
+    show("integer inference, lenet5", [INFERRED_IMAGES / t for t in times], "images/s")
+
+
+if __name__ == "__main__":
+    vgg16_process()
+    closed_form()
+    inference()
