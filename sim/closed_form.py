@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.stages import Stage
 from pilaster.sim.stamps import StageStamps, Stamps
-from pilaster.sim.timing import COLUMN_BUFFERS
+from pilaster.sim.timing import COLUMN_BUFFERS, DRAIN
 
 __all__ = ["BatchTimes", "MachineBatch", "evaluate", "stamps"]
 
@@ -108,11 +108,14 @@ class _Recurrence:
         self.emitted: list[list[Cycles]] = [[] for _ in work]
 
     def buffer_free(self, stage: int) -> Cycles:
-        """When a buffer is free for the next column that `stage` is to accept."""
+        """When a buffer is free for the next column of `stage`, or behind the last stage."""
+        if stage == len(self._work):
+            drained = self.emitted[-1]
+            waits = len(drained) >= COLUMN_BUFFERS
+            return drained[-COLUMN_BUFFERS] + DRAIN if waits else self._zero
         column = len(self.accepted[stage])
-        return (
-            self._zero if column < COLUMN_BUFFERS else self.finished[stage][column - COLUMN_BUFFERS]
-        )
+        waits = column >= COLUMN_BUFFERS
+        return self.finished[stage][column - COLUMN_BUFFERS] if waits else self._zero
 
     def accept(self, stage: int, accepted: Cycles) -> None:
         """Do a stage's work on a column, and that of all later stages that follows from it."""
@@ -121,17 +124,15 @@ class _Recurrence:
         self.accepted[stage].append(accepted)
         time = np.maximum(accepted, finished[-1]) if finished else accepted
         self.started[stage].append(time)
-        leaving = []
         last = stage == len(self._work) - 1
         for j in range(work.completions[kind]):
             time = time + work.before[kind][j]
-            if not last:
-                time = np.maximum(time, self.buffer_free(stage + 1))
-            leaving.append(time + work.emitted[kind][j])
-            self.emitted[stage].append(leaving[-1])
+            time = np.maximum(time, self.buffer_free(stage + 1))
+            left = time + work.emitted[kind][j]
+            self.emitted[stage].append(left)
             time = time + work.body[kind][j]
             if not last:
-                self.accept(stage + 1, leaving[-1])
+                self.accept(stage + 1, left)
         finished.append(time + work.deferred[kind])
 
 

@@ -11,7 +11,7 @@ import simpy
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.stages import Stage
 from pilaster.sim.stamps import StageStamps, Stamps
-from pilaster.sim.timing import COLUMN_BUFFERS
+from pilaster.sim.timing import COLUMN_BUFFERS, DRAIN
 from pilaster.sim.work import RunWork
 
 __all__ = ["simulate_events"]
@@ -19,11 +19,27 @@ __all__ = ["simulate_events"]
 Process = Generator[simpy.Event, object, None]
 
 
+class _Sink:
+    """The output buffer, and whoever takes the answers from it at once."""
+
+    def __init__(self, env: simpy.Environment) -> None:
+        self.env = env
+        self.free_buffers = simpy.Container(env, COLUMN_BUFFERS, init=COLUMN_BUFFERS)
+
+    def accept(self) -> None:
+        """Take note that a whole column stands in the buffer."""
+        self.env.process(self._drain())
+
+    def _drain(self) -> Process:
+        yield self.env.timeout(DRAIN)
+        yield self.free_buffers.put(1)
+
+
 class _StageProcess:
     """One stage at work: its column buffers, its pass sequencer and its stamps."""
 
     def __init__(
-        self, env: simpy.Environment, stage: Stage, consumer: _StageProcess | None
+        self, env: simpy.Environment, stage: Stage, consumer: _StageProcess | _Sink
     ) -> None:
         self.env = env
         self.stage = stage
@@ -48,8 +64,7 @@ class _StageProcess:
             work = self.stage.work[column % self.stage.columns_in]
             for run in work.completing:
                 yield self.env.timeout(run.before)
-                if self.consumer is not None:
-                    yield self.consumer.free_buffers.get(1)
+                yield self.consumer.free_buffers.get(1)
                 self.env.process(self._emit(run))
                 yield self.env.timeout(run.body)
             yield self.env.timeout(work.deferred)
@@ -59,8 +74,7 @@ class _StageProcess:
     def _emit(self, run: RunWork) -> Process:
         yield self.env.timeout(run.emitted)
         self.emitted.append(int(self.env.now))
-        if self.consumer is not None:
-            self.consumer.accept()
+        self.consumer.accept()
 
     def stamps(self, images: int) -> StageStamps:
         """Give the stamps as arrays, an image a row."""
@@ -77,11 +91,11 @@ def simulate_events(pipeline: Pipeline, images: int) -> Stamps:
     """Simulate `images` images whose columns are offered every column interval.
 
     The source sends a column a row a cycle, when a buffer of the first stage is free; the sink
-    takes every answer at once.
+    takes every answer at once from the output buffer.
     """
     env = simpy.Environment()
     processes: list[_StageProcess] = []
-    consumer: _StageProcess | None = None
+    consumer: _StageProcess | _Sink = _Sink(env)
     for stage in reversed(pipeline.stages):
         consumer = _StageProcess(env, stage, consumer)
         processes.insert(0, consumer)

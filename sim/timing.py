@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
-__all__ = ["COLUMN_BUFFERS", "conv_depth", "pool_depth", "tree_levels"]
+__all__ = ["COLUMN_BUFFERS", "DRAIN", "IDLE_COLUMN", "conv_depth", "pool_depth", "tree_levels"]
 
 COLUMN_BUFFERS = 2
-"""Columns a stage can hold beside those a gather window keeps."""
+"""Columns a stage can hold beside those a gather window keeps; the output buffer holds as many."""
+
+IDLE_COLUMN = 1
+"""Cycle that a stage takes to pass over a column that needs no work."""
 
 READ = 1
-"""Column buffer to window."""
+"""Column buffer."""
 WINDOW = 1
-"""Window to operand registers."""
+"""Tap window."""
+OPERAND = 1
+"""Operand registers, which hold still for a zero."""
 MULTIPLY = 1
 """Operands to products."""
 ACCUMULATE = 1
 """Sum into the partial sum, or into the accumulator."""
 REQUANTIZE = 3
 """Multiply by the scale, round, clamp."""
+DRAIN = 1
+"""Last beat of an output column from the output buffer to the sink."""
 WRITE = 1
 """Stream beat into the next stage's column buffer."""
 TREE_RADIX = 4
@@ -41,7 +48,7 @@ def conv_depth(terms: int) -> int:
 
     terms : products that one adder tree sums
     """
-    return READ + WINDOW + MULTIPLY + tree_levels(terms) + ACCUMULATE + REQUANTIZE + WRITE
+    return READ + WINDOW + OPERAND + MULTIPLY + tree_levels(terms) + ACCUMULATE + REQUANTIZE + WRITE
 
 
 def pool_depth(average: bool) -> int:

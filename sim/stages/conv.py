@@ -13,7 +13,7 @@ from pilaster.models.errors import InputError
 from pilaster.sim.geometry import ConvGeometry
 from pilaster.sim.machine import Fold, LoopOrder, Schedule, StageSpec
 from pilaster.sim.schedule import Run, column_runs, kernel_groups
-from pilaster.sim.timing import COLUMN_BUFFERS, conv_depth
+from pilaster.sim.timing import COLUMN_BUFFERS, IDLE_COLUMN, conv_depth
 from pilaster.sim.work import ColumnWork, RunWork
 
 __all__ = ["ConvStage", "Pass", "Widths"]
@@ -246,7 +246,8 @@ class ConvStage:
                     deferred += known[key].body
                 else:
                     completing.append(known[key])
-            works.append(ColumnWork(tuple(completing), deferred))
+            idle = not completing and not deferred
+            works.append(ColumnWork(tuple(completing), IDLE_COLUMN if idle else deferred))
         return tuple(works)
 
     def _run_work(self, run: Run) -> RunWork:

@@ -9,7 +9,7 @@ from pilaster.models.errors import InputError
 from pilaster.models.layers import Pool
 from pilaster.models.shape import Shape
 from pilaster.sim.machine import Fold, StageSpec
-from pilaster.sim.timing import COLUMN_BUFFERS, pool_depth
+from pilaster.sim.timing import COLUMN_BUFFERS, IDLE_COLUMN, pool_depth
 from pilaster.sim.work import ColumnWork, RunWork
 
 __all__ = ["PoolStage"]
@@ -122,7 +122,8 @@ class PoolStage:
         works = []
         for column, touched in enumerate(self.touched):
             done = len(self.completed(column))
-            works.append(ColumnWork((run,) * done, total if touched and not done else 0))
+            deferred = 0 if done else total if touched else IDLE_COLUMN
+            works.append(ColumnWork((run,) * done, deferred))
         return tuple(works)
 
     @cached_property

@@ -177,7 +177,7 @@ def test_cycles_of_runs_are_the_cycles_of_their_passes(pipeline):
         if not isinstance(stage, ConvStage):
             continue
         for runs, work in zip(stage.runs, stage.work, strict=True):
-            assert sum(map(stage_cycles(stage), runs)) == work.cycles
+            assert max(1, sum(map(stage_cycles(stage), runs))) == work.cycles
             assert len(work.completing) == sum(run.completes is not None for run in runs)
 
 
