@@ -65,7 +65,7 @@ class Network:
         Raises
         ------
         InputError
-            If the shape is not the network's input shape.
+            If the shape is not the network's input shape, or a value is not finite.
         """
         shape = self.graph.input_shape
         if images.ndim != 4 or images.shape[1:] != (shape.height, shape.width, shape.channels):
@@ -78,7 +78,10 @@ class Network:
             by_byte = _to_stream(np.arange(256) / 255.0, tensor)
             stream: NDArray[np.int32] = by_byte[images.astype(np.uint8, copy=False)]
             return stream
-        return _to_stream(images.astype(np.float64), tensor)
+        real = images.astype(np.float64)
+        if not np.isfinite(real).all():
+            raise InputError(f"{self.name}: images hold values that are not finite")
+        return _to_stream(real, tensor)
 
 
 def _to_stream(real: NDArray[np.float64], tensor: TensorQuantization) -> NDArray[np.int32]:

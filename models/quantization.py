@@ -30,6 +30,9 @@ Integers = NDArray[np.int64]
 MULTIPLIER_BITS = 31
 """Fraction bits of the fixed-point multiplier."""
 
+LARGEST_SHIFT = 30
+"""Most places that TensorFlow Lite shifts an accumulator to the left."""
+
 
 @dataclass(frozen=True)
 class TensorQuantization:
@@ -44,7 +47,7 @@ class TensorQuantization:
     maximum: int
 
     def __post_init__(self) -> None:
-        if not self.scale > 0:
+        if not 0 < self.scale < float("inf"):
             raise InputError(f"a quantisation scale must be positive, not {self.scale}")
         if not self.minimum <= self.zero_point <= self.maximum:
             raise InputError(
@@ -66,7 +69,9 @@ class TensorQuantization:
     def bits(self) -> int:
         """Width of the stream: unsigned where no value is negative."""
         low, high = self.stream_range
-        return max(1, high.bit_length()) if low == 0 else signed_bits(self.magnitude)
+        if low == 0:
+            return max(1, high.bit_length())
+        return max((-low - 1).bit_length(), high.bit_length()) + 1
 
 
 @dataclass(frozen=True)
@@ -120,8 +125,10 @@ def quantize_multiplier(
     real : positive multipliers
     bits : significant bits kept, at most 31; fewer make a narrower hardware multiplier
     """
-    if not np.all(real > 0):
-        raise InputError("requantisation multipliers must be positive")
+    if not np.all((real > 0) & (real < 1 << LARGEST_SHIFT)):
+        raise InputError(
+            f"requantisation multipliers must be positive and below 2**{LARGEST_SHIFT}"
+        )
     if not 1 <= bits <= MULTIPLIER_BITS:
         raise InputError(f"scale bits must be 1 to {MULTIPLIER_BITS}, not {bits}")
     fraction, shift = np.frexp(real)
@@ -139,12 +146,17 @@ def quantize_multiplier(
 def requantize(accumulator: Integers, multiplier: Integers, shift: Integers) -> Integers:
     """Scale accumulators to activations, bit-exact to TensorFlow Lite's reference kernels.
 
-    A saturating rounding doubling high multiply (halves round up), then a rounding right shift
-    (halves round away from zero). The last axis of `accumulator` is the output channel.
+    A left shift that saturates at 32 bits, a rounding doubling high multiply (halves round up),
+    then a rounding right shift (halves round away from zero). The last axis of `accumulator` is
+    the output channel. These are the kernels of CONV_2D and DEPTHWISE_CONV_2D, and of
+    FULLY_CONNECTED up to LiteRT 1; LiteRT 2 rounds FULLY_CONNECTED once, in double precision,
+    which differs by at most one.
     """
     left = np.maximum(shift, 0)
     right = np.maximum(-shift, 0)
-    scaled = accumulator * (multiplier << left) if left.any() else accumulator * multiplier
+    if left.any():
+        accumulator = np.clip(accumulator << left, -(1 << 31), (1 << 31) - 1)
+    scaled = accumulator * multiplier
     scaled += 1 << (MULTIPLIER_BITS - 1)
     scaled >>= MULTIPLIER_BITS
     if right.any():

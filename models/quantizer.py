@@ -25,6 +25,9 @@ __all__ = ["FloatNetwork", "QuantizerSettings", "float_tensors", "quantize"]
 
 Floats = NDArray[np.float64]
 
+LARGEST_BIAS = 1 << 29
+"""Largest bias in accumulator units, which leaves room for the sums."""
+
 
 @dataclass(frozen=True)
 class FloatNetwork:
@@ -32,6 +35,11 @@ class FloatNetwork:
 
     weights : by layer, (out_channels, kernel rows, kernel columns, in_channels / groups)
     biases : by layer, (out_channels,)
+
+    Raises
+    ------
+    InputError
+        If a shape is wrong or a value not finite; the message names the layer.
     """
 
     graph: Graph
@@ -43,11 +51,19 @@ class FloatNetwork:
             if isinstance(node.layer, Pool):
                 continue
             expected = node.layer.weight_shape(self.graph.input_of(node))
-            found = self.weights[node.name].shape
-            if found != expected:
-                raise InputError(
-                    f"layer {node.name}: weights have the shape {found}, not {expected}"
-                )
+            for what, values, shape in (
+                ("weights", self.weights, expected),
+                ("biases", self.biases, expected[:1]),
+            ):
+                if node.name not in values:
+                    raise InputError(f"layer {node.name}: has no {what}")
+                found = values[node.name]
+                if found.shape != shape:
+                    raise InputError(
+                        f"layer {node.name}: {what} have the shape {found.shape}, not {shape}"
+                    )
+                if not np.isfinite(found).all():
+                    raise InputError(f"layer {node.name}: {what} are not all finite")
 
 
 @dataclass(frozen=True)
@@ -59,9 +75,9 @@ class QuantizerSettings:
     scale_bits: int = MULTIPLIER_BITS
 
     def __post_init__(self) -> None:
-        for name in ("weight_bits", "activation_bits"):
-            if not 1 <= getattr(self, name) <= 16:
-                raise InputError(f"{name} must be 1 to 16, not {getattr(self, name)}")
+        for name, most in (("weight_bits", 16), ("activation_bits", 16), ("scale_bits", 31)):
+            if not 1 <= getattr(self, name) <= most:
+                raise InputError(f"{name} must be 1 to {most}, not {getattr(self, name)}")
 
 
 def float_tensors(network: FloatNetwork, images: Floats) -> dict[str, Floats]:
@@ -99,10 +115,15 @@ def quantize(
         if isinstance(node.layer, Pool):
             continue
         source, target = tensors[node.inputs[0]], tensors[node.name]
-        weight, scale = _symmetric(network.weights[node.name], settings.weight_bits)
+        # No scale so small that a bias in its units would leave 31 bits.
+        least = np.abs(network.biases[node.name]) / (source.scale * LARGEST_BIAS)
+        weight, scale = _symmetric(network.weights[node.name], settings.weight_bits, least)
         bias = np.rint(network.biases[node.name] / (source.scale * scale)).astype(np.int64)
         real = source.scale * scale / target.scale
-        multiplier, shift = quantize_multiplier(real, settings.scale_bits)
+        try:
+            multiplier, shift = quantize_multiplier(real, settings.scale_bits)
+        except InputError as error:
+            raise InputError(f"layer {node.name}: {error}; calibrate on other images") from error
         found = ConvParameters(weight, bias, multiplier, shift)
         if found.accumulator_bound(source.magnitude) >= 1 << 31:
             raise InputError(
@@ -123,13 +144,15 @@ def _affine(low: float, high: float, settings: QuantizerSettings) -> TensorQuant
     return TensorQuantization(scale, zero_point, minimum, minimum + levels)
 
 
-def _symmetric(weight: Floats, bits: int) -> tuple[NDArray[np.int16], Floats]:
-    """Integers and the scale of each output channel."""
+def _symmetric(weight: Floats, bits: int, least_scale: Floats) -> tuple[NDArray[np.int16], Floats]:
+    """Integers and the scale of each output channel; a channel of zeros has the scale 1."""
     flat = np.abs(weight.reshape(len(weight), -1))
+    top = max(1, (1 << (bits - 1)) - 1)
+    scale = flat.mean(axis=1) if bits == 1 else flat.max(axis=1) / top
+    scale = np.maximum(scale, least_scale)
+    scale[scale == 0] = 1.0
     if bits == 1:
-        return np.where(weight < 0, -1, 1).astype(np.int16), np.maximum(flat.mean(axis=1), 1e-12)
-    top = (1 << (bits - 1)) - 1
-    scale = np.maximum(flat.max(axis=1), 1e-12) / top
+        return np.where(weight < 0, -1, 1).astype(np.int16), scale
     return np.rint(weight / scale[:, None, None, None]).astype(np.int16), scale
 
 

@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from pilaster.models.energy.actions import Action, Attributes
 from pilaster.sim.stages.pool import PoolStage
 
-__all__ = ["pool_actions", "pool_column_buffer_bits", "pool_psum_bits", "pool_register_bits"]
+__all__ = [
+    "pool_actions",
+    "pool_column_buffer_bits",
+    "pool_psum_bits",
+    "pool_register_bits",
+    "sum_bits",
+]
 
 
 def pool_actions(stage: PoolStage, beat_channels: int) -> Iterator[tuple[Action, Attributes, int]]:
@@ -28,7 +34,7 @@ def pool_actions(stage: PoolStage, beat_channels: int) -> Iterator[tuple[Action,
     yield Action.COLUMN_READ, Attributes(word, -(-buffered // word)), words
     yield Action.WINDOW_SHIFT, Attributes(word * stage.layer.window.kernel[0]), words
 
-    bits = _sum_bits(stage)
+    bits = sum_bits(stage)
     down = used_columns * (stage.layer.window.kernel[0] - 1)
     across = contributions - columns_out
     yield Action.POOL, Attributes(bits), (down + across) * rows_out * shape.channels
@@ -44,7 +50,7 @@ def pool_actions(stage: PoolStage, beat_channels: int) -> Iterator[tuple[Action,
     yield Action.STREAM, Attributes(word), outputs * stage.tiles
 
 
-def _sum_bits(stage: PoolStage) -> int:
+def sum_bits(stage: PoolStage) -> int:
     """Width of a pooled value before it leaves."""
     if stage.layer.mode == "max":
         return stage.bits
@@ -60,10 +66,10 @@ def pool_column_buffer_bits(stage: PoolStage) -> int:
 def pool_psum_bits(stage: PoolStage) -> int:
     """Bits of the memory in which output columns wait for more input columns."""
     channels = stage.tiles * stage.fold.out_channels
-    return stage.pending_columns * stage.output.height * channels * _sum_bits(stage)
+    return stage.pending_columns * stage.output.height * channels * sum_bits(stage)
 
 
 def pool_register_bits(stage: PoolStage) -> int:
     """Bits of pipeline registers: window, reduction and result."""
     tile = stage.fold.out_channels
-    return tile * (stage.layer.window.kernel[0] * stage.bits + 2 * _sum_bits(stage))
+    return tile * (stage.layer.window.kernel[0] * stage.bits + 2 * sum_bits(stage))

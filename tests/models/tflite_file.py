@@ -152,9 +152,7 @@ def tflite_file(
     codes = sorted({operator.code for operator in operators})
     written_tensors = [_tensor(builder, tensor, n) for n, tensor in enumerate(tensors, 1)]
     written_operators = [_operator(builder, op, codes.index(op.code), index) for op in operators]
-    subgraph = _subgraph(
-        builder, written_tensors, written_operators, index[source], index[output]
-    )
+    subgraph = _subgraph(builder, written_tensors, written_operators, index[source], index[output])
     # By the format's rule buffer 0 is empty; buffer n holds the data of tensor n - 1.
     buffers = [_buffer(builder, None), *(_buffer(builder, tensor.data) for tensor in tensors)]
     all_codes = _offsets(builder, [_operator_code(builder, code) for code in codes])
