@@ -1,0 +1,1 @@
+"""The machine in gates: Amaranth components, the pipeline and its verification."""

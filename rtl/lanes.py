@@ -1,0 +1,105 @@
+"""The lane array: products of a window of values with the weights held, and their sums."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from amaranth.hdl import Module, Mux, Shape, Signal, Value, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from pilaster.sim.timing import TREE_RADIX
+
+__all__ = ["LaneArray"]
+
+
+class LaneArray(wiring.Component):
+    """Lanes for `windows` windows of values times `slots` x `outputs` sets of weights.
+
+    A lane whose value is zero or not enabled holds its operand, and adds nothing. A window is
+    shared by all slots and outputs; the sums of several windows (of a gather stage) are added.
+
+    Parameters
+    ----------
+    windows : operand windows, one for each slot of a gather stage, otherwise one
+    terms : values of a window, taps times input channels
+    slots, outputs : sums computed of the same window
+    value : shape of a value
+    weight_bits, sum_bits : widths
+
+    Members
+    -------
+    values, enables : (windows * terms), in the cycle before the operand registers
+    load, weights : the weights for the values of this cycle and later ones
+    nonzero : which operands are enabled and not zero
+    sums : (slots * outputs), the tree's depth and two cycles later
+    """
+
+    def __init__(
+        self,
+        windows: int,
+        terms: int,
+        slots: int,
+        outputs: int,
+        value: Shape,
+        weight_bits: int,
+        sum_bits: int,
+    ) -> None:
+        self._sets = slots * outputs
+        self._operands = windows * terms
+        self._sum_bits = sum_bits
+        weight = signed(max(2, weight_bits))
+        super().__init__(
+            {
+                "values": In(data.ArrayLayout(value, self._operands)),
+                "enables": In(self._operands),
+                "load": In(1),
+                "weights": In(
+                    data.ArrayLayout(data.ArrayLayout(weight, self._operands), self._sets)
+                ),
+                "nonzero": Out(self._operands),
+                "sums": Out(data.ArrayLayout(signed(sum_bits), self._sets)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Operand registers, products, and a registered tree for each set of weights."""
+        m = Module()
+        operands, live = [], []
+        for index in range(self._operands):
+            value = self.values[index]
+            operand = Signal.like(value, name=f"operand{index}")
+            nonzero = Signal(name=f"live{index}")
+            here = self.enables[index] & (value != 0)
+            m.d.comb += self.nonzero[index].eq(here)
+            m.d.sync += nonzero.eq(here)
+            with m.If(here):
+                m.d.sync += operand.eq(value)
+            operands.append(operand)
+            live.append(nonzero)
+        held = Signal(self.weights.shape())
+        with m.If(self.load):
+            m.d.sync += held.eq(self.weights)
+        for index in range(self._sets):
+            products = []
+            for lane, (operand, nonzero) in enumerate(zip(operands, live, strict=True)):
+                product = Signal(
+                    signed(len(operand) + len(self.weights[0][0]) + 1), name=f"p{index}_{lane}"
+                )
+                m.d.sync += product.eq(Mux(nonzero, operand * held[index][lane], 0))
+                products.append(product)
+            m.d.comb += self.sums[index].eq(self._tree(m, products, f"t{index}"))
+        return m
+
+    def _tree(self, m: Module, terms: Sequence[Value], name: str) -> Value:
+        """Sum terms, a registered level for every `TREE_RADIX` of them."""
+        level = 0
+        while len(terms) > 1:
+            sums = []
+            for first in range(0, len(terms), TREE_RADIX):
+                total = Signal(signed(self._sum_bits), name=f"{name}_{level}_{first}")
+                m.d.sync += total.eq(sum(terms[first + 1 : first + TREE_RADIX], terms[first]))
+                sums.append(total)
+            terms = sums
+            level += 1
+        return terms[0]

@@ -1,0 +1,121 @@
+"""What a testbench wrote down: values, stamps and counts of every stage."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pilaster.models.network import Network
+from pilaster.models.quantization import TensorQuantization
+from pilaster.rtl.pipeline import beats_of
+from pilaster.sim.pipeline import Pipeline
+from pilaster.sim.stages import Stage
+
+__all__ = ["Observed", "ObservedStage", "read_observations"]
+
+Cycles = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ObservedStage:
+    """What was seen of one stage, in the order in which it happened.
+
+    Attributes
+    ----------
+    accepted, started, finished : cycle stamps of input columns
+    beats : cycle stamps of output beats
+    values : stream values (beats, lanes of a beat)
+    counts : by action
+    """
+
+    accepted: Cycles
+    started: Cycles
+    finished: Cycles
+    beats: Cycles
+    values: NDArray[np.int64]
+    counts: dict[str, int]
+
+    def emitted(self, stage: Stage, rows: int) -> Cycles:
+        """Stamps of whole output columns."""
+        per_column = len(beats_of(stage)) * rows
+        return self.beats[per_column - 1 :: per_column]
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What was seen of a machine. `cycles` is the last stamp."""
+
+    stages: tuple[ObservedStage, ...]
+    cycles: int
+
+
+def read_observations(pipeline: Pipeline, folder: Path) -> Observed:
+    """Read what the testbench wrote to `folder`."""
+    stamps: dict[tuple[str, int], list[int]] = defaultdict(list)
+    words: dict[int, list[str]] = defaultdict(list)
+    with (folder / "log.txt").open(encoding="ascii") as log:
+        for line in log:
+            parts = line.split()
+            stamps[parts[0], int(parts[1])].append(int(parts[2]))
+            if parts[0] == "o":
+                words[int(parts[1])].append(parts[3])
+    counts: dict[int, dict[str, int]] = defaultdict(dict)
+    for line in (folder / "counts.txt").read_text(encoding="ascii").splitlines():
+        index, action, count = line.split()
+        counts[int(index)][action] = int(count)
+    network, stages = pipeline.network, []
+    for index, (node, stage) in enumerate(zip(network.graph.nodes, pipeline.stages, strict=True)):
+        tensor = network.tensors[node.name]
+        stages.append(
+            ObservedStage(
+                accepted=_array(stamps["a", index]),
+                started=_array(stamps["s", index]),
+                finished=_array(stamps["f", index]),
+                beats=_array(stamps["o", index]),
+                values=_unpack(words[index], stage.fold.out_channels, tensor),
+                counts=counts[index],
+            )
+        )
+    last = max((max(found) for found in stamps.values() if found), default=0)
+    return Observed(tuple(stages), last)
+
+
+def _array(stamps: list[int]) -> Cycles:
+    return np.array(stamps, np.int64)
+
+
+def _unpack(words: list[str], lanes: int, tensor: TensorQuantization) -> NDArray[np.int64]:
+    """Values of beats, the first lane in the lowest bits; -2**40 where a bit is unknown."""
+    bits = tensor.bits
+    values = np.empty((len(words), lanes), np.int64)
+    mask, negative = (1 << bits) - 1, tensor.stream_range[0] < 0
+    for row, word in enumerate(words):
+        try:
+            number = int(word, 16)
+        except ValueError:
+            values[row] = -(1 << 40)
+            continue
+        for lane in range(lanes):
+            value = (number >> (lane * bits)) & mask
+            values[row, lane] = value - (1 << bits) if negative and value >> (bits - 1) else value
+    return values
+
+
+def expected_beats(
+    network: Network, stage: Stage, tensor: NDArray[np.int32]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Values (beats, lanes) that a stage must send for its output (N, H, W, C), and which count."""
+    count, rows, columns, _ = tensor.shape
+    step = stage.fold.out_channels
+    tiles = beats_of(stage)
+    values = np.zeros((count, columns, len(tiles), rows, step), np.int64)
+    real = np.zeros(values.shape, bool)
+    for index, (first, channels) in enumerate(tiles):
+        part = tensor[..., first : first + channels].transpose(0, 2, 1, 3)
+        values[:, :, index, :, :channels] = part
+        real[:, :, index, :, :channels] = True
+    return values.reshape(-1, step), real.reshape(-1, step)

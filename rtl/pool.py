@@ -1,0 +1,447 @@
+"""The stage of a pooling layer, in gates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from amaranth.hdl import Array, Const, Module, Mux, Shape, Signal, Value, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from pilaster.models.quantization import TensorQuantization
+from pilaster.models.reference.pool import valid_rows
+from pilaster.rtl.column_buffer import BufferLayout, ColumnBuffer
+from pilaster.rtl.probes import StageProbes
+from pilaster.sim.stages import PoolStage
+from pilaster.sim.stages.pool_actions import sum_bits
+from pilaster.sim.timing import COLUMN_BUFFERS
+
+__all__ = ["PoolComponent"]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a column is used for: to reduce it (`reads`), or to send a column that waits."""
+
+    idle: int
+    reads: int
+    completes: int
+    last_in_column: int
+    complete_slot: int
+    columns: int
+    active: int
+    fresh: int
+    banks: tuple[int, ...]
+
+
+def _program(stage: PoolStage) -> tuple[_Run, ...]:
+    """Write the runs of every input column."""
+    slots = max(1, max(map(len, stage.touched)))
+    pending = max(1, stage.pending_columns)
+    seen: set[int] = set()
+    runs = []
+    rest = (0,) * slots
+    for column, touched in enumerate(stage.touched):
+        done = stage.completed(column)
+        if not touched:
+            runs.append(_Run(1, 0, 0, 1, 0, 0, 0, 0, rest))
+            continue
+        banks = tuple(q % pending for q in touched) + rest[len(touched) :]
+        fresh = sum(1 << i for i, q in enumerate(touched) if q not in seen)
+        seen.update(touched)
+        turns: Sequence[int | None] = done or (None,)
+        for index, q in enumerate(turns):
+            slot = 0 if q is None else touched.index(q)
+            reads = index == 0
+            runs.append(
+                _Run(
+                    idle=0,
+                    reads=int(reads),
+                    completes=int(q is not None),
+                    last_in_column=int(index == len(turns) - 1),
+                    complete_slot=slot,
+                    columns=0 if q is None else sum(q in t for t in stage.touched),
+                    active=(1 << len(touched)) - 1 if reads else 1 << slot,
+                    fresh=fresh if reads else 0,
+                    banks=banks,
+                )
+            )
+    return tuple(runs)
+
+
+class PoolComponent(wiring.Component):
+    """A pooling stage: columns in, columns out. Members are those of a convolution stage."""
+
+    def __init__(
+        self,
+        stage: PoolStage,
+        tensor: TensorQuantization,
+        beats: tuple[tuple[int, int], ...],
+        probes: bool,
+    ) -> None:
+        self._stage, self._tensor = stage, tensor
+        tile = stage.fold.out_channels
+        channels = stage.shape.channels
+        self._layout = BufferLayout(
+            height=stage.shape.height,
+            channels=channels,
+            bits=tensor.bits,
+            signed=tensor.stream_range[0] < 0,
+            row_fold=1,
+            offset=0,
+            columns=stage.buffered_columns,
+            ports=1,
+            beats=beats,
+            patterns=tuple(
+                tuple((0, c) if c < channels else None for c in range(first, first + tile))
+                for first in range(0, channels, tile)
+            ),
+        )
+        self._value = Shape(tensor.bits, tensor.stream_range[0] < 0)
+        members = {
+            "i": In(
+                stream.Signature(data.ArrayLayout(self._value, max(count for _, count in beats)))
+            ),
+            "o": Out(stream.Signature(data.ArrayLayout(self._value, tile))),
+            "room": In(1),
+            "freed": Out(1),
+        }
+        if probes:
+            members["probes"] = Out(StageProbes())
+        self._probes = probes
+        super().__init__(members)
+
+    def elaborate(self, platform: object) -> Module:
+        """Join column buffer, sequencer, reduction and pending columns."""
+        m = Module()
+        stage, layout = self._stage, self._layout
+        window, tiles = stage.layer.window, stage.tiles
+        rows_out, step_v = stage.output.height, window.stride[0]
+        program = _program(stage)
+        slots = len(program[0].banks)
+        run_layout = data.StructLayout(
+            {
+                **dict.fromkeys(("idle", "reads", "completes", "last_in_column"), 1),
+                "complete_slot": Shape.cast(range(slots)),
+                "columns": Shape.cast(range(window.kernel[1] + 1)),
+                "active": slots,
+                "fresh": slots,
+                "banks": data.ArrayLayout(Shape.cast(range(max(2, stage.pending_columns))), slots),
+            }
+        )
+        m.submodules.columns = columns = ColumnBuffer(layout)
+        m.submodules.runs = table = Memory(
+            shape=run_layout,
+            depth=len(program),
+            init=[{**vars(run), "banks": list(run.banks)} for run in program],
+        )
+        fetch = table.read_port(domain="comb")
+
+        free = Signal(range(COLUMN_BUFFERS + 1), init=COLUMN_BUFFERS)
+        waiting = Signal(range(COLUMN_BUFFERS + 1))
+        room = Signal(range(COLUMN_BUFFERS + 1), init=COLUMN_BUFFERS)
+        inside, finished, started = Signal(), Signal(), Signal()
+        m.d.comb += [
+            self.i.ready.eq(inside | (free != 0)),
+            columns.beat.eq(self.i.payload),
+            columns.beat_valid.eq(self.i.valid & self.i.ready),
+            self.freed.eq(finished),
+        ]
+        with m.If(columns.beat_valid):
+            m.d.sync += inside.eq(~columns.accepted)
+        m.d.sync += free.eq(free + finished - (columns.beat_valid & ~inside))
+        m.d.sync += waiting.eq(waiting + columns.accepted - started)
+
+        # Passes: tile by tile, run by run.
+        run_index, tile = Signal(range(len(program))), Signal(range(tiles))
+        first_in_column = Signal(init=1)
+        left = Signal(range(stage.sweep_cycles + 1))
+        run = fetch.data
+        m.d.comb += fetch.addr.eq(run_index)
+        last_tile = run.idle | (tile == tiles - 1)
+        gate = run.completes & (tile == 0)
+        start = Signal()
+        m.d.comb += start.eq(
+            (left == 0) & (~first_in_column | (waiting != 0)) & (~gate | (room != 0))
+        )
+        m.d.comb += started.eq(start & first_in_column)
+        m.d.sync += room.eq(room + self.room - (start & gate))
+        length = Mux(run.idle, 1, stage.sweep_cycles)
+        closes = last_tile & run.last_in_column
+        closing = Signal()
+        m.d.comb += finished.eq(Mux(start, (length == 1) & closes, (left == 1) & closing))
+        with m.If(start):
+            m.d.sync += [left.eq(length - 1), closing.eq(closes), first_in_column.eq(0)]
+            with m.If(last_tile):
+                m.d.sync += [tile.eq(0), first_in_column.eq(run.last_in_column)]
+                m.d.sync += run_index.eq(Mux(run_index == len(program) - 1, 0, run_index + 1))
+            with m.Else():
+                m.d.sync += tile.eq(tile + 1)
+        with m.Elif(left != 0):
+            m.d.sync += left.eq(left - 1)
+        current = Signal(range(layout.columns))
+        with m.If(finished):
+            m.d.sync += current.eq(Mux(current == layout.columns - 1, 0, current + 1))
+
+        # Reads: a row a cycle.
+        place, kept_tile, sweeping = Signal(range(stage.rows_read + 1)), Signal.like(tile), Signal()
+        reading = Signal()
+        m.d.comb += [
+            reading.eq(Mux(start, run.reads, sweeping)),
+            columns.read.eq(reading),
+            columns.row.eq(Mux(start, 0, place)),
+            columns.pattern.eq(Mux(start, tile, kept_tile)),
+            columns.current.eq(current),
+        ]
+        with m.If(start):
+            m.d.sync += kept_tile.eq(tile)
+        with m.If(reading):
+            at_row = Mux(start, 0, place)
+            m.d.sync += [place.eq(at_row + 1), sweeping.eq(at_row != stage.rows_read - 1)]
+
+        # Output rows follow `lead` cycles later.
+        token_layout = data.StructLayout({"tile": tile.shape(), **run_layout.members})
+        token = Signal(token_layout)
+        m.d.comb += token.tile.eq(tile)
+        m.d.comb += [token[name].eq(run[name]) for name in run_layout.members]
+        valid: Value = start & ~run.idle
+        behind: Value = token
+        for index in range(stage.lead):
+            next_valid = Signal(name=f"lead_valid{index}")
+            next_token = Signal(token_layout, name=f"lead_token{index}")
+            m.d.sync += [next_valid.eq(valid), next_token.eq(behind)]
+            valid, behind = next_valid, next_token
+        kept, now = Signal(token_layout), Signal(token_layout)
+        with m.If(valid):
+            m.d.sync += kept.eq(behind)
+        row, next_row = Signal(range(rows_out)), Signal(range(rows_out))
+        pause, going, active, fires = (
+            Signal(range(step_v)),
+            Signal(),
+            Signal(),
+            Signal(),
+        )
+        m.d.comb += [
+            now.eq(Mux(valid, behind, kept)),
+            active.eq(valid | going),
+            row.eq(Mux(valid, 0, next_row)),
+            fires.eq(valid | (going & (pause == 0))),
+        ]
+        with m.If(fires):
+            last_row = row == rows_out - 1
+            m.d.sync += [next_row.eq(Mux(last_row, 0, row + 1)), pause.eq(step_v - 1)]
+            m.d.sync += going.eq(~last_row)
+        with m.Elif(active):
+            m.d.sync += pause.eq(pause - 1)
+
+        # One cycle for the memory, one for the window, one to reduce it.
+        shift = Signal()
+        m.d.sync += shift.eq(reading | active)
+        rows = [Signal.like(columns.values[0], name=f"window{t}") for t in range(window.kernel[0])]
+        with m.If(shift):
+            m.d.sync += rows[-1].eq(columns.values[0])
+            m.d.sync += [a.eq(b) for a, b in zip(rows, rows[1:], strict=False)]
+        stages = [(fires, now, row)]
+        for index in range(1, 4):
+            before = stages[-1]
+            later = (
+                Signal(name=f"valid{index}"),
+                Signal(token_layout, name=f"token{index}"),
+                Signal.like(row, name=f"row{index}"),
+            )
+            m.d.sync += later[0].eq(before[0])
+            with m.If(before[0]):
+                m.d.sync += [later[1].eq(before[1]), later[2].eq(before[2])]
+            stages.append(later)
+        bits = sum_bits(stage)
+        wide = Shape(bits, self._value.signed)
+        tile_channels = stage.fold.out_channels
+        word = data.ArrayLayout(wide, tile_channels)
+        reduced = Signal(word)
+        self._reduce(m, stages[2], rows, reduced)
+        total = self._combine(m, stages, reduced, word, slots)
+        self._leave(m, stages[3], total, word)
+        if self._probes:
+            self._observe(m, columns, started, finished, stages, slots)
+        return m
+
+    def _reduce(
+        self,
+        m: Module,
+        at: tuple[Value, Value, Value],
+        rows: Sequence[Value],
+        reduced: Signal,
+    ) -> None:
+        """Reduce the window down the column."""
+        window = self._stage.layer.window
+        low = self._tensor.stream_range[0]
+        inside = []
+        for tap in range(window.kernel[0]):
+            row = at[2] * window.stride[0] + tap - window.padding.top
+            inside.append((row >= 0) & (row < self._stage.shape.height))
+        for channel in range(self._stage.fold.out_channels):
+            values = [row[channel] for row in rows]
+            result: Value
+            if self._stage.layer.mode == "max":
+                result = Const(low, self._value)
+                for value, here in zip(values, inside, strict=True):
+                    result = Mux(here & (value > result), value, result)
+            else:
+                result = sum(
+                    (Mux(here, value, 0) for value, here in zip(values, inside, strict=True)),
+                    Const(0),
+                )
+            m.d.sync += reduced[channel].eq(result)
+
+    def _combine(
+        self,
+        m: Module,
+        stages: Sequence[tuple[Value, Value, Value]],
+        reduced: Signal,
+        word: data.ArrayLayout,
+        slots: int,
+    ) -> Value:
+        """Combine with what waits, and keep it, or let it go."""
+        stage = self._stage
+        banks, rows_out = stage.pending_columns, stage.output.height
+        ahead, at = stages[2], stages[3]
+        reads, writes = [], []
+        for bank in range(banks):
+            memory = Memory(shape=word, depth=rows_out * stage.tiles, init=[])
+            m.submodules[f"pending{bank}"] = memory
+            write = memory.write_port()
+            writes.append(write)
+            reads.append(memory.read_port(transparent_for=(write,)))
+            m.d.comb += [
+                write.addr.eq(at[1].tile * rows_out + at[2]),
+                reads[-1].addr.eq(ahead[1].tile * rows_out + ahead[2]),
+            ]
+        self._reads, self._writes = [], []
+        results = []
+        for slot in range(slots):
+            result = Signal(word, name=f"result{slot}")
+            m.d.comb += result.eq(reduced)
+            here, token = at[0] & at[1].active[slot], at[1]
+            if banks:
+                asks = ahead[0] & ahead[1].active[slot] & ~ahead[1].fresh[slot]
+                self._reads.append(asks)
+                for bank, read in enumerate(reads):
+                    with m.If(asks & (ahead[1].banks[slot] == bank)):
+                        m.d.comb += read.en.eq(1)
+                found = Signal(word, name=f"found{slot}")
+                m.d.comb += found.eq(Array([r.data.as_value() for r in reads])[token.banks[slot]])
+                with m.If(~token.fresh[slot]):
+                    for channel in range(len(reduced)):
+                        both = found[channel] + reduced[channel]
+                        if stage.layer.mode == "max":
+                            larger = found[channel] > reduced[channel]
+                            both = Mux(larger, found[channel], reduced[channel])
+                        m.d.comb += result[channel].eq(Mux(token.reads, both, found[channel]))
+                keeps = here & token.reads
+                keeps = keeps & ~(token.completes & (token.complete_slot == slot))
+                self._writes.append(keeps)
+                for bank, write in enumerate(writes):
+                    with m.If(keeps & (token.banks[slot] == bank)):
+                        m.d.comb += [write.data.eq(result), write.en.eq(1)]
+            results.append(result)
+        if slots == 1:
+            return results[0]
+        chosen = Signal(word, name="chosen")
+        m.d.comb += chosen.eq(Array([r.as_value() for r in results])[at[1].complete_slot])
+        return chosen
+
+    def _leave(
+        self, m: Module, at: tuple[Value, Value, Value], total: Value, word: data.ArrayLayout
+    ) -> None:
+        """Send a row that is complete; an average is divided first."""
+        valid, kept = Signal(name="leaves"), Signal(word, name="leaving")
+        leaves = at[0] & at[1].completes
+        m.d.sync += valid.eq(leaves)
+        with m.If(leaves):
+            m.d.sync += kept.eq(total)
+        self._leaving = (leaves, at[1].tile)
+        if self._stage.layer.mode == "max":
+            m.d.comb += self.o.valid.eq(valid)
+            m.d.comb += [self.o.payload[c].eq(kept[c]) for c in range(len(self.o.payload))]
+            return
+        rows, columns = Signal.like(at[2]), Signal.like(at[1].columns)
+        with m.If(leaves):
+            m.d.sync += [rows.eq(at[2]), columns.eq(at[1].columns)]
+        self._divide(m, valid, kept, rows, columns)
+
+    def _divide(self, m: Module, valid: Value, total: Value, row: Value, columns: Value) -> None:
+        """Average the raw integers, halves away from zero, by an exact reciprocal.
+
+        For v < 2**b, floor(v / n) is (v * m) >> k with k = b + ceil(log2 n), m = ceil(2**k / n)
+        (Granlund and Montgomery, PLDI 1994).
+        """
+        stage, zero = self._stage, self._tensor.zero_point
+        by_row = valid_rows(stage.layer, stage.shape.height).tolist()
+        widest = stage.layer.window.kernel[1]
+        counts = sorted({r * c for r in by_row for c in range(1, widest + 1)})
+        most = max(counts)
+        magnitude = most * max(abs(self._tensor.minimum), abs(self._tensor.maximum)) + most // 2
+        bits = magnitude.bit_length()
+        index = Signal(range(len(counts)))
+        of_row = Array(
+            [
+                Array([counts.index(r * c) if c else 0 for c in range(widest + 1)])[columns]
+                for r in by_row
+            ]
+        )
+        m.d.comb += index.eq(of_row[row])
+        kept_index, later, done = Signal.like(index), Signal(), Signal()
+        m.d.sync += [kept_index.eq(index), later.eq(valid), done.eq(later)]
+        m.d.comb += self.o.valid.eq(done)
+        for channel in range(len(total)):
+            raw = Signal(signed(bits + 2), name=f"raw{channel}")
+            size, negative = Signal(bits, name=f"size{channel}"), Signal(name=f"negative{channel}")
+            offset = Array([Const(n * zero, signed(bits + 2)) for n in counts])[index]
+            half = Array([Const(n // 2, bits) for n in counts])[index]
+            m.d.comb += raw.eq(total[channel] + offset)
+            m.d.sync += [negative.eq(raw <= 0), size.eq(Mux(raw <= 0, -raw, raw) + half)]
+            quotient = Signal(bits, name=f"quotient{channel}")
+            with m.Switch(kept_index):
+                for number, count in enumerate(counts):
+                    shift = bits + (count - 1).bit_length()
+                    reciprocal = -(-(1 << shift) // count)
+                    with m.Case(number):
+                        m.d.comb += quotient.eq((size * reciprocal) >> shift)
+            m.d.sync += self.o.payload[channel].eq(Mux(negative, -quotient, quotient) - zero)
+
+    def _observe(
+        self,
+        m: Module,
+        columns: ColumnBuffer,
+        started: Value,
+        finished: Value,
+        stages: Sequence[tuple[Value, Value, Value]],
+        slots: int,
+    ) -> None:
+        """Show what happens in this cycle to whoever counts."""
+        stage, probes = self._stage, self.probes
+        step = stage.fold.out_channels
+        sizes = [min(step, stage.shape.channels - t * step) for t in range(stage.tiles)]
+
+        def real(tile: Value) -> Value:
+            return Array([Const(size, Shape.cast(range(step + 1))) for size in sizes])[tile]
+
+        valid, token, _ = stages[3]
+        joins = sum((token.active[s] & ~token.fresh[s] for s in range(slots)), Const(0))
+        operations = (stage.layer.window.kernel[0] - 1 + joins) * real(token.tile)
+        leaves, tile = self._leaving
+        average = stage.layer.mode == "average"
+        m.d.comb += [
+            probes.accepted.eq(columns.accepted),
+            probes.started.eq(started),
+            probes.finished.eq(finished),
+            probes.pool.eq(Mux(valid & token.reads, operations, 0)),
+            probes.column_write.eq(columns.beat_valid),
+            probes.column_read.eq(columns.read),
+            probes.psum_read.eq(sum(self._reads, Const(0))),
+            probes.psum_write.eq(sum(self._writes, Const(0))),
+            probes.requantize.eq(Mux(leaves, real(tile), 0) if average else 0),
+            probes.stream.eq(self.o.valid),
+        ]

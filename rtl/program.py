@@ -1,0 +1,222 @@
+"""The schedule of a convolution stage as tables: what its sequencer walks through.
+
+Three tables, each pointing into the next. A run names its blocks, one for each output tile; a
+block names its passes; a pass is one tile of weights. All are made from `pilaster.sim.schedule`
+and from the stage's own list of passes, so the order has one home.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pilaster.sim.machine import Schedule
+from pilaster.sim.schedule import Run
+from pilaster.sim.stages import ConvStage
+
+__all__ = ["Block", "PassEntry", "Program", "RunEntry", "SlotEntry"]
+
+
+@dataclass(frozen=True)
+class SlotEntry:
+    """What one slot of kernel columns does in a run: whether it works, and where its sums wait."""
+
+    active: bool = False
+    bank: int = 0
+    column: int = 0
+
+
+@dataclass(frozen=True)
+class RunEntry:
+    """A run of a column, or a column without work (`idle`).
+
+    Attributes
+    ----------
+    first_block, blocks : where the run's blocks stand, and how many
+    slots : by slot of a scatter stage; a gather stage has one
+    backs : by group use, how many columns before the latest slot 0 reads; gather only
+    masks : by group use, which slots take part, a bit each; gather only
+    complete_slot : slot whose sums leave
+    """
+
+    idle: bool
+    completes: bool
+    last_in_column: bool
+    first_block: int
+    blocks: int
+    complete_slot: int
+    slots: tuple[SlotEntry, ...]
+    backs: tuple[int, ...]
+    masks: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Passes of a run on one output tile. `fresh` has a bit for each slot with no sums yet."""
+
+    out_tile: int
+    first_pass: int
+    passes: int
+    fresh: int
+
+
+@dataclass(frozen=True)
+class PassEntry:
+    """One pass. `pattern` tells which channels are read; a `null` pass multiplies nothing."""
+
+    null: bool
+    use: int
+    in_tile: int
+    tap_group: int
+    pattern: int
+    weight: int
+
+
+@dataclass(frozen=True)
+class Program:
+    """The tables of a stage, and the tiles of weights in the order of their addresses.
+
+    weights : (group, out tile, in tile, tap group) by address
+    """
+
+    runs: tuple[RunEntry, ...]
+    blocks: tuple[Block, ...]
+    passes: tuple[PassEntry, ...]
+    weights: tuple[tuple[int, int, int, int], ...]
+
+    @classmethod
+    def of(cls, stage: ConvStage) -> Program:
+        """Write the program of `stage`."""
+        return _Writer(stage).program()
+
+
+class _Writer:
+    def __init__(self, stage: ConvStage) -> None:
+        self.stage = stage
+        present = stage.present
+        if present is None:
+            present = np.ones(stage.tile_shape, bool)
+        self.weights = tuple((g, o, c, t) for g, o, c, t in np.argwhere(present).tolist())
+        self.address = {tile: index for index, tile in enumerate(self.weights)}
+        self.scatter = stage.spec.schedule is Schedule.SCATTER
+        self.slots = stage.fold.kernel_columns if self.scatter else 1
+        self.uses = max((len(run.uses) for runs in stage.runs for run in runs), default=1)
+        self.passes: list[PassEntry] = []
+        self.blocks: list[Block] = []
+        self.pass_lists: dict[tuple[tuple[int, ...], bool], list[tuple[int, int]]] = {}
+        self.block_lists: dict[tuple[tuple[int, ...], bool, bytes], int] = {}
+        self.seen: set[tuple[int, int]] = set()
+
+    def program(self) -> Program:
+        entries: list[RunEntry] = []
+        idle = RunEntry(
+            idle=True,
+            completes=False,
+            last_in_column=True,
+            first_block=0,
+            blocks=1,
+            complete_slot=0,
+            slots=(SlotEntry(),) * self.slots,
+            backs=(0,) * self.uses,
+            masks=(0,) * self.uses,
+        )
+        for column, runs in enumerate(self.stage.runs):
+            counts = [self.stage.out_tile_counts(run) for run in runs]
+            working = [(run, count) for run, count in zip(runs, counts, strict=True) if count.any()]
+            for index, (run, count) in enumerate(working):
+                last = index == len(working) - 1
+                entries.append(self._run(column, run, count, last))
+            if not working:
+                entries.append(idle)
+        blocks = self.blocks or [Block(0, 0, 1, 0)]
+        passes = self.passes or [PassEntry(True, 0, 0, 0, 0, 0)]
+        return Program(tuple(entries), tuple(blocks), tuple(passes), self.weights)
+
+    def _run(self, column: int, run: Run, counts: NDArray[np.int64], last: bool) -> RunEntry:
+        slots = [SlotEntry()] * self.slots
+        complete_slot = 0
+        fresh = np.zeros(len(counts), np.int64)
+        targets = run.uses[0].active if self.scatter else ((0, 0, run.completes),)
+        for slot, _, target in targets:
+            assert target is not None
+            slots[slot] = self._place(target)
+            if target == run.completes:
+                complete_slot = slot
+            for out_tile in np.flatnonzero(counts).tolist():
+                if (target, out_tile) not in self.seen:
+                    self.seen.add((target, out_tile))
+                    fresh[out_tile] |= 1 << slot
+        backs, masks = [0] * self.uses, [0] * self.uses
+        if not self.scatter:
+            for index, use in enumerate(run.uses):
+                slot, offset, target = use.active[0]
+                window = self.stage.geometry.layer.window
+                first = target * window.stride[1] - window.padding.left + offset - slot
+                backs[index] = column - first
+                masks[index] = sum(1 << slot for slot, _, _ in use.active)
+        return RunEntry(
+            idle=False,
+            completes=run.completes is not None,
+            last_in_column=last,
+            first_block=self._blocks(run, fresh),
+            blocks=int(np.count_nonzero(counts)),
+            complete_slot=complete_slot,
+            slots=tuple(slots),
+            backs=tuple(backs),
+            masks=tuple(masks),
+        )
+
+    def _place(self, target: int) -> SlotEntry:
+        """Where the sums of an output column wait."""
+        pending = self.stage.pending_columns
+        if not self.scatter or not pending:
+            return SlotEntry(True)
+        banks = self.stage.fold.kernel_columns
+        rows = -(-pending // banks)
+        return SlotEntry(True, target % banks, target // banks % rows)
+
+    def _blocks(self, run: Run, fresh: NDArray[np.int64]) -> int:
+        shape = (tuple(use.group for use in run.uses), run.completes is not None)
+        key = (*shape, fresh.tobytes())
+        if key not in self.block_lists:
+            if shape not in self.pass_lists:
+                self.pass_lists[shape] = self._passes(run)
+            self.block_lists[key] = len(self.blocks)
+            passes = zip(self.pass_lists[shape], fresh.tolist(), strict=True)
+            self.blocks += [
+                Block(out_tile, first, count, bits)
+                for out_tile, ((first, count), bits) in enumerate(passes)
+                if count
+            ]
+        return self.block_lists[key]
+
+    def _passes(self, run: Run) -> list[tuple[int, int]]:
+        """Write the passes of a run; gives (first, count) by output tile."""
+        by_tile: list[list[PassEntry]] = [[] for _ in range(self.stage.tile_shape[1])]
+        for step in self.stage.passes(run):
+            tile = (run.uses[step.use].group, step.out_tile, step.in_tile, step.tap_group)
+            by_tile[step.out_tile].append(
+                PassEntry(
+                    null=tile not in self.address,
+                    use=step.use,
+                    in_tile=step.in_tile,
+                    tap_group=step.tap_group,
+                    pattern=self.pattern(step.out_tile, step.in_tile),
+                    weight=self.address.get(tile, 0),
+                )
+            )
+        found = []
+        for entries in by_tile:
+            found.append((len(self.passes), len(entries)))
+            self.passes += entries
+        return found
+
+    def pattern(self, out_tile: int, in_tile: int) -> int:
+        """Index of the channels that a tile reads: by group, or by tile where depthwise."""
+        geometry = self.stage.geometry
+        _, outs, ins, _ = self.stage.tile_shape
+        if geometry.is_depthwise:
+            return out_tile * ins + in_tile
+        return out_tile // (outs // geometry.tiled_groups) * ins + in_tile

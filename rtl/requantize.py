@@ -1,0 +1,107 @@
+"""Requantisation lanes: accumulators to activations, bit-exact to the integer reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from amaranth.hdl import Const, Module, Mux, Shape, Signal, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from pilaster.models.errors import InputError
+from pilaster.models.quantization import MULTIPLIER_BITS, ConvParameters
+
+__all__ = ["Requantizer", "ScaleFormat"]
+
+
+@dataclass(frozen=True)
+class ScaleFormat:
+    """How a layer's scales are laid out for its requantisation lanes.
+
+    A scale is a multiplier of `bits` significant bits, the shift of the first rounding, and that
+    of the second; the first is a constant where all channels share it.
+    """
+
+    bits: int
+    first_shifts: tuple[int, ...]
+    most_second: int
+
+    @classmethod
+    def of(cls, parameters: ConvParameters) -> ScaleFormat:
+        """Find the format of a layer's scales."""
+        bits = parameters.scale_bits
+        first = bits - np.maximum(parameters.shift, 0)
+        if first.min() < 1:
+            raise InputError(f"a scale of 2**{int(parameters.shift.max())} is too large for RTL")
+        second = np.maximum(-parameters.shift, 0)
+        return cls(bits, tuple(sorted(set(first.tolist()))), int(second.max()))
+
+    @property
+    def layout(self) -> data.StructLayout:
+        """Layout of one channel's scale in a memory."""
+        return data.StructLayout(
+            {
+                "multiplier": self.bits,
+                "first": Shape.cast(range(len(self.first_shifts))),
+                "second": Shape.cast(range(self.most_second + 1)),
+            }
+        )
+
+    def constants(self, parameters: ConvParameters) -> list[dict[str, int]]:
+        """Scales of all channels, as values of `layout`."""
+        first = self.bits - np.maximum(parameters.shift, 0)
+        second = np.maximum(-parameters.shift, 0)
+        multipliers = parameters.multiplier >> (MULTIPLIER_BITS - self.bits)
+        return [
+            {"multiplier": m, "first": self.first_shifts.index(f), "second": s}
+            for m, f, s in zip(multipliers.tolist(), first.tolist(), second.tolist(), strict=True)
+        ]
+
+
+class Requantizer(wiring.Component):
+    """One requantisation lane: multiply, round, clamp; a register after each.
+
+    Members
+    -------
+    accumulator, scale : operands
+    result : the activation on the stream, three cycles later
+    """
+
+    def __init__(
+        self, accumulator_bits: int, scale: ScaleFormat, output: Shape, low: int, high: int
+    ) -> None:
+        self._format = scale
+        self._range = (low, high)
+        super().__init__(
+            {
+                "accumulator": In(signed(accumulator_bits)),
+                "scale": In(scale.layout),
+                "result": Out(output),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Three registered steps."""
+        m = Module()
+        scale, low, high = self._format, *self._range
+        product = Signal(signed(len(self.accumulator) + scale.bits + 1))
+        m.d.sync += product.eq(self.accumulator * self.scale.multiplier)
+        first = Signal.like(self.scale.first)
+        second, second_later = Signal.like(self.scale.second), Signal.like(self.scale.second)
+        m.d.sync += [first.eq(self.scale.first), second.eq(self.scale.second)]
+        m.d.sync += second_later.eq(second)
+
+        rounded = Signal(signed(len(product) + 1))
+        with m.Switch(first):
+            for index, shift in enumerate(scale.first_shifts):
+                with m.Case(index):
+                    m.d.sync += rounded.eq((product + (1 << (shift - 1))) >> shift)
+
+        shifted = Signal.like(rounded)
+        half = Signal(signed(scale.most_second + 2))
+        m.d.comb += half.eq((Const(1) << second_later) >> 1)
+        correction = (rounded < 0) & (second_later != 0)
+        m.d.comb += shifted.eq((rounded + half - correction) >> second_later)
+        m.d.sync += self.result.eq(Mux(shifted < low, low, Mux(shifted > high, high, shifted)))
+        return m

@@ -1,0 +1,364 @@
+"""The sequencer of a convolution stage: walks the program and times every pass."""
+
+from __future__ import annotations
+
+from amaranth.hdl import Module, Mux, Shape, Signal, Value
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from pilaster.rtl.program import Program
+from pilaster.sim.machine import LoopOrder
+from pilaster.sim.stages import ConvStage
+from pilaster.sim.timing import COLUMN_BUFFERS
+
+__all__ = ["Fetcher", "Sequencer", "StepFormat"]
+
+
+def _index(count: int) -> Shape:
+    """Shape of an index into `count` things."""
+    return Shape.cast(range(max(2, count)))
+
+
+class StepFormat:
+    """Layouts of what a sequencer takes from its program and gives to the lanes."""
+
+    def __init__(self, stage: ConvStage, program: Program) -> None:
+        run = program.runs[0]
+        self.slots, self.uses = len(run.slots), len(run.backs)
+        _, outs, ins, taps = stage.tile_shape
+        banks = max(slot.bank for r in program.runs for slot in r.slots) + 1
+        places = max(slot.column for r in program.runs for slot in r.slots) + 1
+        ports = stage.fold.kernel_columns
+        backs = max(max(r.backs) for r in program.runs) + 1
+        slot = data.StructLayout({"active": 1, "bank": _index(banks), "column": _index(places)})
+        self.run = data.StructLayout(
+            {
+                "idle": 1,
+                "completes": 1,
+                "last_in_column": 1,
+                "first_block": _index(len(program.blocks)),
+                "blocks": _index(max(r.blocks for r in program.runs) + 1),
+                "complete_slot": _index(self.slots),
+                "slots": data.ArrayLayout(slot, self.slots),
+                "backs": data.ArrayLayout(_index(backs), self.uses),
+                "masks": data.ArrayLayout(Shape(ports), self.uses),
+            }
+        )
+        self.block = data.StructLayout(
+            {
+                "out_tile": _index(outs),
+                "first_pass": _index(len(program.passes)),
+                "passes": _index(max(b.passes for b in program.blocks) + 1),
+                "fresh": self.slots,
+            }
+        )
+        self.entry = data.StructLayout(
+            {
+                "null": 1,
+                "use": _index(self.uses),
+                "in_tile": _index(ins),
+                "tap_group": _index(taps),
+                "pattern": _index(max(p.pattern for p in program.passes) + 1),
+                "weight": _index(len(program.weights)),
+            }
+        )
+        # What one step needs: a pass, or with sums held a pass on one row.
+        self.step = data.StructLayout(
+            {
+                "idle": 1,
+                "first_in_column": 1,
+                "last_in_column": 1,
+                "gate": 1,
+                "first": 1,
+                "last": 1,
+                "emits": 1,
+                "passes": self.block.members["passes"],
+                "row": _index(stage.geometry.rows_out),
+                "out_tile": _index(outs),
+                "fresh": self.slots,
+                "complete_slot": _index(self.slots),
+                "slots": data.ArrayLayout(slot, self.slots),
+                "back": _index(backs),
+                "mask": ports,
+                **self.entry.members,
+            }
+        )
+
+
+class Fetcher(wiring.Component):
+    """Walks the tables and offers one step after another, for image after image.
+
+    A step is a pass where weights are held, and a pass on one row where sums are held.
+    """
+
+    def __init__(self, stage: ConvStage, program: Program, form: StepFormat) -> None:
+        self._stage, self._program, self._form = stage, program, form
+        super().__init__({"steps": Out(stream.Signature(form.step))})
+
+    def elaborate(self, platform: object) -> Module:
+        """Three tables behind each other, and a register for the step they give."""
+        m = Module()
+        program, form = self._program, self._form
+        held = self._stage.fold.loop_order is LoopOrder.PSUMS_HELD
+        rows = self._stage.geometry.rows_out if held else 1
+
+        def table(name: str, layout: data.StructLayout, entries: tuple[object, ...]) -> Memory:
+            memory = Memory(shape=layout, depth=len(entries), init=list(map(_plain, entries)))
+            m.submodules[name] = memory
+            return memory
+
+        runs = table("runs", form.run, program.runs).read_port(domain="comb")
+        blocks = table("blocks", form.block, program.blocks).read_port(domain="comb")
+        passes = table("passes", form.entry, program.passes).read_port(domain="comb")
+
+        run_index = Signal(range(len(program.runs)))
+        block_index = Signal(form.run.members["blocks"])
+        row = Signal(range(rows))
+        pass_index = Signal(form.block.members["passes"])
+        run, block, entry = runs.data, blocks.data, passes.data
+        first_in_column = Signal(init=1)
+        m.d.comb += [
+            runs.addr.eq(run_index),
+            blocks.addr.eq(run.first_block + block_index),
+            passes.addr.eq(block.first_pass + pass_index),
+        ]
+        last_pass = pass_index == block.passes - 1
+        last_row = row == rows - 1
+        last_block = block_index == run.blocks - 1
+        run_ends = run.idle | (last_pass & last_row & last_block)
+
+        step = Signal(form.step)
+        gate = (pass_index == 0) & (row == 0) if held else last_pass
+        m.d.comb += [
+            step.idle.eq(run.idle),
+            step.first_in_column.eq(first_in_column),
+            step.last_in_column.eq(run.last_in_column & run_ends),
+            step.gate.eq(run.completes & (block_index == 0) & gate),
+            step.first.eq(pass_index == 0),
+            step.last.eq(last_pass),
+            step.emits.eq(run.completes & last_pass),
+            step.passes.eq(block.passes),
+            step.row.eq(row),
+            step.out_tile.eq(block.out_tile),
+            step.fresh.eq(block.fresh),
+            step.complete_slot.eq(run.complete_slot),
+            step.slots.eq(run.slots),
+            step.back.eq(run.backs[entry.use]),
+            step.mask.eq(run.masks[entry.use]),
+        ]
+        m.d.comb += [step[name].eq(entry[name]) for name in form.entry.members]
+
+        with m.If(~self.steps.valid | self.steps.ready):
+            m.d.sync += [self.steps.valid.eq(1), self.steps.payload.eq(step)]
+            m.d.sync += first_in_column.eq(0)
+            with m.If(run_ends):
+                m.d.sync += [pass_index.eq(0), row.eq(0), block_index.eq(0)]
+                m.d.sync += run_index.eq(Mux(run_index == len(program.runs) - 1, 0, run_index + 1))
+                m.d.sync += first_in_column.eq(run.last_in_column)
+            with m.Elif(~last_pass):
+                m.d.sync += pass_index.eq(pass_index + 1)
+            with m.Else():
+                m.d.sync += pass_index.eq(0)
+                with m.If(last_row):
+                    m.d.sync += [row.eq(0), block_index.eq(block_index + 1)]
+                with m.Else():
+                    m.d.sync += row.eq(row + 1)
+        return m
+
+
+class Sequencer(wiring.Component):
+    """Times the steps: waits for columns and for room, reads rows, and drives the lanes.
+
+    Members
+    -------
+    accepted : a column has been written
+    room : the next stage has freed a column buffer
+    started, finished : work on a column begins in this cycle; ends with it
+    read, row, pattern : what to read from the column buffer in this cycle
+    shift : the tap window moves when the row read in this cycle comes
+    token_valid, token, token_row : what the lanes are to do with the newest row read
+    """
+
+    def __init__(self, stage: ConvStage, form: StepFormat, buffer_rows: int) -> None:
+        self._stage, self._form = stage, form
+        super().__init__(
+            {
+                "steps": In(stream.Signature(form.step)),
+                "accepted": In(1),
+                "room": In(1),
+                "started": Out(1),
+                "finished": Out(1),
+                "read": Out(1),
+                "shift": Out(1),
+                "read_row": Out(range(buffer_rows + 1)),
+                "reading": Out(form.step),
+                "token_valid": Out(1),
+                "token": Out(form.step),
+                "token_row": Out(_index(stage.geometry.rows_out)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Start steps when they may, then count their cycles."""
+        m = Module()
+        columns = Signal(range(COLUMN_BUFFERS + 1))
+        room = Signal(range(COLUMN_BUFFERS + 1), init=COLUMN_BUFFERS)
+        busy = Signal()
+        start, ends, take = Signal(), Signal(), Signal()
+        step = self.steps.payload
+        may_start = (
+            self.steps.valid
+            & ~busy
+            & (~step.first_in_column | (columns != 0))
+            & (~step.gate | (room != 0))
+        )
+        m.d.comb += [
+            start.eq(may_start),
+            self.steps.ready.eq(start),
+            self.started.eq(start & step.first_in_column),
+            take.eq(start & step.gate),
+        ]
+        m.d.sync += [
+            columns.eq(columns + self.accepted - self.started),
+            room.eq(room + self.room - take),
+        ]
+        if self._stage.fold.loop_order is LoopOrder.PSUMS_HELD:
+            self._pace_rows(m, start, busy, ends)
+        else:
+            self._sweep(m, start, busy, ends)
+        return m
+
+    def _pace_rows(self, m: Module, start: Signal, busy: Signal, ends: Signal) -> None:
+        """Sums held: a step is a cycle; a row that leaves slowly waits for its requantisers."""
+        stage, step = self._stage, self.steps.payload
+        slow = stage.requantize_cycles
+        left = Signal(range(slow + 1))
+        closing = Signal()
+        row = step.row + step.tap_group - stage.geometry.pad_top
+        inside = (row >= 0) & (row < stage.geometry.rows)
+        wait = Signal(range(slow + 1))
+        with m.If(step.emits & (step.passes < slow)):
+            m.d.comb += wait.eq(slow - step.passes)
+        m.d.comb += [
+            busy.eq(left != 0),
+            self.read_row.eq(Mux(inside, row, 0)),
+            self.read.eq(start & ~step.idle & ~step.null & inside),
+            self.shift.eq(start),
+            self.reading.eq(step),
+            self.token_valid.eq(start & ~step.idle),
+            self.token.eq(step),
+            self.token_row.eq(step.row),
+            ends.eq(Mux(start, wait == 0, left == 1)),
+            self.finished.eq(ends & Mux(start, step.last_in_column, closing)),
+        ]
+        with m.If(start):
+            m.d.sync += [left.eq(wait), closing.eq(step.last_in_column)]
+        with m.Elif(left != 0):
+            m.d.sync += left.eq(left - 1)
+
+    def _sweep(self, m: Module, start: Signal, busy: Signal, ends: Signal) -> None:
+        """Weights held: a step is a sweep down the column, computed `lead` rows behind the reads."""
+        stage, form = self._stage, self._form
+        geometry, slow = stage.geometry, stage.requantize_cycles
+        longest = max(stage.sweep_cycles, stage.emitting_sweep_cycles)
+        left = Signal(range(longest + 1))
+        kept, step = Signal(form.step), Signal(form.step)
+        with m.If(start):
+            m.d.sync += kept.eq(self.steps.payload)
+        m.d.comb += step.eq(Mux(start, self.steps.payload, kept))
+        length = Mux(step.idle, 1, Mux(step.emits, stage.emitting_sweep_cycles, stage.sweep_cycles))
+        m.d.comb += [
+            busy.eq(left != 0),
+            self.reading.eq(step),
+            ends.eq(Mux(start, length == 1, left == 1)),
+            self.finished.eq(ends & step.last_in_column),
+        ]
+        with m.If(start):
+            m.d.sync += left.eq(length - 1)
+        with m.Elif(left != 0):
+            m.d.sync += left.eq(left - 1)
+
+        # Reads: the first rows at once, then a row for each output row.
+        rows_swept = stage.lead + geometry.rows_out
+        place, next_place = Signal(range(rows_swept + 1)), Signal(range(rows_swept + 1))
+        beat, sweeping = Signal(range(slow + 1)), Signal()
+        active = Signal()
+        m.d.comb += [
+            active.eq(Mux(start, ~step.idle, sweeping)),
+            place.eq(Mux(start, 0, next_place)),
+        ]
+        moves = Signal()
+        m.d.comb += moves.eq(active & Mux(start, 1, beat == 0))
+        with m.If(active):
+            with m.If(moves):
+                pause = Mux(step.emits & (place >= stage.lead), slow - 1, 0)
+                m.d.sync += [next_place.eq(place + 1), beat.eq(pause)]
+                m.d.sync += sweeping.eq(place != rows_swept - 1)
+            with m.Else():
+                m.d.sync += beat.eq(beat - 1)
+        whole = stage.fold.taps == geometry.taps
+        row: Value = place + 0
+        if not whole:
+            row = place + step.tap_group * stage.fold.taps - geometry.pad_top
+        inside = (row >= 0) & (row < geometry.rows)
+        m.d.comb += [
+            self.read.eq(moves & inside & ~step.null),
+            self.read_row.eq(Mux(inside, row, 0)),
+        ]
+        self._follow(m, start, step, moves)
+
+    def _follow(self, m: Module, start: Signal, step: Signal, moves: Signal) -> None:
+        """Drive the lanes with each sweep, `lead` cycles after its start."""
+        stage, form = self._stage, self._form
+        slow, rows_out = stage.requantize_cycles, stage.geometry.rows_out
+        valid: Value = start & ~step.idle
+        behind: Value = step
+        for index in range(stage.lead):
+            next_valid = Signal(name=f"lead_valid{index}")
+            next_step = Signal(form.step, name=f"lead_step{index}")
+            m.d.sync += next_valid.eq(valid)
+            m.d.sync += next_step.eq(behind)
+            valid, behind = next_valid, next_step
+        kept, current = Signal(form.step), Signal(form.step)
+        with m.If(valid):
+            m.d.sync += kept.eq(behind)
+        m.d.comb += current.eq(Mux(valid, behind, kept))
+        row, next_row = Signal(range(rows_out)), Signal(range(rows_out))
+        beat, going = Signal(range(slow + 1)), Signal()
+        active, fires = Signal(), Signal()
+        m.d.comb += [
+            active.eq(valid | going),
+            row.eq(Mux(valid, 0, next_row)),
+            fires.eq(valid | (going & (beat == 0))),
+        ]
+        with m.If(active):
+            with m.If(fires):
+                last = row == rows_out - 1
+                m.d.sync += [
+                    next_row.eq(Mux(last, 0, row + 1)),
+                    beat.eq(Mux(current.emits, slow - 1, 0)),
+                    going.eq(~last),
+                ]
+            with m.Else():
+                m.d.sync += beat.eq(beat - 1)
+        m.d.comb += [
+            self.shift.eq(moves | fires),
+            self.token_valid.eq(fires),
+            self.token.eq(current),
+            self.token_row.eq(row),
+        ]
+
+
+def _plain(entry: object) -> dict[str, object]:
+    """Values of a table entry, by field, for a memory's contents."""
+    found: dict[str, object] = {}
+    for name, value in vars(entry).items():
+        if isinstance(value, tuple):
+            value = [vars(item) if hasattr(item, "__dict__") else item for item in value]
+            value = [
+                {key: int(field) for key, field in item.items()} if isinstance(item, dict) else item
+                for item in value
+            ]
+        found[name] = value
+    return found

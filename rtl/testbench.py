@@ -1,0 +1,158 @@
+"""The testbench around a machine: it feeds columns, takes answers, and writes down what it sees.
+
+The testbench is hardware itself, so that a long run wakes Python only at its end.
+"""
+
+from __future__ import annotations
+
+from pilaster.rtl.probes import ACTION_PROBES, STAMP_PROBES
+from pilaster.rtl.verilog import TOP, Design
+from pilaster.sim.pipeline import Pipeline
+
+__all__ = ["FIRST_CYCLE", "TESTBENCH", "testbench_verilog"]
+
+TESTBENCH = "pilaster_testbench"
+"""Name of the testbench's module."""
+
+FIRST_CYCLE = 32
+"""Clock cycles from the start of the simulation to cycle 0 of the stamps."""
+
+_HEAD = """\
+// Feeds a machine, takes its answers, and writes what happens at every stage to files:
+//   log.txt     letter, stage, cycle: a column accepted (a), started (s), finished (f), or a beat
+//               of output (o, with its value)
+//   counts.txt  stage and count of every action
+module {name} (
+    input wire clk /* verilator public_flat_rw */,
+    output reg done /* verilator public_flat_rw */ = 0,
+    output reg late /* verilator public_flat_rw */ = 0
+);
+    reg [{input_bits} - 1:0] beats [0:{input_beats} - 1];
+    reg [31:0] input_gaps [0:{input_beats} - 1];
+    reg [31:0] output_gaps [0:{output_beats} - 1];
+    initial $readmemh("input.hex", beats);
+    initial $readmemh("input_gaps.hex", input_gaps);
+    initial $readmemh("output_gaps.hex", output_gaps);
+
+    integer log_file, counts_file;
+    initial log_file = $fopen("log.txt", "w");
+    reg signed [63:0] t = -{first_cycle};
+    always @(posedge clk) t <= t + 1;
+    wire rst = t < -{first_cycle} / 2;
+
+    // Source: a beat is offered when its column is due and its gap has passed.
+    reg [63:0] sent = 0, row = 0, column = 0, input_wait = 0;
+    wire source_valid = t >= 0 && sent < {input_beats} && input_wait == 0
+        && (row != 0 || t >= $signed(column * {interval}));
+    wire source_ready;
+    always @(posedge clk) if (!rst) begin
+        if (source_valid && source_ready) begin
+            sent <= sent + 1;
+            row <= row == {rows} - 1 ? 0 : row + 1;
+            if (row == {rows} - 1) column <= column + 1;
+            input_wait <= sent + 1 < {input_beats} ? {{32'b0, input_gaps[sent + 1]}} : 0;
+        end else if (input_wait != 0) input_wait <= input_wait - 1;
+    end
+
+    // Sink: an answer is taken when its gap has passed.
+    reg [63:0] taken = 0, output_wait = 0;
+    wire sink_ready = taken < {output_beats} && output_wait == 0;
+    wire sink_valid;
+    wire [{output_bits} - 1:0] sink_beat;
+    always @(posedge clk) if (!rst) begin
+        if (sink_valid && sink_ready) begin
+            $fwrite(log_file, "t %0d %0d %h\\n", 0, t, sink_beat);
+            taken <= taken + 1;
+            output_wait <= taken + 1 < {output_beats} ? {{32'b0, output_gaps[taken + 1]}} : 0;
+        end else if (output_wait != 0) output_wait <= output_wait - 1;
+    end
+"""
+
+_STAGE = """
+    wire [{beat_bits} - 1:0] beat{index};
+    reg [63:0] columns{index} = 0;
+{declarations}
+    always @(posedge clk) if (!rst) begin
+        if (accepted{index}) $fwrite(log_file, "a {index} %0d\\n", t + 1);
+        if (started{index}) $fwrite(log_file, "s {index} %0d\\n", t);
+        if (finished{index}) $fwrite(log_file, "f {index} %0d\\n", t + 1);
+        if (stream{index} != 0) $fwrite(log_file, "o {index} %0d %h\\n", t + 1, beat{index});
+        if (finished{index}) columns{index} <= columns{index} + 1;
+{sums}
+    end
+"""
+
+_TAIL = """
+    wire all = taken == {output_beats}{finished};
+    always @(posedge clk) if (!rst && !done && (all || t > {most_cycles})) begin
+        late <= !all;
+        done <= 1;
+        counts_file = $fopen("counts.txt", "w");
+{writes}
+        $fclose(counts_file);
+        $fclose(log_file);
+    end
+endmodule
+"""
+
+
+def testbench_verilog(
+    pipeline: Pipeline, design: Design, images: int, output_beats: int, most_cycles: int
+) -> str:
+    """Write the testbench for `images` images.
+
+    Parameters
+    ----------
+    output_beats : beats of answers to wait for
+    most_cycles : cycles after which the run is given up
+    """
+    shape = pipeline.network.graph.input_shape
+    names = [stage.name for stage in pipeline.stages]
+    text = _HEAD.format(
+        name=TESTBENCH,
+        input_bits=design.input_bits,
+        input_beats=images * shape.width * shape.height,
+        output_beats=output_beats,
+        output_bits=design.beat_bits[names[-1]],
+        interval=pipeline.machine.column_interval,
+        rows=shape.height,
+        first_cycle=FIRST_CYCLE,
+    )
+    ports = [
+        ".clk(clk), .rst(rst)",
+        ".i__payload(beats[sent]), .i__valid(source_valid), .i__ready(source_ready)",
+        ".o__payload(sink_beat), .o__valid(sink_valid), .o__ready(sink_ready)",
+    ]
+    writes = []
+    for index, name in enumerate(names):
+        declarations = [f"    wire {stamp}{index};" for stamp in STAMP_PROBES]
+        sums = []
+        for action in ACTION_PROBES:
+            declarations.append(f"    wire [19:0] {action}{index};")
+            declarations.append(f"    reg [63:0] {action}_count{index} = 0;")
+            sums.append(
+                f"        {action}_count{index} <= {action}_count{index} + {{44'b0, {action}{index}}};"
+            )
+            writes.append(
+                f'        $fwrite(counts_file, "{index} {action} %0d\\n", {action}_count{index});'
+            )
+        text += _STAGE.format(
+            index=index,
+            beat_bits=design.beat_bits[name],
+            declarations="\n".join(declarations),
+            sums="\n".join(sums),
+        )
+        probes = [f".{name}_probes__{p}({p}{index})" for p in (*STAMP_PROBES, *ACTION_PROBES)]
+        ports += [*probes, f".{name}_beat(beat{index})"]
+    joined = ",\n        ".join(ports)
+    text += f"\n    {TOP} top (\n        {joined}\n    );\n"
+    finished = "".join(
+        f" && columns{index} == {images * stage.columns_in}"
+        for index, stage in enumerate(pipeline.stages)
+    )
+    return text + _TAIL.format(
+        output_beats=output_beats,
+        finished=finished,
+        most_cycles=most_cycles,
+        writes="\n".join(writes),
+    )

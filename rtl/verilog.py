@@ -1,0 +1,48 @@
+"""Verilog of a machine, with the files that its memories are initialised from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from amaranth.back import verilog
+
+from pilaster.rtl.memory import ROM_VERILOG, RomFiles
+from pilaster.rtl.pipeline import PipelineComponent
+from pilaster.sim.pipeline import Pipeline
+
+__all__ = ["TOP", "Design", "generate"]
+
+TOP = "pilaster_top"
+"""Name of the module that is the whole machine."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """A machine in Verilog.
+
+    Attributes
+    ----------
+    verilog : text of all modules
+    memories : contents of memory files, by file name
+    beat_bits : by stage, width of a beat of its output stream
+    input_bits : width of a beat of the input
+    """
+
+    verilog: str
+    memories: Mapping[str, str]
+    beat_bits: Mapping[str, int]
+    input_bits: int
+
+
+def generate(pipeline: Pipeline, probes: bool = False) -> Design:
+    """Generate the machine; with `probes`, it shows its stamps and actions to a testbench."""
+    files = RomFiles()
+    top = PipelineComponent(pipeline, files, probes)
+    text = verilog.convert(top, name=TOP, emit_src=False, strip_internal_attrs=True)
+    return Design(
+        verilog=f"{text}\n{ROM_VERILOG}",
+        memories=files.contents,
+        beat_bits=top.beat_bits,
+        input_bits=top.i.payload.shape().size,
+    )
