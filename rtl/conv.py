@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value, signed
@@ -46,13 +47,20 @@ def buffer_layout(
     in_group = geometry.channels // geometry.row_fold
     tiles = stage.tile_shape[1] if geometry.is_depthwise else geometry.tiled_groups
     patterns = []
-    for group in range(tiles):
+    for tile in range(tiles):
+        # First channels of the groups read together: one, or where depthwise one for each output.
+        firsts: list[int | None] = [tile * in_group]
+        if geometry.is_depthwise:
+            outputs = range(tile * fold.out_channels, (tile + 1) * fold.out_channels)
+            multiplier = geometry.layer.out_channels // geometry.layer.groups
+            firsts = [o // multiplier if o < geometry.layer.out_channels else None for o in outputs]
         for in_tile in range(ins):
             lanes: list[tuple[int, int] | None] = []
-            for lane in range(fold.in_channels):
-                phase, channel = divmod(in_tile * fold.in_channels + lane, in_group)
-                inside = phase < geometry.row_fold
-                lanes.append((phase, group * in_group + channel) if inside else None)
+            for first in firsts:
+                for lane in range(fold.in_channels):
+                    phase, channel = divmod(in_tile * fold.in_channels + lane, in_group)
+                    inside = phase < geometry.row_fold and first is not None
+                    lanes.append((phase, first + channel) if inside else None)
             patterns.append(tuple(lanes))
     gather = stage.spec.schedule is Schedule.GATHER
     return BufferLayout(
@@ -101,10 +109,6 @@ class ConvComponent(wiring.Component):
     ) -> None:
         if stage.spec.dram_bits_per_cycle:
             raise InputError(f"stage {stage.name}: weights in DRAM are not generated as RTL yet")
-        if stage.geometry.is_depthwise and stage.fold.out_channels > 1:
-            raise InputError(
-                f"stage {stage.name}: a depthwise layer is generated with out_channels 1 only"
-            )
         self._stage, self._parameters = stage, parameters
         self._target, self._files = target, files
         self._layout = buffer_layout(stage, source, beats)
@@ -193,18 +197,24 @@ class ConvComponent(wiring.Component):
         taps = self._stage.fold.taps
         shift = Signal()
         m.d.sync += shift.eq(sequencer.shift)
-        values: list[Value] = []
+        values: list[list[Signal]] = []
         for port in range(self._layout.ports):
             rows = [
                 Signal.like(columns.values[port], name=f"window{port}_{t}") for t in range(taps)
             ]
             with m.If(shift):
                 m.d.sync += rows[-1].eq(columns.values[port])
-                m.d.sync += [
-                    before.eq(after) for before, after in zip(rows, rows[1:], strict=False)
-                ]
-            values += [row[lane] for row in rows for lane in range(self._layout.lanes)]
-        return values
+                m.d.sync += [before.eq(after) for before, after in pairwise(rows)]
+            values.append(rows)
+        # By output where each has channels of its own, then by column, tap and channel.
+        step = self._stage.fold.in_channels
+        return [
+            row[lane]
+            for first in range(0, self._layout.lanes, step)
+            for rows in values
+            for row in rows
+            for lane in range(first, first + step)
+        ]
 
     def _lanes(
         self, m: Module, program: Program, stages: Sequence[_Delayed], window: Sequence[Value]
@@ -213,10 +223,10 @@ class ConvComponent(wiring.Component):
         scatter = stage.spec.schedule is Schedule.SCATTER
         slots = fold.kernel_columns if scatter else 1
         m.submodules.lanes = lanes = LaneArray(
-            self._layout.ports,
-            fold.taps * fold.in_channels,
+            self._layout.ports * fold.taps * fold.in_channels,
             slots,
             fold.out_channels,
+            not geometry.is_depthwise,
             self._value,
             stage.widths.weight,
             stage.widths.accumulator,
@@ -239,11 +249,15 @@ class ConvComponent(wiring.Component):
             for term in range(fold.taps * fold.in_channels):
                 on = at.valid & ~at.step.null & mask[term] & rows[term // fold.in_channels]
                 enables.append(on if scatter else on & at.step.mask[port])
+        if geometry.is_depthwise:  # the last tile may not fill all outputs
+            sizes = [len(self._channels(tile)) for tile in range(stage.tile_shape[1])]
+            real = _select(sizes, at.step.out_tile)
+            enables = [on & (o < real) for o in range(fold.out_channels) for on in enables]
         m.d.comb += lanes.enables.eq(Cat(*enables))
         m.d.comb += [lanes.values[index].eq(value) for index, value in enumerate(window)]
 
         words = [self._weight_word(tile) for tile in program.weights]
-        width = len(window) * slots * fold.out_channels * stage.widths.weight
+        width = stage.lanes * stage.widths.weight
         held = fold.loop_order is LoopOrder.PSUMS_HELD
         first_row = 1 if held else stages[0].row == 0
         if len(words) <= 1:
@@ -519,7 +533,7 @@ class ConvComponent(wiring.Component):
             probes.accepted.eq(columns.accepted),
             probes.started.eq(sequencer.started),
             probes.finished.eq(sequencer.finished),
-            probes.mac.eq(live * slots * real),
+            probes.mac.eq(live * slots * (1 if stage.geometry.is_depthwise else real)),
             probes.column_write.eq(columns.beat_valid),
             probes.column_read.eq(Mux(sequencer.read, read_ports, 0)),
             probes.weight_read.eq(self._weight_reads),

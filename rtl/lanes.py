@@ -17,19 +17,20 @@ class LaneArray(wiring.Component):
     """Lanes for `windows` windows of values times `slots` x `outputs` sets of weights.
 
     A lane whose value is zero or not enabled holds its operand, and adds nothing. A window is
-    shared by all slots and outputs; the sums of several windows (of a gather stage) are added.
+    shared by all slots, and by all outputs unless each has values of its own (depthwise); the sums
+    of several windows (of a gather stage) are added.
 
     Parameters
     ----------
-    windows : operand windows, one for each slot of a gather stage, otherwise one
-    terms : values of a window, taps times input channels
-    slots, outputs : sums computed of the same window
+    terms : values that one sum takes: windows times taps times input channels
+    slots, outputs : sums computed
+    shared : whether all outputs take the same values
     value : shape of a value
     weight_bits, sum_bits : widths
 
     Members
     -------
-    values, enables : (windows * terms), in the cycle before the operand registers
+    values, enables : (terms), or (outputs * terms), in the cycle before the operand registers
     load, weights : the weights for the values of this cycle and later ones
     nonzero : which operands are enabled and not zero
     sums : (slots * outputs), the tree's depth and two cycles later
@@ -37,16 +38,17 @@ class LaneArray(wiring.Component):
 
     def __init__(
         self,
-        windows: int,
         terms: int,
         slots: int,
         outputs: int,
+        shared: bool,
         value: Shape,
         weight_bits: int,
         sum_bits: int,
     ) -> None:
         self._sets = slots * outputs
-        self._operands = windows * terms
+        self._outputs, self._terms, self._shared = outputs, terms, shared
+        self._operands = terms if shared else outputs * terms
         self._sum_bits = sum_bits
         weight = signed(max(2, weight_bits))
         super().__init__(
@@ -54,9 +56,7 @@ class LaneArray(wiring.Component):
                 "values": In(data.ArrayLayout(value, self._operands)),
                 "enables": In(self._operands),
                 "load": In(1),
-                "weights": In(
-                    data.ArrayLayout(data.ArrayLayout(weight, self._operands), self._sets)
-                ),
+                "weights": In(data.ArrayLayout(data.ArrayLayout(weight, terms), self._sets)),
                 "nonzero": Out(self._operands),
                 "sums": Out(data.ArrayLayout(signed(sum_bits), self._sets)),
             }
@@ -82,7 +82,9 @@ class LaneArray(wiring.Component):
             m.d.sync += held.eq(self.weights)
         for index in range(self._sets):
             products = []
-            for lane, (operand, nonzero) in enumerate(zip(operands, live, strict=True)):
+            first = 0 if self._shared else index % self._outputs * self._terms
+            mine = slice(first, first + self._terms)
+            for lane, (operand, nonzero) in enumerate(zip(operands[mine], live[mine], strict=True)):
                 product = Signal(
                     signed(len(operand) + len(self.weights[0][0]) + 1), name=f"p{index}_{lane}"
                 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from amaranth.hdl import Array, Const, Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
@@ -242,7 +243,7 @@ class PoolComponent(wiring.Component):
         rows = [Signal.like(columns.values[0], name=f"window{t}") for t in range(window.kernel[0])]
         with m.If(shift):
             m.d.sync += rows[-1].eq(columns.values[0])
-            m.d.sync += [a.eq(b) for a, b in zip(rows, rows[1:], strict=False)]
+            m.d.sync += [before.eq(after) for before, after in pairwise(rows)]
         stages = [(fires, now, row)]
         for index in range(1, 4):
             before = stages[-1]

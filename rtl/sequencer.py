@@ -258,7 +258,7 @@ class Sequencer(wiring.Component):
             m.d.sync += left.eq(left - 1)
 
     def _sweep(self, m: Module, start: Signal, busy: Signal, ends: Signal) -> None:
-        """Weights held: a step is a sweep down the column, computed `lead` rows behind the reads."""
+        """Weights held: a step is a sweep, computed `lead` rows behind the reads."""
         stage, form = self._stage, self._form
         geometry, slow = stage.geometry, stage.requantize_cycles
         longest = max(stage.sweep_cycles, stage.emitting_sweep_cycles)

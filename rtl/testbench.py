@@ -130,9 +130,8 @@ def testbench_verilog(
         for action in ACTION_PROBES:
             declarations.append(f"    wire [19:0] {action}{index};")
             declarations.append(f"    reg [63:0] {action}_count{index} = 0;")
-            sums.append(
-                f"        {action}_count{index} <= {action}_count{index} + {{44'b0, {action}{index}}};"
-            )
+            count = f"{action}_count{index}"
+            sums.append(f"        {count} <= {count} + {{44'b0, {action}{index}}};")
             writes.append(
                 f'        $fwrite(counts_file, "{index} {action} %0d\\n", {action}_count{index});'
             )

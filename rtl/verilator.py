@@ -34,7 +34,7 @@ def build_and_run(
         If a tool is missing, or the build fails: one line, naming the log that tells more.
     """
     _need("make")
-    _need("g++" if "CXX" not in os.environ else os.environ["CXX"])
+    _need(os.environ.get("CXX", "g++"))
     try:
         from cocotb_tools.runner import get_runner
     except ImportError as error:
@@ -96,7 +96,9 @@ def _environment() -> dict[str, str]:
 
 
 def _version(program: str) -> tuple[int, int]:
-    text = subprocess.run([program, "--version"], capture_output=True, text=True, check=False).stdout
+    text = subprocess.run(
+        [program, "--version"], capture_output=True, text=True, check=False
+    ).stdout
     found = re.search(r"(\d+)\.(\d+)", text)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 

@@ -123,16 +123,20 @@ class _Recurrence:
         kind = work.kinds[len(finished) % len(work.kinds)]
         self.accepted[stage].append(accepted)
         time = np.maximum(accepted, finished[-1]) if finished else accepted
-        self.started[stage].append(time)
+        begun = time
         last = stage == len(self._work) - 1
         for j in range(work.completions[kind]):
             time = time + work.before[kind][j]
-            time = np.maximum(time, self.buffer_free(stage + 1))
+            waited = np.maximum(time, self.buffer_free(stage + 1))
+            if j == 0:  # where the column's first pass had to wait, it began after that
+                begun = np.where(work.before[kind][0], begun, waited)
+            time = waited
             left = time + work.emitted[kind][j]
             self.emitted[stage].append(left)
             time = time + work.body[kind][j]
             if not last:
                 self.accept(stage + 1, left)
+        self.started[stage].append(begun)
         finished.append(time + work.deferred[kind])
 
 

@@ -60,14 +60,17 @@ class _StageProcess:
     def _work(self) -> Process:
         for column in count():
             yield self.columns.get()
-            self.started.append(int(self.env.now))
+            begun = int(self.env.now)
             work = self.stage.work[column % self.stage.columns_in]
-            for run in work.completing:
+            for index, run in enumerate(work.completing):
                 yield self.env.timeout(run.before)
                 yield self.consumer.free_buffers.get(1)
+                if index == 0 and not run.before:
+                    begun = int(self.env.now)  # the first pass of the column had to wait
                 self.env.process(self._emit(run))
                 yield self.env.timeout(run.body)
             yield self.env.timeout(work.deferred)
+            self.started.append(begun)
             self.finished.append(int(self.env.now))
             yield self.free_buffers.put(1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -13,11 +14,14 @@ from pilaster.models.errors import InputError
 from pilaster.models.userfile import read_yaml, validate
 from pilaster.sim.machine import Fold, LoopOrder, Machine, Schedule, StageSpec
 
-__all__ = ["load_machine", "machine_names", "machine_yaml", "read_machine"]
+__all__ = ["load_machine", "machine_names", "machine_path", "machine_yaml", "read_machine"]
 
 MACHINES = Path(__file__).parent / "machines"
 
-Count = Annotated[int, Field(ge=1, strict=True)]
+LARGEST = 10**12
+"""Of any number in a file: sums of cycles must fit 64 bits."""
+
+Count = Annotated[int, Field(ge=1, le=LARGEST, strict=True)]
 
 
 class _Strict(BaseModel):
@@ -32,7 +36,7 @@ class _StageEntry(_Strict):
     requantizers: Count = 1
     loop_order: LoopOrder = LoopOrder.WEIGHTS_HELD
     schedule: Schedule | None = None
-    dram_bits_per_cycle: Annotated[int, Field(ge=0, strict=True)] = 0
+    dram_bits_per_cycle: Annotated[int, Field(ge=0, le=LARGEST, strict=True)] = 0
 
     def stage(self, default: Schedule) -> StageSpec:
         fold = Fold(
@@ -60,17 +64,28 @@ def machine_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in MACHINES.glob("*.yaml")))
 
 
-def load_machine(name_or_path: str | Path) -> Machine:
-    """Load a machine that comes with Pilaster, by name, or one from a YAML file."""
+def machine_path(name_or_path: str | Path) -> Path:
+    """Give the file of a machine that comes with Pilaster, by name, or the path itself.
+
+    Raises
+    ------
+    InputError
+        If it is neither a known machine nor a file.
+    """
+    names = machine_names()
+    if str(name_or_path) in names:
+        return MACHINES / f"{name_or_path}.yaml"
     path = Path(name_or_path)
     if path.suffix in (".yaml", ".yml") or path.exists():
-        return read_machine(path)
-    names = machine_names()
-    if str(name_or_path) not in names:
-        close = difflib.get_close_matches(str(name_or_path), names, 1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
-        raise InputError(f"machine {name_or_path}: neither a file nor a known machine; {hint}")
-    return read_machine(MACHINES / f"{name_or_path}.yaml")
+        return path
+    close = difflib.get_close_matches(str(name_or_path), names, 1)
+    hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(names)}"
+    raise InputError(f"machine {name_or_path}: neither a file nor a known machine; {hint}")
+
+
+def load_machine(name_or_path: str | Path) -> Machine:
+    """Load a machine that comes with Pilaster, by name, or one from a YAML file."""
+    return read_machine(machine_path(name_or_path))
 
 
 def read_machine(path: Path) -> Machine:
@@ -96,8 +111,8 @@ def read_machine(path: Path) -> Machine:
 def machine_yaml(machine: Machine) -> str:
     """Write a machine as the text of a YAML file that `read_machine` reads back."""
     lines = [
-        f"name: {yaml.safe_dump(machine.name, default_flow_style=True).splitlines()[0]}",
-        f"network: {machine.network}",
+        f"name: {_text(machine.name)}",
+        f"network: {_text(machine.network)}",
         f"column_interval: {machine.column_interval}  # cycles between two columns at the input",
     ]
     if machine.weight_memory_bits is not None:
@@ -116,5 +131,13 @@ def machine_yaml(machine: Machine) -> str:
         if spec.dram_bits_per_cycle:
             entry["dram_bits_per_cycle"] = spec.dram_bits_per_cycle
         text = ", ".join(f"{key}: {value}" for key, value in entry.items())
-        lines.append(f"  {name}: {{{text}}}")
+        lines.append(f"  {_text(name)}: {{{text}}}")
     return "\n".join(lines) + "\n"
+
+
+def _text(text: str) -> str:
+    """Write a text so that YAML reads it as that text: plain where it can be."""
+    if re.fullmatch(r"[A-Za-z][\w-]*( [\w-]+)*", text, re.ASCII) and yaml.safe_load(text) == text:
+        return text
+    quoted: str = yaml.safe_dump(text, default_style='"', width=float("inf"))
+    return quoted.strip()

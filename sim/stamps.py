@@ -17,7 +17,7 @@ class StageStamps:
     """Stamps of one stage: numbers of cycles elapsed since the first column was offered.
 
     accepted, started, finished : (images, input columns)
-        when the column stood whole in a buffer, when work on it began, when it ended
+        when the column stood whole in a buffer, when its first pass began, when its last ended
     emitted : (images, output columns)
         when the output column stood whole in the next stage's buffer
     """

@@ -48,6 +48,8 @@ def _data_independent(stage: ConvStage, beat_channels: int) -> Counted:
     beat_bits = beat_channels * widths.activation
     yield Action.COLUMN_WRITE, Attributes(beat_bits, -(-buffered // beat_bits)), beats
     word = fold.in_channels * widths.activation
+    if geometry.is_depthwise:  # each output channel reads channels of its own
+        word *= fold.out_channels
     yield Action.COLUMN_READ, Attributes(word, -(-buffered // word)), totals.words_read
     yield Action.WINDOW_SHIFT, Attributes(word * fold.taps), totals.words_read
 
