@@ -1,10 +1,12 @@
 """What Pilaster promises to be fast at, measured on this machine.
 
-Run `python benchmarks/bench.py`; each line gives the median of several runs and the range.
+Run `python benchmarks/bench.py`; each line gives the median of several runs and the range. Other
+work on the machine shows in its load: matrix products on several threads then wait for each other.
 """
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -83,6 +85,7 @@ def inference() -> None:
 
 
 if __name__ == "__main__":
+    print(f"{os.cpu_count()} processors, {os.getloadavg()[0]:.1f} busy in the last minute")
     vgg16_process()
     closed_form()
     inference()

@@ -97,6 +97,11 @@ class Graph:
             f"{self.name}: no layer {name!r}; there are {[n.name for n in self.nodes]}"
         )
 
+    def until(self, layer: str) -> Graph:
+        """Leave out the layers after `layer`."""
+        last = self.nodes.index(self.node(layer))
+        return Graph(self.name, self.input_shape, self.nodes[: last + 1])
+
     @property
     def is_chain(self) -> bool:
         """Whether every tensor has exactly one reader, but for the output."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,11 @@ class Network:
     def name(self) -> str:
         """Name of the network."""
         return self.graph.name
+
+    def until(self, layer: str) -> Network:
+        """Leave out the layers after `layer`."""
+        graph = self.graph.until(layer)
+        return replace(self, graph=graph)
 
     def encode(self, images: NDArray[np.generic]) -> NDArray[np.int32]:
         """Quantise images (N, H, W, C) to stream values of the input.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import reprlib
+from collections.abc import Hashable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -17,25 +19,50 @@ __all__ = ["read_text", "read_yaml", "validate"]
 Model = TypeVar("Model", bound=BaseModel)
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, label: str) -> str:
     """Read a text file, with an error that says why it cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+        raise InputError(f"{label}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is not a text file (byte {error.start})") from error
+        raise InputError(f"{label}: is not a text file in UTF-8, must be YAML") from error
 
 
-def read_yaml(path: Path) -> object:
-    """Read a YAML file, with an error that names the line where it is not YAML."""
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that is given twice is an error."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        keys = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in keys:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"the key {key.value!r} is given twice", problem_mark=key.start_mark
+                    )
+                keys.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path, label: str = "") -> object:
+    """Read a YAML file, with an error that names the line where it is not YAML.
+
+    label : what errors call the file; its path by default
+    """
+    label = label or str(path)
+    text = read_text(path, label)
     try:
-        return yaml.safe_load(read_text(path))
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "not YAML"
-        raise InputError(f"{path}{line}: {problem}") from error
+        return yaml.load(text, _Loader)
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line = f"line {mark.line + 1}: " if mark else ""
+        raise InputError(f"{label}: {line}not valid YAML: {error.problem}") from error
+    except RecursionError as error:
+        raise InputError(f"{label}: not valid YAML: nested too deeply") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise InputError(f"{label}: not valid YAML: {error}") from error
+    except AttributeError as error:  # PyYAML's, at a date that is none
+        raise InputError(f"{label}: not valid YAML: a value unlike its tag") from error
 
 
 def validate(model: type[Model], data: object, path: Path) -> Model:
@@ -58,11 +85,20 @@ def _explain(model: type[BaseModel], detail: ErrorDetails) -> str:
         return f"{key}: unknown key{hint}"
     if detail["type"] == "missing":
         return f"{key}: this key is needed"
+    if detail["type"] in ("model_type", "dict_type"):
+        return f"{key}: must hold keys and values, not {_shown(detail['input'])}"
     message = detail["msg"]
-    message = message[0].lower() + message[1:]
-    found = detail["input"]
-    shown = f", not {found!r}" if isinstance(found, str | int | float | bool | None) else ""
-    return f"{key}: {message}{shown}"
+    return f"{key}: {message[0].lower()}{message[1:]}, not {_shown(detail['input'])}"
+
+
+def _shown(value: object) -> str:
+    if value is None:
+        return "nothing"
+    if isinstance(value, dict):
+        return "keys and values"
+    if isinstance(value, list):
+        return "a list"
+    return reprlib.repr(value)
 
 
 def _keys_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

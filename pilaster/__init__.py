@@ -1,6 +1,6 @@
 """Pilaster: a simulator, RTL generator and energy lab for column-wise CNN accelerators."""
 
-from pilaster.api import default_machine, load, load_machine, simulate
+from pilaster.api import default_machine, load, load_machine, simulate, verify
 from pilaster.models.errors import InputError
 
-__all__ = ["InputError", "default_machine", "load", "load_machine", "simulate"]
+__all__ = ["InputError", "default_machine", "load", "load_machine", "simulate", "verify"]

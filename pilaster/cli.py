@@ -20,7 +20,8 @@ class _Parser(argparse.ArgumentParser):
     """A parser whose errors are one line."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(EXIT_BAD_INPUT, f"{self.prog}: {message} (try {self.prog} --help)\n")
+        line = " ".join(message.split())
+        self.exit(EXIT_BAD_INPUT, f"{self.prog}: {line} (try {self.prog} --help)\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -31,9 +32,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"pilaster {version('pilaster')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    from pilaster import listing, run
+    from pilaster import listing, run, verify_command
 
     run.add_command(commands)
+    verify_command.add_command(commands)
     listing.add_commands(commands)
     return parser
 
@@ -43,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         code: int = options.handler(options)
-        sys.stdout.flush()
+        if sys.stdout is not None:  # it is None where the caller has closed it
+            sys.stdout.flush()
     except InputError as error:
         print(f"pilaster: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
@@ -51,7 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("pilaster: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader of our output has gone; leave without a traceback from the final flush.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
+    except OSError as error:
+        _drop_output()
+        print(f"pilaster: output cannot be written: {error.strerror}", file=sys.stderr)
+        return EXIT_BAD_INPUT
     return code
+
+
+def _drop_output() -> None:
+    """Send the rest of standard output nowhere, so that the final flush does not fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -17,6 +17,9 @@ DEFAULT_IMAGES = 200
 
 NOISE_SEED = 2023
 
+MOST_NOISE = 1000
+"""Images of noise: no more is learnt from more, and all are in memory."""
+
 
 def images_for(network: Network, path: Path | None, count: int | None) -> Dataset | None:
     """Give the images to run `network` on, brought to its input shape.
@@ -44,6 +47,10 @@ def images_for(network: Network, path: Path | None, count: int | None) -> Datase
     if path is not None:
         found = load(path)
     elif synthetic:
+        if count > MOST_NOISE:
+            raise InputError(
+                f"--images {count}: {network.name} runs on noise; ask for at most {MOST_NOISE}"
+            )
         rng = np.random.default_rng(NOISE_SEED)
         size = (count, shape.height, shape.width, shape.channels)
         noise = rng.integers(0, 256, size, np.uint8)

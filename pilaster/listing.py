@@ -29,8 +29,9 @@ def add_commands(commands: Any) -> None:
 
 
 def _print_table(titles: list[str], rows: list[list[str]]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from pilaster.console import PlainConsole
 
     table = Table(box=None, pad_edge=False)
     for title in titles:
@@ -38,7 +39,7 @@ def _print_table(titles: list[str], rows: list[list[str]]) -> None:
         table.add_column(title, justify="right" if number else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    PlainConsole().print(table)
 
 
 def _networks(options: argparse.Namespace) -> int:
@@ -56,11 +57,11 @@ def _networks(options: argparse.Namespace) -> int:
 def _machines(options: argparse.Namespace) -> int:
     from pilaster.models.layers import Pool
     from pilaster.models.zoo import ZOO
-    from pilaster.sim.machine_file import MACHINES, load_machine, machine_names
+    from pilaster.sim.machine_file import load_machine, machine_names, machine_path, read_machine
 
     if options.name is not None:
-        load_machine(options.name)
-        path = MACHINES / f"{options.name}.yaml"
+        path = machine_path(options.name)
+        read_machine(path)
         print(path.read_text(encoding="utf-8"), end="")
         return 0
     rows = []

@@ -18,7 +18,7 @@ class Progress:
         self._unit = unit
         self._total = total
         self._shown = 0.0
-        self._live = sys.stderr.isatty() and total > 0
+        self._live = sys.stderr is not None and sys.stderr.isatty() and total > 0
 
     def __enter__(self) -> Progress:
         return self

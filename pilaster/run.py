@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -36,16 +37,18 @@ examples:
 
 
 def _count(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"must not be negative, not {value}")
-    return value
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0, not {text!r}")
+    return int(text)
+
+
+LOWEST_MHZ, HIGHEST_MHZ = 1e-6, 1e6
 
 
 def _frequency(text: str) -> float:
     value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError(f"must be positive, not {text}")
+    if not LOWEST_MHZ <= value <= HIGHEST_MHZ:
+        raise argparse.ArgumentTypeError(f"must be from 1 Hz to 1 THz in MHz, not {text}")
     return value
 
 
@@ -101,6 +104,7 @@ def _run(options: argparse.Namespace) -> int:
     from pilaster.api import load, load_machine
     from pilaster.data import images_for
     from pilaster.models.energy.table import EnergyTable
+    from pilaster.models.errors import InputError
     from pilaster.progress import Progress
     from pilaster.sim.simulate import DEFAULT_TABLE, simulate
 
@@ -123,14 +127,15 @@ def _run(options: argparse.Namespace) -> int:
             data=dataset.note if dataset else "none",
             progress=progress.show,
         )
+    if not math.isfinite(result.energy.total_pj):
+        raise InputError(f"energy table {table.name}: prices are too large to add up")
     if options.json:
         print(json.dumps(result.as_dict(), allow_nan=False))
     else:
-        from rich.console import Console
-
+        from pilaster.console import PlainConsole
         from pilaster.reports.terminal import print_result
 
-        print_result(result, Console())
+        print_result(result, PlainConsole())
     if options.report is not None:
         from pilaster.reports.write import write_report
 

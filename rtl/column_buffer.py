@@ -251,12 +251,12 @@ class ColumnBuffer(wiring.Component):
                 if len(distinct) == 1:
                     value = at(*distinct[0])
                 else:
-                    index = [
+                    numbers = [
                         distinct.index((p[0], p[1] % layout.word)) if p is not None else 0
                         for p in places
                     ]
                     options = Array([at(*place) for place in distinct])
                     select = Signal(range(len(distinct)), name=f"select{port}_{lane}")
-                    m.d.comb += select.eq(Array(index)[pattern])
+                    m.d.comb += select.eq(Array(numbers)[pattern])
                     value = options[select]
                 m.d.comb += self.values[port][lane].eq(value)

@@ -59,8 +59,10 @@ def buffer_layout(
             for first in firsts:
                 for lane in range(fold.in_channels):
                     phase, channel = divmod(in_tile * fold.in_channels + lane, in_group)
-                    inside = phase < geometry.row_fold and first is not None
-                    lanes.append((phase, first + channel) if inside else None)
+                    if phase < geometry.row_fold and first is not None:
+                        lanes.append((phase, first + channel))
+                    else:
+                        lanes.append(None)
             patterns.append(tuple(lanes))
     gather = stage.spec.schedule is Schedule.GATHER
     return BufferLayout(
@@ -557,11 +559,9 @@ def _bits(flags: NDArray[np.bool_]) -> int:
 
 def _pack(values: NDArray[np.integer], bits: int) -> int:
     """Put signed values of `bits` bits side by side, the first lowest; one bit is set for +1."""
-    if bits == 1:
-        values = values > 0
     mask = (1 << bits) - 1
-    text = "".join(format(int(value) & mask, f"0{bits}b") for value in values[::-1].tolist())
-    return int(text, 2)
+    fields = (values > 0).tolist() if bits == 1 else values.tolist()
+    return int("".join(format(int(value) & mask, f"0{bits}b") for value in fields[::-1]), 2)
 
 
 def _select(values: Sequence[int], index: Value) -> Value:

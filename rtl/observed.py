@@ -15,7 +15,7 @@ from pilaster.rtl.pipeline import beats_of
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.stages import Stage
 
-__all__ = ["Observed", "ObservedStage", "read_observations"]
+__all__ = ["Observed", "ObservedStage", "expected_beats", "read_observations"]
 
 Cycles = NDArray[np.int64]
 
@@ -65,8 +65,8 @@ def read_observations(pipeline: Pipeline, folder: Path) -> Observed:
                 words[int(parts[1])].append(parts[3])
     counts: dict[int, dict[str, int]] = defaultdict(dict)
     for line in (folder / "counts.txt").read_text(encoding="ascii").splitlines():
-        index, action, count = line.split()
-        counts[int(index)][action] = int(count)
+        number, action, count = line.split()
+        counts[int(number)][action] = int(count)
     network, stages = pipeline.network, []
     for index, (node, stage) in enumerate(zip(network.graph.nodes, pipeline.stages, strict=True)):
         tensor = network.tensors[node.name]

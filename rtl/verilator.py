@@ -24,9 +24,16 @@ MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG="
 
 
 def build_and_run(
-    sources: Sequence[Path], top: str, test_module: str, folder: Path, optimise: bool = True
+    sources: Sequence[Path],
+    top: str,
+    test_module: str,
+    folder: Path,
+    optimise: bool = True,
+    waves: bool = False,
 ) -> None:
     """Build a design with Verilator in `folder`, and run a cocotb test module on it there.
+
+    With `waves`, the run leaves them in `dump.vcd`.
 
     Raises
     ------
@@ -59,6 +66,7 @@ def build_and_run(
                     "--no-public-flat-rw",
                     *("--build-jobs", str(os.cpu_count() or 1)),
                 ],
+                waves=waves,
                 log_file=log,
             )
         results = runner.test(
@@ -66,6 +74,7 @@ def build_and_run(
             hdl_toplevel=top,
             build_dir=folder / "build",
             test_dir=folder,
+            waves=waves,
             log_file=folder / "run.log",
         )
     except (SystemExit, subprocess.CalledProcessError, RuntimeError) as error:

@@ -16,6 +16,7 @@ from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.stages import Stage
 from pilaster.sim.stamps import StageStamps, Stamps
 from pilaster.sim.timing import COLUMN_BUFFERS, DRAIN
+from pilaster.sim.traffic import Traffic
 
 __all__ = ["BatchTimes", "MachineBatch", "evaluate", "stamps"]
 
@@ -34,6 +35,7 @@ class _StageWork:
     kinds : (input columns,), index of each column's kind; columns of a kind have equal work
     completions : (kinds,), output columns that a column of the kind completes
     before, body, emitted : by kind and completion, (machines,)
+    beats : by kind and completion, of the first machine
     deferred : by kind, (machines,)
     """
 
@@ -42,6 +44,7 @@ class _StageWork:
     before: list[list[Cycles]]
     body: list[list[Cycles]]
     emitted: list[list[Cycles]]
+    beats: list[list[tuple[int, ...]]]
     deferred: list[Cycles]
 
 
@@ -98,9 +101,15 @@ class BatchTimes:
 class _Recurrence:
     """Stamps of a batch, column after column, each pushed on as far as it goes."""
 
-    def __init__(self, batch: MachineBatch, work: Sequence[_StageWork]) -> None:
+    def __init__(
+        self, batch: MachineBatch, work: Sequence[_StageWork], output_gaps: Cycles | None
+    ) -> None:
         machines = len(batch.column_interval)
         self._work = work
+        self._output_gaps = output_gaps
+        self._drained: list[Cycles] = []
+        self._taken = 0
+        self._ready = np.zeros(machines, np.int64)
         self._zero = np.zeros(machines, np.int64)
         self.accepted: list[list[Cycles]] = [[] for _ in work]
         self.started: list[list[Cycles]] = [[] for _ in work]
@@ -110,9 +119,8 @@ class _Recurrence:
     def buffer_free(self, stage: int) -> Cycles:
         """When a buffer is free for the next column of `stage`, or behind the last stage."""
         if stage == len(self._work):
-            drained = self.emitted[-1]
-            waits = len(drained) >= COLUMN_BUFFERS
-            return drained[-COLUMN_BUFFERS] + DRAIN if waits else self._zero
+            waits = len(self._drained) >= COLUMN_BUFFERS
+            return self._drained[-COLUMN_BUFFERS] if waits else self._zero
         column = len(self.accepted[stage])
         waits = column >= COLUMN_BUFFERS
         return self.finished[stage][column - COLUMN_BUFFERS] if waits else self._zero
@@ -134,10 +142,23 @@ class _Recurrence:
             left = time + work.emitted[kind][j]
             self.emitted[stage].append(left)
             time = time + work.body[kind][j]
-            if not last:
+            if last:
+                self._drained.append(self._drain(time - work.body[kind][j], work.beats[kind][j]))
+            else:
                 self.accept(stage + 1, left)
         self.started[stage].append(begun)
         finished.append(time + work.deferred[kind])
+
+    def _drain(self, start: Cycles, beats: tuple[int, ...]) -> Cycles:
+        """When the last beat of an output column has been taken."""
+        if self._output_gaps is None:
+            return self.emitted[-1][-1] + DRAIN  # one beat a cycle at most: none has to wait
+        for beat in beats:
+            gap = self._output_gaps[self._taken] if self._taken else 0
+            ready = self._ready + gap if self._taken else self._zero
+            self._ready = np.maximum(start + beat, ready) + DRAIN
+            self._taken += 1
+        return self._ready
 
 
 def _stage_work(variants: Sequence[Stage], choice: NDArray[np.intp]) -> _StageWork:
@@ -162,23 +183,31 @@ def _stage_work(variants: Sequence[Stage], choice: NDArray[np.intp]) -> _StageWo
         ]
 
     deferred = [spread([work[column].deferred for work in works]) for column in first]
-    return _StageWork(kinds, completions, runs("before"), runs("body"), runs("emitted"), deferred)
+    beats = [[run.beats for run in works[0][column].completing] for column in first]
+    before, body, emitted = runs("before"), runs("body"), runs("emitted")
+    return _StageWork(kinds, completions, before, body, emitted, beats, deferred)
 
 
-def _recur(batch: MachineBatch, images: int) -> _Recurrence:
+def _recur(batch: MachineBatch, images: int, traffic: Traffic | None = None) -> _Recurrence:
     work = [_stage_work(v, c) for v, c in zip(batch.variants, batch.choice, strict=True)]
-    recurrence = _Recurrence(batch, work)
-    sent = recurrence._zero
-    for column in range(images * len(work[0].kinds)):
-        start = np.maximum(batch.column_interval * column, sent)
-        sent = np.maximum(start, recurrence.buffer_free(0)) + batch.rows
+    recurrence = _Recurrence(batch, work, traffic.output_gaps if traffic else None)
+    columns = images * len(work[0].kinds)
+    first_gap, later_gaps = np.zeros(columns, np.int64), np.zeros(columns, np.int64)
+    if traffic is not None:
+        gaps = traffic.input_gaps.reshape(columns, batch.rows)
+        first_gap[1:], later_gaps = gaps[1:, 0], gaps[:, 1:].sum(axis=1)
+    sent = np.zeros_like(batch.column_interval)
+    for column in range(columns):
+        start = np.maximum(batch.column_interval * column, sent + first_gap[column])
+        begun = np.maximum(start, recurrence.buffer_free(0))
+        sent = begun + batch.rows + later_gaps[column]
         recurrence.accept(0, sent)
     return recurrence
 
 
-def stamps(pipeline: Pipeline, images: int) -> Stamps:
+def stamps(pipeline: Pipeline, images: int, traffic: Traffic | None = None) -> Stamps:
     """All stamps of one machine, equal to those of the SimPy engine."""
-    found = _recur(MachineBatch.of([pipeline]), images)
+    found = _recur(MachineBatch.of([pipeline]), images, traffic)
 
     def table(columns: list[Cycles]) -> Cycles:
         return np.concatenate(columns).reshape(images, -1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from itertools import count
 
 import numpy as np
@@ -12,6 +12,7 @@ from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.stages import Stage
 from pilaster.sim.stamps import StageStamps, Stamps
 from pilaster.sim.timing import COLUMN_BUFFERS, DRAIN
+from pilaster.sim.traffic import Traffic
 from pilaster.sim.work import RunWork
 
 __all__ = ["simulate_events"]
@@ -20,19 +21,34 @@ Process = Generator[simpy.Event, object, None]
 
 
 class _Sink:
-    """The output buffer, and whoever takes the answers from it at once."""
+    """The output buffer, and whoever takes the answers from it, beat by beat."""
 
-    def __init__(self, env: simpy.Environment) -> None:
+    def __init__(self, env: simpy.Environment, gaps: Sequence[int]) -> None:
         self.env = env
         self.free_buffers = simpy.Container(env, COLUMN_BUFFERS, init=COLUMN_BUFFERS)
+        self._columns = simpy.Store(env)
+        self._gaps = gaps
+        env.process(self._drain())
+
+    def expect(self, beats: tuple[int, ...]) -> None:
+        """Take note of when the beats of a column will stand in the buffer."""
+        self._columns.put(tuple(int(self.env.now) + beat for beat in beats))
 
     def accept(self) -> None:
-        """Take note that a whole column stands in the buffer."""
-        self.env.process(self._drain())
+        """Take note that a whole column stands in the buffer: nothing is waiting for that."""
 
     def _drain(self) -> Process:
-        yield self.env.timeout(DRAIN)
-        yield self.free_buffers.put(1)
+        gaps = iter(self._gaps)
+        ready = 0  # the first answer is taken at once
+        next(gaps, None)
+        while True:
+            arrivals = yield self._columns.get()
+            assert isinstance(arrivals, tuple)
+            for arrival in arrivals:
+                taken = max(arrival, ready) + DRAIN
+                yield self.env.timeout(taken - self.env.now)
+                ready = taken + next(gaps, 0)
+            yield self.free_buffers.put(1)
 
 
 class _StageProcess:
@@ -51,6 +67,9 @@ class _StageProcess:
         self.finished: list[int] = []
         self.emitted: list[int] = []
         env.process(self._work())
+
+    def expect(self, beats: tuple[int, ...]) -> None:
+        """Take note of when the beats of a column will stand in a buffer: nothing waits for one."""
 
     def accept(self) -> None:
         """Take note that a whole column stands in a buffer."""
@@ -75,6 +94,7 @@ class _StageProcess:
             yield self.free_buffers.put(1)
 
     def _emit(self, run: RunWork) -> Process:
+        self.consumer.expect(run.beats)
         yield self.env.timeout(run.emitted)
         self.emitted.append(int(self.env.now))
         self.consumer.accept()
@@ -90,26 +110,30 @@ class _StageProcess:
         )
 
 
-def simulate_events(pipeline: Pipeline, images: int) -> Stamps:
+def simulate_events(pipeline: Pipeline, images: int, traffic: Traffic | None = None) -> Stamps:
     """Simulate `images` images whose columns are offered every column interval.
 
     The source sends a column a row a cycle, when a buffer of the first stage is free; the sink
-    takes every answer at once from the output buffer.
+    takes every beat of an answer at once. Either hesitates where `traffic` says so.
     """
+    traffic = traffic or Traffic.steady(pipeline, images)
     env = simpy.Environment()
     processes: list[_StageProcess] = []
-    consumer: _StageProcess | _Sink = _Sink(env)
+    consumer: _StageProcess | _Sink = _Sink(env, traffic.output_gaps.tolist())
     for stage in reversed(pipeline.stages):
         consumer = _StageProcess(env, stage, consumer)
         processes.insert(0, consumer)
     first, shape = processes[0], pipeline.network.graph.input_shape
     interval = pipeline.machine.column_interval
 
+    gaps = traffic.input_gaps.reshape(-1, shape.height)
+
     def source() -> Process:
         for column in range(images * shape.width):
-            yield env.timeout(max(0, column * interval - env.now))
+            ready = env.now + (int(gaps[column, 0]) if column else 0)
+            yield env.timeout(max(ready, column * interval) - env.now)
             yield first.free_buffers.get(1)
-            yield env.timeout(shape.height)
+            yield env.timeout(shape.height + int(gaps[column, 1:].sum()))
             first.accept()
 
     env.process(source())

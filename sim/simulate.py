@@ -13,7 +13,7 @@ from pilaster.models.energy.table import EnergyTable
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT
 from pilaster.models.network import Network
-from pilaster.models.reference.network import BATCH, classify, tensors
+from pilaster.models.reference.network import BATCH, classify, one_thread, tensors
 from pilaster.sim.actions import ActionCounts, count_actions
 from pilaster.sim.engine import simulate_events
 from pilaster.sim.machine import Machine
@@ -137,14 +137,15 @@ def _infer(
     values: _Values,
     progress: Callable[[int], None],
 ) -> None:
-    for first in range(0, len(images), BATCH):
-        encoded = network.encode(images[first : first + BATCH])
-        values.see(INPUT, encoded)
-        for name, tensor in tensors(network, encoded):
-            values.see(name, tensor)
-            if name == network.graph.outputs[0]:
-                values.predictions += classify(tensor).tolist()
-        progress(first + len(encoded))
+    with one_thread():
+        for first in range(0, len(images), BATCH):
+            encoded = network.encode(images[first : first + BATCH])
+            values.see(INPUT, encoded)
+            for name, tensor in tensors(network, encoded):
+                values.see(name, tensor)
+                if name == network.graph.outputs[0]:
+                    values.predictions += classify(tensor).tolist()
+            progress(first + len(encoded))
 
 
 def _stage_result(

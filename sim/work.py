@@ -16,12 +16,17 @@ class RunWork:
     before : cycles from the run's start to the first row of its first emitting pass, which waits
         until the next stage has a free column buffer
     body : cycles from there to the end of the run
-    emitted : cycles from there until the last row stands in the next stage's column buffer
+    beats : cycles from there until each beat of the column stands in the next stage's buffer
     """
 
     before: int
     body: int
-    emitted: int
+    beats: tuple[int, ...]
+
+    @property
+    def emitted(self) -> int:
+        """Cycles from the first emitting pass until the whole column stands in the buffer."""
+        return self.beats[-1]
 
 
 @dataclass(frozen=True)

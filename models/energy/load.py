@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
@@ -20,6 +19,7 @@ from pilaster.models.energy.schema import (
     closest,
 )
 from pilaster.models.errors import InputError
+from pilaster.models.userfile import read_yaml
 
 __all__ = ["read_table", "table_names", "table_path"]
 
@@ -61,7 +61,9 @@ def read_table(path: Path, label: str) -> TableFile:
     InputError
         If the file cannot be read, is not YAML, or is not a table.
     """
-    document = _parse(_text(path, label), label)
+    if not path.exists():
+        raise InputError(f"{label}: no such file; shipped tables are {', '.join(table_names())}")
+    document = read_yaml(path, label)
     if not isinstance(document, dict):
         raise InputError(
             f"{label}: holds {_shown(document)}, must hold an energy table: keys "
@@ -79,43 +81,6 @@ def read_table(path: Path, label: str) -> TableFile:
                 "several values under its points"
             )
     return table
-
-
-def _text(path: Path, label: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(
-            f"{label}: no such file; shipped tables are {', '.join(table_names())}"
-        ) from None
-    except UnicodeDecodeError:
-        raise InputError(f"{label}: is not a text file in UTF-8, must be YAML") from None
-    except OSError as error:
-        raise InputError(f"{label}: cannot be read: {error.strerror}") from None
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML in which a key that is given twice is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
-        for index, key in enumerate(keys):
-            if key in keys[:index]:
-                raise yaml.MarkedYAMLError(
-                    problem=f"the key {key!r} is given twice", problem_mark=node.start_mark
-                )
-        return super().construct_mapping(node, deep)
-
-
-def _parse(text: str, label: str) -> object:
-    try:
-        return yaml.load(text, _Loader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        line = f"line {mark.line + 1}: " if mark else ""
-        raise InputError(f"{label}: {line}not valid YAML: {error.problem}") from None
-    except (yaml.YAMLError, ValueError) as error:
-        raise InputError(f"{label}: not valid YAML: {error}") from None
 
 
 def _line(error: ErrorDetails, document: dict[str, Any]) -> str:

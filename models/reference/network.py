@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from pilaster.models.graph import INPUT
 from pilaster.models.layers import Pool
@@ -13,7 +15,7 @@ from pilaster.models.network import Network
 from pilaster.models.reference.conv import ColumnConv, conv
 from pilaster.models.reference.pool import ColumnPool, pool
 
-__all__ = ["classify", "infer", "infer_by_columns", "tensors"]
+__all__ = ["classify", "infer", "infer_by_columns", "one_thread", "tensors"]
 
 Stream = NDArray[np.int32]
 
@@ -48,15 +50,22 @@ def tensors(network: Network, values: Stream) -> Iterator[tuple[str, Stream]]:
         yield node.name, result
 
 
+def one_thread() -> AbstractContextManager[object]:
+    """Keep matrix products on one thread: these are small, and threads that wait cost more."""
+    limits: AbstractContextManager[object] = threadpool_limits(1, "blas")
+    return limits
+
+
 def infer(network: Network, values: Stream) -> Stream:
     """Compute the output (N, H_out, W_out, C_out) for stream values of the input."""
     shape = network.graph.output_shape
-    result = np.empty((len(values), shape.height, shape.width, shape.channels), np.int32)
-    for first in range(0, len(values), BATCH):
-        batch = slice(first, first + BATCH)
-        for name, tensor in tensors(network, values[batch]):
-            if name == network.graph.outputs[0]:
-                result[batch] = tensor
+    result: Stream = np.empty((len(values), shape.height, shape.width, shape.channels), np.int32)
+    with one_thread():
+        for first in range(0, len(values), BATCH):
+            batch = slice(first, first + BATCH)
+            for name, tensor in tensors(network, values[batch]):
+                if name == network.graph.outputs[0]:
+                    result[batch] = tensor
     return result
 
 

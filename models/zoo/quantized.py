@@ -38,7 +38,8 @@ def quantize_trained(name: str, floats: Path) -> Network:
     calibration = fit(embedded_digits("train"), shape.height, shape.width, shape.channels)
     note = f"weights trained by {arrays['provenance']}; quantised to int8, scales of 8 bits"
     network = FloatNetwork(graph, weights, biases)
-    return quantize(network, calibration.images / 255.0, SETTINGS, note)
+    reals = calibration.images.astype(np.float64) / 255.0
+    return quantize(network, reals, SETTINGS, note)
 
 
 def _main() -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
+from pilaster.models.shape import Shape
 from pilaster.sim.geometry import ConvGeometry
 from pilaster.sim.machine import Fold, LoopOrder, Schedule, StageSpec
 from pilaster.sim.schedule import Run, column_runs, kernel_groups
@@ -253,19 +254,32 @@ class ConvStage:
     def _run_work(self, run: Run) -> RunWork:
         counts = self.out_tile_counts(run)
         emits = run.completes is not None
+        rows = np.arange(self.geometry.rows_out)
         if self.fold.loop_order is LoopOrder.WEIGHTS_HELD:
             last = self.emitting_sweep_cycles if emits else self.sweep_cycles
             total = int((counts.sum() - emits * len(counts)) * self.sweep_cycles)
             total += emits * len(counts) * last
             before = int(counts[0] - 1) * self.sweep_cycles if emits else 0
-            leave = self.lead + self.geometry.rows_out * self.requantize_cycles
-            return RunWork(before, total - before, total - before - last + leave - 1 + self.depth)
+            if not emits:
+                return RunWork(0, total, ())
+            # Start of each tile's emitting pass, and when each of its rows is there.
+            starts = np.cumsum((counts - 1) * self.sweep_cycles + last) - last - before
+            row_times = self.lead + (rows + 1) * self.requantize_cycles - 1 + self.depth
+            return RunWork(before, total - before, _beats(starts, row_times[np.newaxis]))
         step = max(1, self.fetch_cycles)
         slow = self.requantize_cycles if emits else 0
-        rows = np.maximum(counts * step, slow)
-        total = int(rows.sum()) * self.geometry.rows_out
-        last_row = int(counts[-1]) * step + slow - 1
-        return RunWork(0, total, total - int(rows[-1]) + last_row - 1 + self.depth)
+        periods = np.maximum(counts * step, slow)
+        totals = periods * self.geometry.rows_out
+        if not emits:
+            return RunWork(0, int(totals.sum()), ())
+        row_times = np.outer(periods, rows) + (counts * step)[:, np.newaxis]
+        row_times += slow - 2 + self.depth
+        return RunWork(0, int(totals.sum()), _beats(np.cumsum(totals) - totals, row_times))
+
+    @property
+    def output(self) -> Shape:
+        """Shape of the output."""
+        return self.geometry.output
 
     @cached_property
     def busy_cycles(self) -> int:
@@ -288,3 +302,8 @@ class ConvStage:
             return -(-(geometry.kernel_columns - 1) // geometry.stride)
         single = geometry.kernel_columns == 1 and self.weight_sets == self.tile_shape[1]
         return 0 if single else geometry.open_columns
+
+
+def _beats(starts: NDArray[np.int64], row_times: NDArray[np.int64]) -> tuple[int, ...]:
+    """Times of all rows of all tiles, in order."""
+    return tuple((starts[:, np.newaxis] + row_times).reshape(-1).tolist())

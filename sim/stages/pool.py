@@ -116,9 +116,13 @@ class PoolStage:
     def work(self) -> tuple[ColumnWork, ...]:
         """Work on every input column of an image, in order."""
         total = self.tiles * self.sweep_cycles
-        spread = (self.output.height - 1) * self.layer.window.stride[0] + 1
         depth = pool_depth(self.layer.mode == "average")
-        run = RunWork(0, total, total - self.sweep_cycles + self.lead + spread - 1 + depth)
+        beats = tuple(
+            tile * self.sweep_cycles + self.lead + row * self.layer.window.stride[0] + depth
+            for tile in range(self.tiles)
+            for row in range(self.output.height)
+        )
+        run = RunWork(0, total, beats)
         works = []
         for column, touched in enumerate(self.touched):
             done = len(self.completed(column))

@@ -8,6 +8,7 @@ from pilaster.sim.closed_form import MachineBatch, evaluate, stamps
 from pilaster.sim.engine import simulate_events
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.steady import steady_cycles
+from pilaster.sim.traffic import Traffic
 from tests.sim.strategies import networks, pipelines, specs
 
 
@@ -15,6 +16,13 @@ from tests.sim.strategies import networks, pipelines, specs
 @given(pipelines(), st.integers(1, 3))
 def test_engines_agree_on_every_stamp(pipeline, images):
     assert simulate_events(pipeline, images).same_as(stamps(pipeline, images))
+
+
+@settings(max_examples=150, deadline=None)
+@given(pipelines(), st.integers(1, 3), st.integers(0, 2**32 - 1))
+def test_engines_agree_where_source_and_sink_hesitate(pipeline, images, seed):
+    traffic = Traffic.random(pipeline, images, seed)
+    assert simulate_events(pipeline, images, traffic).same_as(stamps(pipeline, images, traffic))
 
 
 @settings(max_examples=100, deadline=None)

@@ -183,7 +183,7 @@ def test_wrong_key_or_value(tmp_path, path, value, says):
         ("- 1\n- 2\n", "holds a list, must hold an energy table"),
         ("name: a\ntitle: [b\nnode_nm: 45\n", "line 3: not valid YAML: "),
         ("name: a\n\ttitle: b\n", "line 2: not valid YAML: "),
-        ("name: a\nname: b\n", "line 1: not valid YAML: the key 'name' is given twice"),
+        ("name: a\nname: b\n", "line 2: not valid YAML: the key 'name' is given twice"),
         ("name: a\nmade: 2014-13-45\n", "not valid YAML: "),
     ],
 )

@@ -1,0 +1,144 @@
+"""`pilaster verify`: hold the RTL to the model."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pilaster.rtl.verify import Verdict
+
+__all__ = ["add_command"]
+
+HELP = """\
+Generate the RTL of a machine, run it in Verilator on real images, and compare it with the model:
+every value of every stage, the cycle stamps of every column (accepted, started, finished, emitted),
+and the count of every action. Exit code 1 where anything differs, with the first difference.
+"""
+
+DEFAULT_IMAGES = 2
+STALL_SEED = 1
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1, not {text!r}")
+    return int(text)
+
+
+_count.__name__ = "number"
+
+
+def add_command(commands: Any) -> None:
+    """Add `verify` to the command line."""
+    command = commands.add_parser(
+        "verify",
+        help="hold the RTL to the model: values, cycles, actions",
+        description=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("network", metavar="NETWORK", help="a name that `pilaster networks` lists")
+    command.add_argument(
+        "--machine", metavar="M", help="a name that `pilaster machines` lists, or a YAML file"
+    )
+    command.add_argument("--data", metavar="D", type=Path, help="images, as for `pilaster run`")
+    command.add_argument(
+        "--images",
+        metavar="N",
+        type=_count,
+        default=DEFAULT_IMAGES,
+        help=f"how many images (default: {DEFAULT_IMAGES})",
+    )
+    command.add_argument(
+        "--until", metavar="LAYER", help="leave out the layers after LAYER, and their stages"
+    )
+    command.add_argument(
+        "--stalls", action="store_true", help="let source and sink hesitate at random"
+    )
+    command.add_argument(
+        "--seed",
+        metavar="S",
+        type=_count,
+        default=STALL_SEED,
+        help=f"seed of the stalls (default: {STALL_SEED})",
+    )
+    command.add_argument("--waves", metavar="FILE", type=Path, help="write the waves there (VCD)")
+    command.add_argument("--json", action="store_true", help="print one JSON object and no table")
+    command.set_defaults(handler=_verify)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from pilaster.api import load, load_machine, verify
+    from pilaster.data import images_for
+    from pilaster.models.errors import InputError
+
+    network = load(options.network)
+    machine = load_machine(options.machine, network)
+    dataset = images_for(network, options.data, options.images)
+    assert dataset is not None
+    if options.waves is not None and not options.waves.absolute().parent.is_dir():
+        raise InputError(f"--waves {options.waves}: its folder does not exist")
+    verdict = verify(
+        network,
+        machine,
+        dataset.images,
+        until=options.until,
+        seed=options.seed if options.stalls else None,
+        waves=options.waves,
+    )
+    if options.json:
+        print(json.dumps(verdict.as_dict(), allow_nan=False))
+    else:
+        _print(verdict, options)
+    return 0 if verdict.equal else 1
+
+
+def _print(verdict: Verdict, options: argparse.Namespace) -> None:
+    rows = [("stage", "values", "wrong", "cycles", "actions", "verdict")]
+    for stage in verdict.stages:
+        equal = not stage.differences
+        rows.append(
+            (
+                stage.name,
+                f"{stage.values:,}",
+                f"{stage.mismatches:,}",
+                "equal" if stage.cycles_equal else "DIFFER",
+                "equal" if stage.actions_equal else "DIFFER",
+                "equal" if equal else "DIFFERENT",
+            )
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        cells = [
+            cell.rjust(width) if i in (1, 2) else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip())
+    print()
+    for stage in verdict.stages:
+        for difference in stage.differences:
+            print(difference)
+    what = "equals" if verdict.equal else "DIFFERS from"
+    values = sum(stage.values for stage in verdict.stages)
+    print(
+        f"{verdict.network} on {verdict.machine}: the RTL {what} the model on {values:,} values "
+        f"of {verdict.images} image(s); {verdict.rtl_cycles:,} cycles, "
+        f"model {verdict.model_cycles:,}; {verdict.simulator_seconds:.1f} s in the simulator"
+    )
+    if not verdict.equal:
+        print(f"run just that again: {_again(verdict, options)}")
+
+
+def _again(verdict: Verdict, options: argparse.Namespace) -> str:
+    """Command that reproduces the first difference, up to the stage that shows it."""
+    stage = next(stage.name for stage in verdict.stages if stage.differences)
+    words = ["pilaster", "verify", options.network, "--images", str(options.images)]
+    for name in ("machine", "data"):
+        if getattr(options, name) is not None:
+            words += [f"--{name}", str(getattr(options, name))]
+    if options.stalls:
+        words += ["--stalls", "--seed", str(options.seed)]
+    return shlex.join([*words, "--until", stage, "--waves", f"{stage}.vcd"])

@@ -1,0 +1,308 @@
+"""Hold the RTL to the model: every value, every cycle stamp, every action count."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pilaster.models.energy.actions import Action
+from pilaster.models.errors import InputError
+from pilaster.models.graph import INPUT
+from pilaster.models.network import Network
+from pilaster.models.reference.network import tensors
+from pilaster.rtl.observed import Observed, ObservedStage, expected_beats, read_observations
+from pilaster.rtl.pipeline import beats_of
+from pilaster.rtl.probes import ACTION_PROBES
+from pilaster.rtl.testbench import TESTBENCH, testbench_verilog
+from pilaster.rtl.verilator import build_and_run
+from pilaster.rtl.verilog import Design, generate
+from pilaster.sim.actions import count_actions
+from pilaster.sim.closed_form import stamps
+from pilaster.sim.machine import Machine
+from pilaster.sim.pipeline import Pipeline
+from pilaster.sim.stages import Stage
+from pilaster.sim.stamps import StageStamps, Stamps
+from pilaster.sim.traffic import Traffic
+
+__all__ = ["Difference", "StageVerdict", "Verdict", "verify"]
+
+PATIENCE = 2
+"""A run is given up after so many times the cycles that the model expects, and some more."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first thing of a stage that the RTL did differently.
+
+    what : the kind of thing: a value, a stamp or an action's name
+    where : image, column, row and channel as far as they apply
+    """
+
+    stage: str
+    what: str
+    where: str
+    expected: int
+    found: int
+
+    def __str__(self) -> str:
+        place = f", {self.where}" if self.where else ""
+        return f"{self.stage}: {self.what}{place}: expected {self.expected}, found {self.found}"
+
+
+@dataclass(frozen=True)
+class StageVerdict:
+    """What was compared of one stage. `differences` has the first of each kind."""
+
+    name: str
+    values: int
+    mismatches: int
+    cycles_equal: bool
+    actions_equal: bool
+    differences: tuple[Difference, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain values, for JSON."""
+        return {**vars(self), "differences": [str(found) for found in self.differences]}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the RTL equals the model.
+
+    rtl_cycles, model_cycles : last cycle stamp of either
+    simulator_seconds : wall time of building and running the RTL
+    """
+
+    network: str
+    machine: str
+    images: int
+    stages: tuple[StageVerdict, ...]
+    rtl_cycles: int
+    model_cycles: int
+    simulator_seconds: float
+
+    @property
+    def values_equal(self) -> bool:
+        """Whether every value of every stage is the reference's."""
+        return not any(stage.mismatches for stage in self.stages)
+
+    @property
+    def cycles_equal(self) -> bool:
+        """Whether every stamp of every stage is the model's."""
+        return all(stage.cycles_equal for stage in self.stages)
+
+    @property
+    def actions_equal(self) -> bool:
+        """Whether every action count of every stage is the model's."""
+        return all(stage.actions_equal for stage in self.stages)
+
+    @property
+    def equal(self) -> bool:
+        """Whether all is equal."""
+        return self.values_equal and self.cycles_equal and self.actions_equal
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain values, for JSON."""
+        return {
+            "network": self.network,
+            "machine": self.machine,
+            "values_equal": self.values_equal,
+            "cycles_equal": self.cycles_equal,
+            "actions_equal": self.actions_equal,
+            "images": self.images,
+            "rtl_cycles": self.rtl_cycles,
+            "model_cycles": self.model_cycles,
+            "stages": [stage.as_dict() for stage in self.stages],
+            "simulator_seconds": self.simulator_seconds,
+        }
+
+
+def verify(
+    network: Network,
+    machine: Machine,
+    images: NDArray[np.generic],
+    *,
+    seed: int | None = None,
+    waves: Path | None = None,
+    mutate: Callable[[Design], Design] = lambda design: design,
+    optimise: bool = True,
+) -> Verdict:
+    """Run the RTL on `images` and compare it with the model.
+
+    Parameters
+    ----------
+    images : (N, H, W, C), as for `simulate`, at least one
+    seed : seed of random hesitations of source and sink; None for none
+    waves : file to write the waves to
+    mutate : what is done to the design before it is built; the check of the check
+    optimise : compile for speed; not worth it for a few thousand cycles
+
+    Raises
+    ------
+    InputError
+        If the machine does not fit the network, or a tool is missing.
+    """
+    if not len(images):
+        raise InputError("verification needs at least one image")
+    pipeline = Pipeline(network, machine)
+    count = len(images)
+    traffic = Traffic.steady(pipeline, count)
+    if seed is not None:
+        traffic = Traffic.random(pipeline, count, seed)
+    expected = stamps(pipeline, count, traffic)
+    values = network.encode(images)
+    design = mutate(generate(pipeline, probes=True))
+    folder = Path(tempfile.mkdtemp(prefix="pilaster-"))
+    try:
+        _write_inputs(folder, pipeline, design, values, traffic, _last(expected))
+        sources = [folder / "machine.v", folder / "testbench.v"]
+        start = time.perf_counter()
+        build_and_run(
+            sources, TESTBENCH, "pilaster.rtl.run_to_end", folder, optimise, waves is not None
+        )
+        seconds = time.perf_counter() - start
+        if waves is not None:
+            shutil.copyfile(folder / "dump.vcd", waves)
+        observed = read_observations(pipeline, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return Verdict(
+        network=network.name,
+        machine=machine.name,
+        images=count,
+        stages=tuple(_compare(pipeline, values, expected, observed)),
+        rtl_cycles=observed.cycles,
+        model_cycles=_last(expected),
+        simulator_seconds=seconds,
+    )
+
+
+def _last(expected: Stamps) -> int:
+    tables = [(s.accepted, s.finished, s.emitted) for s in expected.stages]
+    return max(int(table.max()) for group in tables for table in group)
+
+
+def _write_inputs(
+    folder: Path,
+    pipeline: Pipeline,
+    design: Design,
+    values: NDArray[np.int32],
+    traffic: Traffic,
+    cycles: int,
+) -> None:
+    """Write the machine, its testbench and what these read."""
+    (folder / "machine.v").write_text(design.verilog, encoding="ascii")
+    for name, text in design.memories.items():
+        (folder / name).write_text(text, encoding="ascii")
+    output_beats = len(traffic.output_gaps)
+    patience = PATIENCE * cycles + 10_000
+    testbench = testbench_verilog(pipeline, design, len(values), output_beats, patience)
+    (folder / "testbench.v").write_text(testbench, encoding="ascii")
+    bits = pipeline.network.tensors[INPUT].bits
+    rows = values.transpose(0, 2, 1, 3).reshape(-1, values.shape[3])  # column by column
+    (folder / "input.hex").write_text("".join(_hex_lines(rows, bits)), encoding="ascii")
+    for name, gaps in (
+        ("input_gaps.hex", traffic.input_gaps),
+        ("output_gaps.hex", traffic.output_gaps),
+    ):
+        (folder / name).write_text("".join(f"{gap:x}\n" for gap in gaps), encoding="ascii")
+
+
+def _hex_lines(rows: NDArray[np.int32], bits: int) -> Iterator[str]:
+    """One beat a line, the first channel in the lowest bits."""
+    mask = (1 << bits) - 1
+    for row in rows.tolist():
+        beat = 0
+        for lane, value in enumerate(row):
+            beat |= (value & mask) << (lane * bits)
+        yield f"{beat:x}\n"
+
+
+def _compare(
+    pipeline: Pipeline, values: NDArray[np.int32], expected: Stamps, observed: Observed
+) -> Iterator[StageVerdict]:
+    network = pipeline.network
+    outputs = {INPUT: values, **dict(tensors(network, values))}
+    beat_channels = network.graph.input_shape.channels
+    for node, stage, found, times in zip(
+        network.graph.nodes, pipeline.stages, observed.stages, expected.stages, strict=True
+    ):
+        nonzero = (outputs[node.inputs[0]] != 0).sum(axis=0, dtype=np.int64)
+        counts = count_actions(stage, beat_channels, len(values), nonzero)
+        beat_channels = stage.fold.out_channels
+        output = outputs[node.name]
+        wrong, first = _compare_values(network, stage, output, found)
+        late = list(_compare_stamps(stage, output.shape[1], times, found))
+        actions = [
+            Difference(stage.name, f"count of {name}", "", model, found.counts[name])
+            for name in ACTION_PROBES
+            if (model := counts.of_action(Action(name))) != found.counts[name]
+        ]
+        yield StageVerdict(
+            name=stage.name,
+            values=output.size,
+            mismatches=wrong,
+            cycles_equal=not late,
+            actions_equal=not actions,
+            differences=(*first, *late, *actions),
+        )
+
+
+def _compare_values(
+    network: Network, stage: Stage, output: NDArray[np.int32], found: ObservedStage
+) -> tuple[int, Sequence[Difference]]:
+    """Count wrong values, and tell the first."""
+    values, real = expected_beats(network, stage, output)
+    beats = min(len(values), len(found.values))
+    wrong = (values[:beats] != found.values[:beats]) & real[:beats]
+    missing = abs(len(values) - len(found.values))
+    if wrong.any():
+        beat, lane = (int(index) for index in np.argwhere(wrong)[0])
+        where = _place(stage, output.shape, beat, lane)
+        expected, seen = int(values[beat, lane]), int(found.values[beat, lane])
+        first = [Difference(stage.name, "value", where, expected, seen)]
+    elif missing:
+        first = [Difference(stage.name, "beats", "", len(values), len(found.values))]
+    else:
+        first = []
+    return int(wrong.sum()) + missing * values.shape[1], first
+
+
+def _place(stage: Stage, shape: tuple[int, ...], beat: int, lane: int) -> str:
+    tiles = beats_of(stage)
+    _, rows, columns, _ = shape
+    column, within = divmod(beat, rows * len(tiles))
+    tile, row = divmod(within, rows)
+    image, column = divmod(column, columns)
+    return f"image {image}, column {column}, row {row}, channel {tiles[tile][0] + lane}"
+
+
+def _compare_stamps(
+    stage: Stage, rows: int, times: StageStamps, found: ObservedStage
+) -> Iterator[Difference]:
+    """Tell the first wrong stamp of each kind."""
+    pairs = {
+        "accepted": (times.accepted, found.accepted),
+        "started": (times.started, found.started),
+        "finished": (times.finished, found.finished),
+        "emitted": (times.emitted, found.emitted(stage, rows)),
+    }
+    for what, (table, seen) in pairs.items():
+        model = table.reshape(-1)
+        common = min(len(model), len(seen))
+        wrong = np.flatnonzero(model[:common] != seen[:common])
+        if len(wrong):
+            index = int(wrong[0])
+            image, column = divmod(index, table.shape[1])
+            where = f"image {image}, column {column}"
+            yield Difference(stage.name, what, where, int(model[index]), int(seen[index]))
+        elif len(model) != len(seen):
+            yield Difference(stage.name, f"columns {what}", "", len(model), len(seen))

@@ -1,0 +1,81 @@
+"""Law: an example that a user copies runs anywhere, in seconds, and shows what it promises."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SCRIPTS = sorted(path.stem for path in EXAMPLES.glob("*.py"))
+
+
+def output_of(name: str, folder: Path, *arguments: str) -> str:
+    command = [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py"), *arguments]
+    found = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (found.returncode, found.stderr) == (0, "")
+    return found.stdout
+
+
+def number(text: str) -> float:
+    return float(text.replace(",", ""))
+
+
+def test_every_example_is_tested() -> None:
+    assert SCRIPTS == ["change_the_machine", "many_machines", "scatter_against_gather"]
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_an_example_says_what_it_does_and_how_it_is_run(name: str) -> None:
+    text = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
+    assert text.startswith('"""')
+    assert f"python {name}.py" in text
+
+
+def test_scatter_against_gather(tmp_path: Path) -> None:
+    lines = output_of("scatter_against_gather", tmp_path).splitlines()
+    table = [line.strip("| ").split(" | ") for line in lines if line.startswith("|")]
+    titles, _, *rows = table
+    assert all(len(row) == len(titles) for row in table)
+    assert [row[:2] for row in rows] == [
+        [network, schedule]
+        for network in ("lenet5", "alexnet", "vgg16")
+        for schedule in ("scatter", "gather")
+    ]
+    for scatter, gather in zip(rows[::2], rows[1::2], strict=True):
+        assert scatter[2] == gather[2], "equal lanes"
+        assert number(scatter[3]) < number(gather[3]), "scatter is sooner"
+        assert number(scatter[4]) > number(gather[4]), "and keeps more partial sums"
+        assert number(scatter[5]) < number(gather[5]), "but fewer columns"
+    assert "- energy by table eyeriss65" in lines
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_change_the_machine(tmp_path: Path) -> None:
+    _, _, _, *lines = output_of("change_the_machine", tmp_path).splitlines()
+    rows = [[number(word) for word in line.replace(" x ", " ").split()] for line in lines]
+    assert len(rows) >= 4
+    for ins, outs, lanes, busy, interval, latency, energy in rows:
+        assert lanes == ins * outs
+        assert busy <= interval
+        assert latency > 0
+        assert energy > 0
+
+
+def test_many_machines(tmp_path: Path) -> None:
+    lines = output_of("many_machines", tmp_path, "front.png").splitlines()
+    assert (tmp_path / "front.png").read_bytes().startswith(b"\x89PNG")
+    assert [path.name for path in tmp_path.iterdir()] == ["front.png"]
+    rows = [line.split()[2:] for line in lines if line.split()[1:2] == ["lanes"]]
+    assert len(rows) >= 4
+    for column in zip(*rows, strict=True):
+        latencies = [number(cell) for cell in column if cell != "-"]
+        assert latencies == sorted(latencies, reverse=True)
+        assert latencies
+    for row in rows:
+        latencies = [number(cell) for cell in row if cell != "-"]
+        assert latencies == sorted(latencies, reverse=True), "slower columns need fewer lanes"
