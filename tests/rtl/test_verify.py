@@ -1,0 +1,107 @@
+"""The three laws in gates: values, cycle stamps and action counts of the RTL are the model's."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
+
+import pilaster as pl
+from pilaster.data import images_for
+from pilaster.rtl.verify import verify
+from pilaster.sim.machine import LoopOrder, Machine, Schedule, StageSpec
+from tests.sim.strategies import pipelines
+
+MOST_LANES = 200
+"""Larger machines only take longer to compile."""
+
+SEARCH_SEED = int(os.environ.get("PILASTER_SEARCH_SEED", "2023"))
+
+
+def check(network, machine, images, traffic_seed=None):
+    verdict = verify(network, machine, images, seed=traffic_seed, optimise=False)
+    assert verdict.equal, "\n".join(str(d) for s in verdict.stages for d in s.differences)
+    return verdict
+
+
+@pytest.mark.parametrize("traffic_seed", [None, 1], ids=["steady", "stalls"])
+def test_digits(traffic_seed):
+    network = pl.load("digits")
+    images = images_for(network, None, 50).images
+    check(network, pl.load_machine(None, network), images, traffic_seed)
+
+
+@pytest.mark.parametrize("traffic_seed", [None, 2], ids=["steady", "stalls"])
+def test_lenet5(traffic_seed):
+    network = pl.load("lenet5")
+    images = images_for(network, None, 8).images
+    check(network, pl.load_machine(None, network), images, traffic_seed)
+
+
+def machine_of(network, schedule, order, whole_columns, interval):
+    """The default machine's layers with one order, and one or all kernel columns in parallel."""
+    stages = {}
+    default = pl.load_machine(None, network)
+    for node in network.graph.nodes:
+        fold = default.stages[node.name].fold
+        shape = network.graph.input_of(node)
+        if hasattr(node.layer, "as_conv"):
+            columns = node.layer.as_conv(shape).window.kernel[1] if whole_columns else 1
+            fold = replace(fold, taps=1, kernel_columns=columns, loop_order=order)
+        stages[node.name] = StageSpec(fold, schedule)
+    return Machine("variant", network.name, interval, stages)
+
+
+STARVED, BALANCED, SATURATED = 2000, 500, 1
+
+
+@pytest.mark.parametrize("schedule", Schedule)
+@pytest.mark.parametrize("order", LoopOrder)
+@pytest.mark.parametrize(
+    ("whole_columns", "interval"),
+    [(False, STARVED), (True, BALANCED), (False, SATURATED), (True, SATURATED)],
+)
+def test_digits_in_every_style(schedule, order, whole_columns, interval):
+    network = pl.load("digits")
+    machine = machine_of(network, schedule, order, whole_columns, interval)
+    check(network, machine, images_for(network, None, 3).images, 3)
+
+
+def search(examples):
+    """Random networks, folds, widths, sparsity and stalls; shrinks a failing case."""
+
+    @seed(SEARCH_SEED)
+    @settings(
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(pipelines(most_layers=3), st.integers(0, 2**31), st.booleans())
+    def run(pipeline, data_seed, stalls):
+        machine = pipeline.machine
+        stages = {
+            name: replace(spec, dram_bits_per_cycle=0) for name, spec in machine.stages.items()
+        }
+        machine = replace(machine, stages=stages)
+        if pipeline.lanes > MOST_LANES:
+            return
+        shape = pipeline.network.graph.input_shape
+        rng = np.random.default_rng(data_seed)
+        images = rng.integers(0, 256, (2, shape.height, shape.width, shape.channels), np.uint8)
+        images[rng.random(images.shape) < 0.3] = 0
+        check(pipeline.network, machine, images, data_seed if stalls else None)
+
+    run()
+
+
+def test_search_for_a_counter_example():
+    search(25)
+
+
+@pytest.mark.slow
+def test_long_search_for_a_counter_example():
+    search(500)
