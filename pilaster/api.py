@@ -22,7 +22,7 @@ from pilaster.sim.simulate import simulate
 if TYPE_CHECKING:
     from pilaster.rtl.verify import Verdict
 
-__all__ = ["default_machine", "load", "load_machine", "simulate", "verify"]
+__all__ = ["default_machine", "load", "load_machine", "simulate", "verify", "write_rtl"]
 
 
 def load(network: str | Path) -> Network:
@@ -99,3 +99,24 @@ def verify(
         stages = {name: spec for name, spec in machine.stages.items() if name in layers}
         machine = replace(machine, stages=stages)
     return compare(network, machine, images, seed=seed, waves=waves)
+
+
+def write_rtl(network: Network, machine: Machine, directory: str | Path) -> tuple[Path, ...]:
+    """Write a machine as Verilog into a directory, with a page on how to connect it.
+
+    Returns
+    -------
+    tuple of Path
+        The files written.
+
+    Raises
+    ------
+    InputError
+        If the machine cannot be generated, or the directory cannot be written; nothing is left
+        behind.
+    """
+    try:
+        from pilaster.rtl.export import export
+    except ImportError as error:
+        raise InputError("needs the RTL extra: pip install 'pilaster[rtl]'") from error
+    return export(network, machine, Path(directory))

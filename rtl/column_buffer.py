@@ -6,12 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["BufferLayout", "ColumnBuffer"]
+from pilaster.rtl.shapes import index_shape
+from pilaster.sim.timing import COLUMN_BUFFERS
+
+__all__ = ["BufferLayout", "ColumnBuffer", "inside_column"]
+
+
+def inside_column(row: Value, rows: int) -> Value:
+    """Whether `row` is one of a column's `rows`, not of its padding."""
+    below = row < rows
+    return (row >= 0) & below if row.shape().signed else below
 
 
 @dataclass(frozen=True)
@@ -107,7 +116,7 @@ class ColumnBuffer(wiring.Component):
                 "accepted": Out(1),
                 "row": In(range(layout.rows + 1)),
                 "read": In(1),
-                "pattern": In(range(len(layout.patterns))),
+                "pattern": In(index_shape(len(layout.patterns))),
                 "backs": In(data.ArrayLayout(Shape.cast(range(layout.columns)), layout.ports)),
                 "current": In(range(layout.columns)),
                 "values": Out(
@@ -127,7 +136,7 @@ class ColumnBuffer(wiring.Component):
         memories = []
         for phase in range(layout.row_fold):
             for bank in range(banks):
-                memory = Memory(shape=word_shape, depth=depth, init=[])
+                memory = Memory(shape=word_shape, depth=max(2, depth), init=[])
                 m.submodules[f"phase{phase}_bank{bank}"] = memory
                 memories.append(memory)
         write_column = Signal(range(layout.columns))
@@ -139,12 +148,12 @@ class ColumnBuffer(wiring.Component):
         self, m: Module, memories: Sequence[Memory], banks: int, column: Signal
     ) -> None:
         layout = self.layout
-        row = Signal(range(layout.height))
+        row = Signal(index_shape(layout.height))
         folded, phase = (
-            Signal(range(layout.rows)),
-            Signal(range(layout.row_fold), init=layout.offset),
+            Signal(index_shape(layout.rows)),
+            Signal(index_shape(layout.row_fold), init=layout.offset),
         )
-        tile = Signal(range(len(layout.beats)))
+        tile = Signal(index_shape(len(layout.beats)))
         last_row, last_tile = row == layout.height - 1, tile == len(layout.beats) - 1
         m.d.comb += self.accepted.eq(self.beat_valid & last_row & last_tile)
         with m.If(self.beat_valid):
@@ -201,11 +210,12 @@ class ColumnBuffer(wiring.Component):
         columns = []
         for port in range(layout.ports):
             column = Signal(range(layout.columns), name=f"column{port}")
-            behind = self.current < self.backs[port]
-            m.d.comb += column.eq(
-                Mux(behind, self.current + layout.columns - self.backs[port], 0)
-                | Mux(behind, 0, self.current - self.backs[port])
-            )
+            back = self.backs[port]
+            if layout.columns == COLUMN_BUFFERS:  # no earlier column is kept
+                m.d.comb += column.eq(self.current)
+            else:
+                around = self.current + layout.columns - back
+                m.d.comb += column.eq(Mux(self.current < back, around, self.current - back))
             columns.append(column)
         # Word of each phase in each pattern.
         words = [

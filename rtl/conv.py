@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
 from pilaster.models.quantization import ConvParameters, TensorQuantization
-from pilaster.rtl.column_buffer import BufferLayout, ColumnBuffer
+from pilaster.rtl.column_buffer import BufferLayout, ColumnBuffer, inside_column
 from pilaster.rtl.lanes import LaneArray
 from pilaster.rtl.memory import Rom, RomFiles
 from pilaster.rtl.probes import StageProbes
 from pilaster.rtl.program import Program
 from pilaster.rtl.requantize import Requantizer, ScaleFormat
 from pilaster.rtl.sequencer import Fetcher, Sequencer, StepFormat
+from pilaster.rtl.shapes import index_shape
 from pilaster.sim.machine import LoopOrder, Schedule
 from pilaster.sim.stages import ConvStage
 from pilaster.sim.timing import COLUMN_BUFFERS, MULTIPLY, OPERAND, READ, WINDOW, tree_levels
@@ -244,8 +245,8 @@ class ConvComponent(wiring.Component):
         m.d.comb += mask.eq(_select(masks, at.step.tap_group * ins + at.step.in_tile))
         rows = Signal(fold.taps)
         for tap in range(fold.taps):
-            row = at.row + at.step.tap_group * fold.taps + tap - geometry.pad_top
-            m.d.comb += rows[tap].eq((row >= 0) & (row < geometry.rows))
+            row = at.row + at.step.tap_group * fold.taps + (tap - geometry.pad_top)
+            m.d.comb += rows[tap].eq(inside_column(row, geometry.rows))
         enables = []
         for port in range(self._layout.ports):
             for term in range(fold.taps * fold.in_channels):
@@ -358,7 +359,9 @@ class ConvComponent(wiring.Component):
         reads, writes = [], []
         if depth:
             for bank in range(banks):
-                m.submodules[f"psums{bank}"] = memory = Memory(shape=word, depth=depth, init=[])
+                m.submodules[f"psums{bank}"] = memory = Memory(
+                    shape=word, depth=max(2, depth), init=[]
+                )
                 write = memory.write_port()
                 writes.append(write)
                 reads.append(memory.read_port(transparent_for=(write,)))
@@ -413,7 +416,7 @@ class ConvComponent(wiring.Component):
         if slots > 1:
             chosen = Array([t.as_value() for t in totals])[at.step.complete_slot]
         kept = Signal(word, name="leaving")
-        tile, row = Signal(range(outs)), Signal.like(at.row)
+        tile, row = Signal(index_shape(outs)), Signal.like(at.row)
         with m.If(leaving):
             m.d.sync += [kept.eq(chosen), tile.eq(at.step.out_tile), row.eq(at.row)]
         self._leaving_tile, self._leaving_row = tile, row
@@ -438,12 +441,12 @@ class ConvComponent(wiring.Component):
                 for lane, value in enumerate(padded[turn * lanes : (turn + 1) * lanes]):
                     word |= scale.layout.const(value).as_value().value << (lane * scale.layout.size)
                 words.append(word)
-        memory = Memory(shape=scale.layout.size * lanes, depth=len(words), init=words)
+        memory = Memory(shape=scale.layout.size * lanes, depth=max(2, len(words)), init=words)
         m.submodules.scales = memory
         port = memory.read_port(domain="comb")
-        turn = Signal(range(turns))
+        turn = Signal(index_shape(turns))
         going = Signal()
-        now = Signal(range(turns))
+        now = Signal(index_shape(turns))
         fires = starts | going
         m.d.comb += [now.eq(Mux(starts, 0, turn)), port.addr.eq(self._leaving_tile * turns + now)]
         last_turn = now == turns - 1

@@ -13,6 +13,8 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from pilaster.rtl.shapes import index_shape
+
 __all__ = ["ROM_VERILOG", "Rom", "RomFiles"]
 
 INLINE_BITS = 1 << 14
@@ -27,7 +29,9 @@ module pilaster_rom #(parameter WIDTH = 8, parameter DEPTH = 2, parameter FILE =
     output reg [WIDTH - 1:0] data
 );
     reg [WIDTH - 1:0] mem [0:DEPTH - 1];
-    initial $readmemh(FILE, mem);
+    generate if (FILE != "") begin : contents
+        initial $readmemh(FILE, mem);
+    end endgenerate
     always @(posedge clk) if (en) data <= mem[addr];
 endmodule
 """
@@ -62,13 +66,15 @@ class Rom(wiring.Component):
         self._name = name
         self._words = list(words)
         self._files = files
-        super().__init__({"addr": In(range(max(2, len(words)))), "en": In(1), "data": Out(width)})
+        super().__init__({"addr": In(index_shape(len(words))), "en": In(1), "data": Out(width)})
 
     def elaborate(self, platform: object) -> Module:
         """Choose what holds the contents."""
         m = Module()
         width, depth = len(self.data), len(self._words)
-        if width * depth <= INLINE_BITS:
+        if depth == 1:
+            m.d.comb += self.data.eq(self._words[0])
+        elif width * depth <= INLINE_BITS:
             m.submodules.memory = memory = Memory(shape=width, depth=depth, init=self._words)
             port = memory.read_port()
             m.d.comb += [port.addr.eq(self.addr), port.en.eq(self.en), self.data.eq(port.data)]

@@ -12,6 +12,7 @@ from pilaster.rtl.conv import ConvComponent, stream_shape
 from pilaster.rtl.memory import RomFiles
 from pilaster.rtl.pool import PoolComponent
 from pilaster.rtl.probes import StageProbes
+from pilaster.rtl.shapes import index_shape
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.stages import ConvStage, Stage
 from pilaster.sim.timing import COLUMN_BUFFERS
@@ -59,7 +60,7 @@ class OutputBuffer(wiring.Component):
         m.submodules.fifo = fifo = SyncFIFO(
             width=payload.shape().size, depth=COLUMN_BUFFERS * self._beats
         )
-        taken = Signal(range(self._beats))
+        taken = Signal(index_shape(self._beats))
         last = taken == self._beats - 1
         takes = self.o.valid & self.o.ready
         m.d.comb += [

@@ -13,8 +13,9 @@ from amaranth.lib.wiring import In, Out
 
 from pilaster.models.quantization import TensorQuantization
 from pilaster.models.reference.pool import valid_rows
-from pilaster.rtl.column_buffer import BufferLayout, ColumnBuffer
+from pilaster.rtl.column_buffer import BufferLayout, ColumnBuffer, inside_column
 from pilaster.rtl.probes import StageProbes
+from pilaster.rtl.shapes import index_shape
 from pilaster.sim.stages import PoolStage
 from pilaster.sim.stages.pool_actions import sum_bits
 from pilaster.sim.timing import COLUMN_BUFFERS
@@ -125,7 +126,7 @@ class PoolComponent(wiring.Component):
         run_layout = data.StructLayout(
             {
                 **dict.fromkeys(("idle", "reads", "completes", "last_in_column"), 1),
-                "complete_slot": Shape.cast(range(slots)),
+                "complete_slot": index_shape(slots),
                 "columns": Shape.cast(range(window.kernel[1] + 1)),
                 "active": slots,
                 "fresh": slots,
@@ -135,7 +136,7 @@ class PoolComponent(wiring.Component):
         m.submodules.columns = columns = ColumnBuffer(layout)
         m.submodules.runs = table = Memory(
             shape=run_layout,
-            depth=len(program),
+            depth=max(2, len(program)),
             init=[{**vars(run), "banks": list(run.banks)} for run in program],
         )
         fetch = table.read_port(domain="comb")
@@ -156,7 +157,7 @@ class PoolComponent(wiring.Component):
         m.d.sync += waiting.eq(waiting + columns.accepted - started)
 
         # Passes: tile by tile, run by run.
-        run_index, tile = Signal(range(len(program))), Signal(range(tiles))
+        run_index, tile = Signal(index_shape(len(program))), Signal(index_shape(tiles))
         first_in_column = Signal(init=1)
         left = Signal(range(stage.sweep_cycles + 1))
         run = fetch.data
@@ -217,9 +218,9 @@ class PoolComponent(wiring.Component):
         kept, now = Signal(token_layout), Signal(token_layout)
         with m.If(valid):
             m.d.sync += kept.eq(behind)
-        row, next_row = Signal(range(rows_out)), Signal(range(rows_out))
+        row, next_row = Signal(index_shape(rows_out)), Signal(index_shape(rows_out))
         pause, going, active, fires = (
-            Signal(range(step_v)),
+            Signal(index_shape(step_v)),
             Signal(),
             Signal(),
             Signal(),
@@ -280,8 +281,8 @@ class PoolComponent(wiring.Component):
         low = self._tensor.stream_range[0]
         inside = []
         for tap in range(window.kernel[0]):
-            row = at[2] * window.stride[0] + tap - window.padding.top
-            inside.append((row >= 0) & (row < self._stage.shape.height))
+            row = at[2] * window.stride[0] + (tap - window.padding.top)
+            inside.append(inside_column(row, self._stage.shape.height))
         for channel in range(self._stage.fold.out_channels):
             values = [row[channel] for row in rows]
             result: Value
@@ -310,7 +311,7 @@ class PoolComponent(wiring.Component):
         ahead, at = stages[2], stages[3]
         reads, writes = [], []
         for bank in range(banks):
-            memory = Memory(shape=word, depth=rows_out * stage.tiles, init=[])
+            memory = Memory(shape=word, depth=max(2, rows_out * stage.tiles), init=[])
             m.submodules[f"pending{bank}"] = memory
             write = memory.write_port()
             writes.append(write)

@@ -11,6 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from pilaster.models.errors import InputError
 from pilaster.models.quantization import MULTIPLIER_BITS, ConvParameters
+from pilaster.rtl.shapes import index_shape
 
 __all__ = ["Requantizer", "ScaleFormat"]
 
@@ -43,8 +44,8 @@ class ScaleFormat:
         return data.StructLayout(
             {
                 "multiplier": self.bits,
-                "first": Shape.cast(range(len(self.first_shifts))),
-                "second": Shape.cast(range(self.most_second + 1)),
+                "first": index_shape(len(self.first_shifts)),
+                "second": index_shape(self.most_second + 1),
             }
         )
 

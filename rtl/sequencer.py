@@ -7,17 +7,14 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from pilaster.rtl.column_buffer import inside_column
 from pilaster.rtl.program import Program
+from pilaster.rtl.shapes import index_shape
 from pilaster.sim.machine import LoopOrder
 from pilaster.sim.stages import ConvStage
 from pilaster.sim.timing import COLUMN_BUFFERS
 
 __all__ = ["Fetcher", "Sequencer", "StepFormat"]
-
-
-def _index(count: int) -> Shape:
-    """Shape of an index into `count` things."""
-    return Shape.cast(range(max(2, count)))
 
 
 class StepFormat:
@@ -31,36 +28,38 @@ class StepFormat:
         places = max(slot.column for r in program.runs for slot in r.slots) + 1
         ports = stage.fold.kernel_columns
         backs = max(max(r.backs) for r in program.runs) + 1
-        slot = data.StructLayout({"active": 1, "bank": _index(banks), "column": _index(places)})
+        slot = data.StructLayout(
+            {"active": 1, "bank": index_shape(banks), "column": index_shape(places)}
+        )
         self.run = data.StructLayout(
             {
                 "idle": 1,
                 "completes": 1,
                 "last_in_column": 1,
-                "first_block": _index(len(program.blocks)),
-                "blocks": _index(max(r.blocks for r in program.runs) + 1),
-                "complete_slot": _index(self.slots),
+                "first_block": index_shape(len(program.blocks)),
+                "blocks": index_shape(max(r.blocks for r in program.runs) + 1),
+                "complete_slot": index_shape(self.slots),
                 "slots": data.ArrayLayout(slot, self.slots),
-                "backs": data.ArrayLayout(_index(backs), self.uses),
+                "backs": data.ArrayLayout(index_shape(backs), self.uses),
                 "masks": data.ArrayLayout(Shape(ports), self.uses),
             }
         )
         self.block = data.StructLayout(
             {
-                "out_tile": _index(outs),
-                "first_pass": _index(len(program.passes)),
-                "passes": _index(max(b.passes for b in program.blocks) + 1),
+                "out_tile": index_shape(outs),
+                "first_pass": index_shape(len(program.passes)),
+                "passes": index_shape(max(b.passes for b in program.blocks) + 1),
                 "fresh": self.slots,
             }
         )
         self.entry = data.StructLayout(
             {
                 "null": 1,
-                "use": _index(self.uses),
-                "in_tile": _index(ins),
-                "tap_group": _index(taps),
-                "pattern": _index(max(p.pattern for p in program.passes) + 1),
-                "weight": _index(len(program.weights)),
+                "use": index_shape(self.uses),
+                "in_tile": index_shape(ins),
+                "tap_group": index_shape(taps),
+                "pattern": index_shape(max(p.pattern for p in program.passes) + 1),
+                "weight": index_shape(len(program.weights)),
             }
         )
         # What one step needs: a pass, or with sums held a pass on one row.
@@ -74,12 +73,12 @@ class StepFormat:
                 "last": 1,
                 "emits": 1,
                 "passes": self.block.members["passes"],
-                "row": _index(stage.geometry.rows_out),
-                "out_tile": _index(outs),
+                "row": index_shape(stage.geometry.rows_out),
+                "out_tile": index_shape(outs),
                 "fresh": self.slots,
-                "complete_slot": _index(self.slots),
+                "complete_slot": index_shape(self.slots),
                 "slots": data.ArrayLayout(slot, self.slots),
-                "back": _index(backs),
+                "back": index_shape(backs),
                 "mask": ports,
                 **self.entry.members,
             }
@@ -104,7 +103,8 @@ class Fetcher(wiring.Component):
         rows = self._stage.geometry.rows_out if held else 1
 
         def table(name: str, layout: data.StructLayout, entries: tuple[object, ...]) -> Memory:
-            memory = Memory(shape=layout, depth=len(entries), init=list(map(_plain, entries)))
+            init = list(map(_plain, entries))
+            memory = Memory(shape=layout, depth=max(2, len(init)), init=init)
             m.submodules[name] = memory
             return memory
 
@@ -112,9 +112,9 @@ class Fetcher(wiring.Component):
         blocks = table("blocks", form.block, program.blocks).read_port(domain="comb")
         passes = table("passes", form.entry, program.passes).read_port(domain="comb")
 
-        run_index = Signal(range(len(program.runs)))
+        run_index = Signal(index_shape(len(program.runs)))
         block_index = Signal(form.run.members["blocks"])
-        row = Signal(range(rows))
+        row = Signal(index_shape(rows))
         pass_index = Signal(form.block.members["passes"])
         run, block, entry = runs.data, blocks.data, passes.data
         first_in_column = Signal(init=1)
@@ -195,7 +195,7 @@ class Sequencer(wiring.Component):
                 "reading": Out(form.step),
                 "token_valid": Out(1),
                 "token": Out(form.step),
-                "token_row": Out(_index(stage.geometry.rows_out)),
+                "token_row": Out(index_shape(stage.geometry.rows_out)),
             }
         )
 
@@ -236,7 +236,7 @@ class Sequencer(wiring.Component):
         left = Signal(range(slow + 1))
         closing = Signal()
         row = step.row + step.tap_group - stage.geometry.pad_top
-        inside = (row >= 0) & (row < stage.geometry.rows)
+        inside = inside_column(row, stage.geometry.rows)
         wait = Signal(range(slow + 1))
         with m.If(step.emits & (step.passes < slow)):
             m.d.comb += wait.eq(slow - step.passes)
@@ -292,7 +292,8 @@ class Sequencer(wiring.Component):
         m.d.comb += moves.eq(active & Mux(start, 1, beat == 0))
         with m.If(active):
             with m.If(moves):
-                pause = Mux(step.emits & (place >= stage.lead), slow - 1, 0)
+                leaves = step.emits & (place >= stage.lead) if stage.lead else step.emits
+                pause = Mux(leaves, slow - 1, 0)
                 m.d.sync += [next_place.eq(place + 1), beat.eq(pause)]
                 m.d.sync += sweeping.eq(place != rows_swept - 1)
             with m.Else():
@@ -301,7 +302,7 @@ class Sequencer(wiring.Component):
         row: Value = place + 0
         if not whole:
             row = place + step.tap_group * stage.fold.taps - geometry.pad_top
-        inside = (row >= 0) & (row < geometry.rows)
+        inside = inside_column(row, geometry.rows)
         m.d.comb += [
             self.read.eq(moves & inside & ~step.null),
             self.read_row.eq(Mux(inside, row, 0)),
@@ -324,7 +325,7 @@ class Sequencer(wiring.Component):
         with m.If(valid):
             m.d.sync += kept.eq(behind)
         m.d.comb += current.eq(Mux(valid, behind, kept))
-        row, next_row = Signal(range(rows_out)), Signal(range(rows_out))
+        row, next_row = Signal(index_shape(rows_out)), Signal(index_shape(rows_out))
         beat, going = Signal(range(slow + 1)), Signal()
         active, fires = Signal(), Signal()
         m.d.comb += [

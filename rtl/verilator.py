@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pilaster.models.errors import InputError
 
-__all__ = ["build_and_run"]
+__all__ = ["build_and_run", "verilator_environment"]
 
 LEAST_VERSION = (5, 36)
 """Oldest Verilator that cocotb 2 drives."""
@@ -46,9 +46,9 @@ def build_and_run(
         from cocotb_tools.runner import get_runner
     except ImportError as error:
         raise InputError("cocotb is missing: pip install 'pilaster[rtl]'") from error
-    environment = _environment()
-    fast = r"-O3\ -march=native" if optimise else "-O1"
-    environment["MAKEFLAGS"] = f"{environment.get('MAKEFLAGS', ' --')} OPT_FAST={fast}"
+    environment = verilator_environment()
+    effort = r"OPT_FAST=-O3\ -march=native" if optimise else "OPT_FAST=-O0 OPT_GLOBAL=-O0"
+    environment["MAKEFLAGS"] = f"{environment.get('MAKEFLAGS', ' --')} {effort}"
     before = dict(os.environ)
     os.environ.update(environment)
     log = folder / "build.log"
@@ -91,7 +91,7 @@ def _need(program: str) -> None:
         raise InputError(f"{program} is missing: apt install make g++ perl")
 
 
-def _environment() -> dict[str, str]:
+def verilator_environment() -> dict[str, str]:
     """Give the variables that make Verilator found: a new enough one on PATH, or the wheel's."""
     own = shutil.which("verilator")
     if own is not None and _version(own) >= LEAST_VERSION:

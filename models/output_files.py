@@ -1,0 +1,123 @@
+"""Files made for a user: a folder of them, each written whole or not at all."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pilaster.models.errors import InputError
+
+__all__ = ["check_writable", "write_files"]
+
+
+def check_writable(directory: Path, names: Iterable[str], what: str) -> None:
+    """Check that files of these names can be written into `directory`, and leave no trace.
+
+    Parameters
+    ----------
+    what : what the files are, for the message
+
+    Raises
+    ------
+    InputError
+        If it is no directory and cannot become one, or cannot be written.
+    """
+    names = list(names)
+    created: list[Path] = []
+    with _explained(directory, what):
+        try:
+            _prepare(directory, names, what, created)
+            with _temporaries(directory, {names[0]: b""}):
+                pass
+        finally:
+            _remove(created)
+
+
+def write_files(directory: Path, contents: Mapping[str, bytes], what: str) -> tuple[Path, ...]:
+    """Put files in place once all of them are on the disk. A file that was there is replaced.
+
+    Parameters
+    ----------
+    contents : by file name
+    what : what the files are, for the message
+
+    Returns
+    -------
+    tuple of Path
+        The files written.
+
+    Raises
+    ------
+    InputError
+        If the directory cannot be made or written; nothing is left behind.
+    """
+    created: list[Path] = []
+    with _explained(directory, what):
+        try:
+            _prepare(directory, contents, what, created)
+            with _temporaries(directory, contents) as temporaries:
+                for name, temporary in temporaries.items():
+                    temporary.replace(directory / name)
+        except BaseException:
+            _remove(created)
+            raise
+    return tuple(directory / name for name in contents)
+
+
+@contextmanager
+def _explained(directory: Path, what: str) -> Iterator[None]:
+    """Turn an error of the file system into one line about the directory."""
+    try:
+        yield
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(
+            f"{directory}: the {what} cannot be written: {reason}; name another directory"
+        ) from error
+
+
+def _prepare(directory: Path, names: Iterable[str], what: str, created: list[Path]) -> None:
+    """Make the directory; add to `created` what had to be made, outermost first."""
+    missing = []
+    place = directory
+    while not place.exists() and place != place.parent:
+        missing.append(place)
+        place = place.parent
+    if not place.is_dir():
+        raise InputError(
+            f"{directory}: the {what} cannot be written: {place} is a file; name a directory"
+        )
+    for path in reversed(missing):
+        path.mkdir()
+        created.append(path)
+    for name in names:
+        if (directory / name).is_dir():
+            raise InputError(
+                f"{directory}: the {what} cannot be written: {directory / name} is a directory, "
+                f"where a file would be; remove it or name another directory"
+            )
+
+
+@contextmanager
+def _temporaries(directory: Path, contents: Mapping[str, bytes]) -> Iterator[dict[str, Path]]:
+    """Write contents to new files beside their places; those still there at the end go."""
+    token = secrets.token_hex(4)
+    temporaries = {name: directory / f".{name}.{token}.tmp" for name in contents}
+    try:
+        for name, content in contents.items():
+            with temporaries[name].open("xb") as file:
+                file.write(content)
+        yield temporaries
+    finally:
+        for temporary in temporaries.values():
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def _remove(created: list[Path]) -> None:
+    """Remove directories that are empty, innermost first."""
+    for path in reversed(created):
+        with suppress(OSError):
+            path.rmdir()

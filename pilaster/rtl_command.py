@@ -1,0 +1,45 @@
+"""`pilaster rtl`: write a machine as Verilog."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+__all__ = ["add_command"]
+
+HELP = """\
+Write a machine as Verilog: pilaster_top.v, the contents of its larger memories (*.hex), files.f,
+machine.yaml, and README.md, which tells ports, order, number formats and cycles.
+"""
+
+
+def add_command(commands: Any) -> None:
+    """Add `rtl` to the command line."""
+    command = commands.add_parser(
+        "rtl",
+        help="write a machine as Verilog",
+        description=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("network", metavar="NETWORK", help="a name that `pilaster networks` lists")
+    command.add_argument(
+        "--machine", metavar="M", help="a name that `pilaster machines` lists, or a YAML file"
+    )
+    command.add_argument(
+        "--out", metavar="DIR", type=Path, required=True, help="folder to write to; made if needed"
+    )
+    command.set_defaults(handler=_rtl)
+
+
+def _rtl(options: argparse.Namespace) -> int:
+    from pilaster.api import load, load_machine, write_rtl
+    from pilaster.progress import Progress
+
+    network = load(options.network)
+    machine = load_machine(options.machine, network)
+    with Progress("files", 0) as progress:
+        progress.say(f"writing the RTL of {network.name} on {machine.name}")
+        for path in write_rtl(network, machine, options.out):
+            progress.say(f"wrote {path}")
+    return 0

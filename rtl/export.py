@@ -1,0 +1,190 @@
+"""A machine's Verilog as a folder of files, with a page on how to connect it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from amaranth.back.verilog import YosysError
+
+from pilaster.models.errors import InputError
+from pilaster.models.graph import INPUT
+from pilaster.models.network import Network
+from pilaster.models.output_files import check_writable, write_files
+from pilaster.models.quantization import TensorQuantization
+from pilaster.rtl.pipeline import beats_of
+from pilaster.rtl.verilog import TOP, Design, generate
+from pilaster.sim.machine import Machine
+from pilaster.sim.machine_file import machine_yaml
+from pilaster.sim.pipeline import Pipeline
+from pilaster.sim.results import Result
+from pilaster.sim.simulate import simulate
+
+__all__ = ["FILES", "export"]
+
+FILES = (f"{TOP}.v", "files.f", "machine.yaml", "README.md")
+"""What every export has; the images of its larger memories stand beside these."""
+
+_PAGE = """\
+# {top}: {network} on the machine {machine}
+
+{note}.
+
+| file | what |
+| --- | --- |
+| {top}.v | the machine in Verilog-2005; the top module is `{top}` |
+| *.hex | memories too large to stand in the Verilog: {memories} |
+| files.f | list of the sources, for a simulator's `-f` |
+| machine.yaml | the machine, for `pilaster run`, `verify` and `rtl` |
+
+## Ports
+
+| port | direction | width | meaning |
+| --- | --- | ---: | --- |
+| clk | input | 1 | clock; all happens at its rising edge |
+| rst | input | 1 | synchronous reset: a cycle of it, and the next column is an image's first |
+| i__payload | input | {input_bits} | a row of an input column |
+| i__valid | input | 1 | `i__payload` holds a row |
+| i__ready | output | 1 | the machine takes a row |
+| o__payload | output | {output_bits} | values of an output column |
+| o__valid | output | 1 | `o__payload` holds values |
+| o__ready | input | 1 | the values are taken |
+
+A beat moves at a rising edge at which valid and ready are both high. Once valid is high, valid and
+payload must hold until that edge; the machine does the same at its output. Its `i__ready` does not
+wait for `i__valid`, nor its `o__valid` for `o__ready`. It raises `i__ready` when it has room for a
+column, and keeps it high until the column is whole.
+
+## Order
+
+Images follow one another with nothing between.
+
+| | input | output |
+| --- | --- | --- |
+| beats an image | {input_beats} | {output_beats} |
+| columns, left to right | {columns} | {output_columns} |
+| in a column | rows, top to bottom: {rows} | tiles, {tiles}; in each, {output_rows} row(s) |
+| in a beat | all channels: {input_channels} | {lanes} channel(s) |
+| bits of a value | {input_width} | {output_width} |
+
+The first channel of a beat stands in its lowest bits. Output tiles hold, in order, the channels
+{tile_channels}; bits of a beat above its tile's channels mean nothing.
+
+## Numbers
+
+A stream carries `value = q - zero_point`, so that zero means zero; `real = scale * value`.
+
+| stream | value | least | largest | scale | zero point of q |
+| --- | --- | ---: | ---: | ---: | ---: |
+{formats}
+
+A byte b of a grey image stands for the real b / 255.
+
+## Time
+
+With a column every {interval:,} cycles; the RTL is held to these, cycle for cycle:
+
+| | cycles |
+| --- | ---: |
+| from the first column due to the answer | {latency:,} |
+| from the last column received to the answer | {after:,} |
+| between two answers, images back to back | {per_image:,} |
+
+Columns may come later. A column that comes sooner waits for `i__ready`.
+
+## Simulate
+
+`pilaster verify {network} --machine machine.yaml` holds this RTL to the model: values, cycles and
+actions. With a testbench of your own, run in this folder, for `$readmemh` looks for the *.hex files
+where the simulator runs:
+
+```
+iverilog -g2005 -s TESTBENCH -o sim -f files.f TESTBENCH.v && vvp sim
+verilator --binary -Wno-fatal --top-module TESTBENCH -f files.f TESTBENCH.v
+yosys -p "read_verilog {top}.v; synth -top {top}"
+```
+"""
+
+
+def export(network: Network, machine: Machine, directory: Path) -> tuple[Path, ...]:
+    """Write a machine's Verilog, its memories' contents, and how to connect it.
+
+    All contents are made first, and put in place once all of them are on the disk. A file that
+    was there is replaced.
+
+    Returns
+    -------
+    tuple of Path
+        The files written.
+
+    Raises
+    ------
+    InputError
+        If the machine does not fit the network, has weights in DRAM, or the directory cannot be
+        written; nothing is left behind.
+    """
+    check_writable(directory, FILES, "RTL")
+    pipeline = Pipeline(network, machine)
+    in_dram = [stage.name for stage in pipeline.stages if stage.spec.dram_bits_per_cycle]
+    if in_dram:
+        raise InputError(
+            f"machine {machine.name}: weights in DRAM are not generated as RTL yet: "
+            f"{', '.join(in_dram)}; give these stages no dram_bits_per_cycle"
+        )
+    try:
+        design = generate(pipeline)
+    except YosysError as error:
+        raise InputError(f"RTL needs Yosys: pip install 'pilaster[rtl]' ({error})") from error
+    page = _page(pipeline, design, simulate(network, machine))
+    texts = {
+        f"{TOP}.v": design.verilog,
+        **design.memories,
+        "files.f": f"{TOP}.v\n",
+        "machine.yaml": machine_yaml(machine),
+        "README.md": page,
+    }
+    return write_files(directory, {name: text.encode() for name, text in texts.items()}, "RTL")
+
+
+def _page(pipeline: Pipeline, design: Design, result: Result) -> str:
+    network, last = pipeline.network, pipeline.stages[-1]
+    source, answer = network.graph.input_shape, network.graph.output_shape
+    tensors = network.tensors[INPUT], network.tensors[last.name]
+    tiles = beats_of(last)
+    return _PAGE.format(
+        top=TOP,
+        network=network.name,
+        machine=pipeline.machine.name,
+        note=network.note[:1].upper() + network.note[1:],
+        memories=", ".join(design.memories) or "none here",
+        input_bits=design.input_bits,
+        output_bits=design.beat_bits[last.name],
+        input_channels=source.channels,
+        input_width=tensors[0].bits,
+        rows=source.height,
+        columns=source.width,
+        input_beats=source.height * source.width,
+        lanes=last.fold.out_channels,
+        output_width=tensors[1].bits,
+        output_rows=answer.height,
+        output_channels=answer.channels,
+        output_columns=answer.width,
+        output_beats=len(tiles) * answer.height * answer.width,
+        tiles=len(tiles),
+        tile_channels=", ".join(
+            f"{first}-{first + count - 1}" if count > 1 else f"{first}" for first, count in tiles
+        ),
+        formats="\n".join(
+            _format(name, tensor) for name, tensor in zip(("input", "output"), tensors, strict=True)
+        ),
+        interval=pipeline.machine.column_interval,
+        latency=result.latency_cycles,
+        after=result.latency_after_last_column_cycles,
+        per_image=result.cycles_per_image,
+    )
+
+
+def _format(name: str, tensor: TensorQuantization) -> str:
+    low, high = tensor.stream_range
+    sign = "two's complement" if low < 0 else "unsigned"
+    number = f"{tensor.bits} bits, {sign}"
+    return f"| {name} | {number} | {low} | {high} | {tensor.scale!r} | {tensor.zero_point} |"
