@@ -65,6 +65,8 @@ def build_and_run(
                     # Only what the testbench marks as public need be visible to Python.
                     "--no-public-flat-rw",
                     *("--build-jobs", str(os.cpu_count() or 1)),
+                    # One source builds sooner where the machine is small, several where it is not.
+                    *(() if optimise else ("--output-split", "0")),
                 ],
                 waves=waves,
                 log_file=log,

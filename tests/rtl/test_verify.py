@@ -69,10 +69,10 @@ def test_digits_in_every_style(schedule, order, whole_columns, interval):
     check(network, machine, images_for(network, None, 3).images, 3)
 
 
-def search(examples):
+def search(examples, part):
     """Random networks, folds, widths, sparsity and stalls; shrinks a failing case."""
 
-    @seed(SEARCH_SEED)
+    @seed(SEARCH_SEED + part)
     @settings(
         max_examples=examples,
         deadline=None,
@@ -98,10 +98,12 @@ def search(examples):
     run()
 
 
-def test_search_for_a_counter_example():
-    search(25)
+@pytest.mark.parametrize("part", range(5))
+def test_search_for_a_counter_example(part):
+    search(5, part)
 
 
 @pytest.mark.slow
-def test_long_search_for_a_counter_example():
-    search(500)
+@pytest.mark.parametrize("part", range(5, 25))
+def test_long_search_for_a_counter_example(part):
+    search(25, part)
