@@ -1,0 +1,570 @@
+"""Faults for the RTL generator, each of which `verify` must see: the check of the check.
+
+A fault is a small change to the text of one of the generator's functions. The text it replaces must
+be there exactly once, so a fault cannot quietly stop being one when the generator changes.
+"""
+
+from __future__ import annotations
+import __future__
+
+import contextlib
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from pilaster.rtl import pool as pool_module
+from pilaster.rtl.column_buffer import ColumnBuffer
+from pilaster.rtl.conv import ConvComponent
+from pilaster.rtl.lanes import LaneArray
+from pilaster.rtl.pipeline import OutputBuffer
+from pilaster.rtl.pool import PoolComponent
+from pilaster.rtl.program import _Writer
+from pilaster.rtl.requantize import Requantizer
+from pilaster.rtl.sequencer import Sequencer
+
+__all__ = ["ACTIONS", "CYCLES", "FAULTS", "GATHER", "SCATTER", "VALUES", "Fault"]
+
+VALUES, CYCLES, ACTIONS = "values", "cycles", "actions"
+"""Laws that a fault may break."""
+
+SCATTER, GATHER = "scatter", "gather"
+"""Machines of `test_faults` that show a fault."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A named change of the generator.
+
+    Attributes
+    ----------
+    what : what is wrong with the hardware
+    patch : makes the change for as long as it is entered
+    law : a law that the fault must be seen to break; it may break others with it
+    bench : machine that shows it
+    """
+
+    name: str
+    what: str
+    patch: Callable[[], AbstractContextManager[None]]
+    law: str = VALUES
+    bench: str = SCATTER
+
+
+def edit(
+    owner: object, function: str, old: str, new: str
+) -> Callable[[], AbstractContextManager[None]]:
+    """Replace `old`, found exactly once in a function's text, by `new`."""
+
+    @contextlib.contextmanager
+    def patch() -> Iterator[None]:
+        original = vars(owner)[function]
+        text = textwrap.dedent(inspect.getsource(original))
+        assert text.count(old) == 1, f"{function} has {text.count(old)} times: {old}"
+        found: dict[str, object] = {}
+        flags = __future__.annotations.compiler_flag
+        code = compile(text.replace(old, new), f"<faulty {function}>", "exec", flags, True)
+        exec(code, original.__globals__, found)
+        setattr(owner, function, found[function])
+        try:
+            yield
+        finally:
+            setattr(owner, function, original)
+
+    return patch
+
+
+PROGRAM = (
+    Fault(
+        "pass-dropped",
+        "the last pass of every output tile is missing",
+        edit(_Writer, "_passes", "len(entries)))", "max(1, len(entries) - 1)))"),
+    ),
+    Fault(
+        "weight-address",
+        "a pass reads the next pass's weights",
+        edit(
+            _Writer,
+            "_passes",
+            "weight=self.address.get(tile, 0)",
+            "weight=(self.address.get(tile, 0) + 1) % len(self.weights)",
+        ),
+    ),
+    Fault(
+        "channels-read",
+        "a pass reads the input channels of its neighbour",
+        edit(
+            _Writer,
+            "_passes",
+            "pattern=self.pattern(step.out_tile, step.in_tile)",
+            "pattern=self.pattern(step.out_tile, (step.in_tile + 1) % self.stage.tile_shape[2])",
+        ),
+    ),
+    Fault(
+        "tile-order",
+        "output tiles leave last first",
+        edit(_Writer, "_blocks", "in enumerate(passes)", "in list(enumerate(passes))[::-1]"),
+    ),
+    Fault(
+        "psum-not-fresh",
+        "slots after the first never start from the bias",
+        edit(_Writer, "_run", "|= 1 << slot", "|= (slot == 0) << slot"),
+    ),
+    Fault(
+        "psum-bank",
+        "neighbouring output columns wait in the same bank",
+        edit(_Writer, "_place", "target % banks,", "target // 2 % banks,"),
+    ),
+    Fault(
+        "slot-that-leaves",
+        "slot 0 leaves whichever is complete",
+        edit(_Writer, "_run", "complete_slot = slot", "complete_slot = 0"),
+    ),
+    Fault(
+        "window-column",
+        "a gather window starts a column late",
+        edit(_Writer, "_run", "= column - first", "= max(0, column - first - 1)"),
+        bench=GATHER,
+    ),
+    Fault(
+        "window-mask",
+        "only one column of a gather group takes part",
+        edit(_Writer, "_run", "sum(1 << slot for slot, _, _ in use.active)", "1"),
+        bench=GATHER,
+    ),
+)
+
+SEQUENCE = (
+    Fault(
+        "bubble",
+        "a sweep takes one cycle more",
+        edit(Sequencer, "_sweep", "left.eq(length - 1)", "left.eq(length)"),
+        CYCLES,
+    ),
+    Fault(
+        "sweep-short",
+        "a sweep ends one cycle early",
+        edit(
+            Sequencer,
+            "_sweep",
+            "left.eq(length - 1)",
+            "left.eq(Mux(length > 2, length - 2, length - 1))",
+        ),
+        CYCLES,
+    ),
+    Fault(
+        "started-late",
+        "a column starts one cycle after it is there",
+        edit(
+            Sequencer,
+            "elaborate",
+            "columns.eq(columns + self.accepted - self.started)",
+            "(late := Signal()).eq(self.accepted), columns.eq(columns + late - self.started)",
+        ),
+        CYCLES,
+    ),
+    Fault(
+        "idle-column",
+        "a column without work takes two cycles",
+        edit(Sequencer, "_sweep", "Mux(step.idle, 1,", "Mux(step.idle, 2,"),
+        CYCLES,
+        GATHER,
+    ),
+    Fault(
+        "lead",
+        "lanes follow the reads one cycle late",
+        edit(Sequencer, "_follow", "range(stage.lead)", "range(stage.lead + 1)"),
+    ),
+    Fault(
+        "emits-too-fast",
+        "reads do not wait for the requantisers",
+        edit(Sequencer, "_sweep", "Mux(leaves, slow - 1, 0)", "0"),
+    ),
+    Fault(
+        "row-wait",
+        "sums held: a row does not wait for the requantisers",
+        edit(Sequencer, "_pace_rows", "wait.eq(slow - step.passes)", "wait.eq(0)"),
+        CYCLES,
+        GATHER,
+    ),
+    Fault(
+        "credit-more",
+        "a stage counts on three free buffers behind it",
+        edit(
+            Sequencer,
+            "elaborate",
+            "room = Signal(range(COLUMN_BUFFERS + 1), init=COLUMN_BUFFERS)",
+            "room = Signal(range(COLUMN_BUFFERS + 2), init=COLUMN_BUFFERS + 1)",
+        ),
+        CYCLES,
+    ),
+    Fault(
+        "credit-less",
+        "a stage counts on one free buffer behind it",
+        edit(
+            Sequencer,
+            "elaborate",
+            "room = Signal(range(COLUMN_BUFFERS + 1), init=COLUMN_BUFFERS)",
+            "room = Signal(range(COLUMN_BUFFERS + 1), init=COLUMN_BUFFERS - 1)",
+        ),
+        CYCLES,
+    ),
+    Fault(
+        "credit-kept",
+        "a freed buffer is never told to the stage before",
+        edit(Sequencer, "elaborate", "room + self.room - take", "room - take"),
+        CYCLES,
+    ),
+    Fault(
+        "credit-ignored",
+        "a stage never waits for a free buffer",
+        edit(Sequencer, "elaborate", "(~step.gate | (room != 0))", "1"),
+        CYCLES,
+    ),
+)
+
+COLUMNS = (
+    Fault(
+        "column-pointer",
+        "the other column buffer is read",
+        edit(ColumnBuffer, "_read_side", "column.eq(self.current)", "column.eq(self.current ^ 1)"),
+    ),
+    Fault(
+        "row-offset",
+        "rows of later columns are folded without the padding",
+        edit(ColumnBuffer, "_write_side", "phase.eq(layout.offset)", "phase.eq(0)"),
+    ),
+    Fault(
+        "ready-ignored",
+        "a beat is taken though no buffer is free",
+        edit(
+            ConvComponent,
+            "elaborate",
+            "columns.beat_valid.eq(self.i.valid & self.i.ready)",
+            "columns.beat_valid.eq(self.i.valid)",
+        ),
+    ),
+    Fault(
+        "gap-ignored",
+        "once a column has begun, a beat is taken each cycle whether there is one or not",
+        edit(
+            ConvComponent,
+            "elaborate",
+            "columns.beat_valid.eq(self.i.valid & self.i.ready)",
+            "columns.beat_valid.eq((self.i.valid | inside) & self.i.ready)",
+        ),
+        bench=GATHER,
+    ),
+    Fault(
+        "last-beat",
+        "the last beat of a column is not written",
+        edit(
+            ColumnBuffer,
+            "_write_side",
+            "self.beat_valid & (phase == at_phase)",
+            "self.beat_valid & ~self.accepted & (phase == at_phase)",
+        ),
+    ),
+    Fault(
+        "third-buffer",
+        "a third column is taken into two buffers",
+        edit(
+            ConvComponent,
+            "elaborate",
+            "free = Signal(range(COLUMN_BUFFERS + 1), init=COLUMN_BUFFERS)",
+            "free = Signal(range(COLUMN_BUFFERS + 2), init=COLUMN_BUFFERS + 1)",
+        ),
+        CYCLES,
+    ),
+)
+
+LANES = (
+    Fault(
+        "taps-swapped",
+        "the taps of a kernel column stand in the wrong order",
+        edit(
+            ConvComponent,
+            "_weight_word",
+            "folded = self._folded_weights",
+            "folded = self._folded_weights[:, ::-1]",
+        ),
+    ),
+    Fault(
+        "weight-bit",
+        "the lowest bit of one weight of a layer is wrong",
+        edit(
+            ConvComponent,
+            "_weight_word",
+            "return _pack(block.transpose(order).reshape(-1), stage.widths.weight)",
+            "return _pack(block.transpose(order).reshape(-1), stage.widths.weight)"
+            " ^ (tile == (0, 0, 0, 0))",
+        ),
+    ),
+    Fault(
+        "weight-sign",
+        "products take weights as unsigned",
+        edit(
+            LaneArray,
+            "elaborate",
+            "operand * held[index][lane]",
+            "operand * held[index][lane].as_unsigned()",
+        ),
+    ),
+    Fault(
+        "weights-early",
+        "weights are loaded one cycle early",
+        edit(ConvComponent, "_lanes", "lanes.load.eq(loads[-1])", "lanes.load.eq(loads[-2])"),
+    ),
+    Fault(
+        "weights-each-row",
+        "weights held are read again for every row",
+        edit(ConvComponent, "_lanes", "1 if held else stages[0].row == 0", "1"),
+        ACTIONS,
+    ),
+    Fault(
+        "padding-unmasked",
+        "taps on the padding multiply what the window happens to hold",
+        edit(ConvComponent, "_lanes", "inside_column(row, geometry.rows)", "1"),
+    ),
+    Fault(
+        "stale-operand",
+        "a gated lane adds the product of its old operand",
+        edit(LaneArray, "elaborate", "nonzero.eq(here)", "nonzero.eq(1)"),
+    ),
+    Fault(
+        "never-gated",
+        "a lane multiplies zeros too",
+        edit(LaneArray, "elaborate", "self.enables[index] & (value != 0)", "self.enables[index]"),
+        ACTIONS,
+    ),
+    Fault(
+        "tree-term",
+        "an adder leaves out its fourth term",
+        edit(LaneArray, "_tree", "first + 1 : first + TREE_RADIX]", "first + 1 : first + 3]"),
+    ),
+)
+
+SUMS = (
+    Fault(
+        "bias",
+        "the bias of the first output of a tile is one too large",
+        edit(
+            ConvComponent,
+            "_sums",
+            "_pack(self._per_output(self._parameters.bias, tile), bits)",
+            "_pack(self._per_output(self._parameters.bias, tile), bits) + 1",
+        ),
+    ),
+    Fault(
+        "bias-tile",
+        "all output tiles have the first one's bias",
+        edit(ConvComponent, "_sums", "bias.addr.eq(ahead.step.out_tile)", "bias.addr.eq(0)"),
+    ),
+    Fault(
+        "accumulator-kept",
+        "an accumulator goes on from the row before",
+        edit(ConvComponent, "_sums", "Mux(first, base[o], accumulator[o])", "accumulator[o]"),
+    ),
+    Fault(
+        "psum-address",
+        "partial sums of all output tiles share one place",
+        edit(
+            ConvComponent,
+            "_sums",
+            "(slot.column * outs + of.step.out_tile) * rows_out + of.row",
+            "slot.column * outs * rows_out + of.row",
+        ),
+    ),
+    Fault(
+        "psum-written-for-nothing",
+        "a sum that leaves is written back too",
+        edit(ConvComponent, "_sums", "active & ~leaves", "active"),
+        ACTIONS,
+    ),
+    Fault(
+        "first-rounding",
+        "the first rounding cuts off",
+        edit(Requantizer, "elaborate", "(1 << (shift - 1))", "0"),
+    ),
+    Fault(
+        "second-rounding",
+        "negative halves are rounded towards zero",
+        edit(Requantizer, "elaborate", "(rounded < 0) & (second_later != 0)", "Const(0)"),
+    ),
+    Fault(
+        "clamp",
+        "activations are clamped one too high",
+        edit(Requantizer, "elaborate", "Mux(shifted < low, low,", "Mux(shifted <= low, low + 1,"),
+    ),
+    Fault(
+        "scale-of-channel",
+        "all output tiles have the first one's scales",
+        edit(
+            ConvComponent,
+            "_leave",
+            "port.addr.eq(self._leaving_tile * turns + now)",
+            "port.addr.eq(now)",
+        ),
+    ),
+)
+
+POOL = (
+    Fault(
+        "max-from-zero",
+        "a maximum is at least zero",
+        edit(PoolComponent, "_reduce", "Const(low, self._value)", "Const(0, self._value)"),
+    ),
+    Fault(
+        "pool-unmasked",
+        "what the window holds above and below the column takes part",
+        edit(PoolComponent, "_reduce", "inside_column(row, self._stage.shape.height)", "Const(1)"),
+    ),
+    Fault(
+        "pool-bank",
+        "a pending column stands in another bank at each input column",
+        edit(pool_module, "_program", "q % pending for q", "(q + column) % pending for q"),
+    ),
+    Fault(
+        "pool-fresh",
+        "a pending column goes on from the one before",
+        edit(pool_module, "_program", "fresh=fresh if reads else 0", "fresh=0"),
+    ),
+    Fault(
+        "pool-tile",
+        "a sweep reads the channels of the next tile",
+        edit(PoolComponent, "elaborate", "Mux(start, tile, kept_tile)", "tile"),
+    ),
+    Fault(
+        "pool-credit",
+        "a pool counts on three free buffers behind it",
+        edit(
+            PoolComponent,
+            "elaborate",
+            "room = Signal(range(COLUMN_BUFFERS + 1), init=COLUMN_BUFFERS)",
+            "room = Signal(range(COLUMN_BUFFERS + 2), init=COLUMN_BUFFERS + 1)",
+        ),
+        CYCLES,
+    ),
+    Fault(
+        "pool-counted-twice",
+        "operations of a pool are counted twice",
+        edit(
+            PoolComponent,
+            "_observe",
+            "token.reads, operations, 0",
+            "token.reads, 2 * operations, 0",
+        ),
+        ACTIONS,
+    ),
+    Fault(
+        "average-half",
+        "an average rounds halves towards zero",
+        edit(PoolComponent, "_divide", "Const(n // 2, bits)", "Const((n - 1) // 2, bits)"),
+        bench=GATHER,
+    ),
+    Fault(
+        "average-columns",
+        "an average at the edge divides by the whole window",
+        edit(
+            pool_module,
+            "_program",
+            "sum(q in t for t in stage.touched)",
+            "stage.layer.window.kernel[1]",
+        ),
+        bench=GATHER,
+    ),
+    Fault(
+        "average-zero-point",
+        "an average rounds the stream's values, not the raw integers",
+        edit(PoolComponent, "_divide", "total[channel] + offset", "total[channel]"),
+        bench=GATHER,
+    ),
+    Fault(
+        "average-late",
+        "an average takes a cycle more",
+        edit(
+            PoolComponent,
+            "_divide",
+            "later.eq(valid), done.eq(later)",
+            "(more := Signal()).eq(valid), later.eq(more), done.eq(later)",
+        ),
+        CYCLES,
+        GATHER,
+    ),
+)
+
+
+def counted_twice(probe: str, action: str) -> Fault:
+    """Let a convolution's probe count every action twice."""
+    return Fault(
+        f"{action}-counted-twice",
+        f"each {action} counts as two",
+        edit(
+            ConvComponent,
+            "_observe",
+            f"probes.{action}.eq({probe}",
+            f"probes.{action}.eq(2 * {probe}",
+        ),
+        ACTIONS,
+    )
+
+
+COUNTS = (
+    counted_twice("live * slots", "mac"),
+    counted_twice("columns.beat_valid", "column_write"),
+    counted_twice("Mux(sequencer.read", "column_read"),
+    counted_twice("self._weight_reads", "weight_read"),
+    counted_twice("sum(self._psum_reads", "psum_read"),
+    counted_twice("sum(self._psum_writes", "psum_write"),
+    counted_twice("Mux(adds.valid", "accumulate"),
+    counted_twice("self.o.valid", "stream"),
+    Fault(
+        "requantize-counted-twice",
+        "each requantize counts as two",
+        edit(
+            ConvComponent,
+            "_observe",
+            "max(0, min(fold.requantizers",
+            "2 * max(0, min(fold.requantizers",
+        ),
+        ACTIONS,
+    ),
+)
+
+OUTPUT = (
+    Fault(
+        "answer-stuck",
+        "the output buffer never frees a column",
+        edit(OutputBuffer, "elaborate", "self.freed.eq(takes & last)", "self.freed.eq(0)"),
+        CYCLES,
+    ),
+    Fault(
+        "answer-early",
+        "the output buffer frees a column at its first beat",
+        edit(OutputBuffer, "elaborate", "self.freed.eq(takes & last)", "self.freed.eq(takes)"),
+        CYCLES,
+        GATHER,
+    ),
+    Fault(
+        "answer-bit",
+        "the output buffer turns the lowest bit of every answer",
+        edit(OutputBuffer, "elaborate", ".eq(fifo.r_data)", ".eq(fifo.r_data ^ 1)"),
+        bench=GATHER,
+    ),
+    Fault(
+        "answer-held-back",
+        "the output buffer keeps its last beat until another comes: the machine never ends",
+        edit(OutputBuffer, "elaborate", "o.valid.eq(fifo.r_rdy)", "o.valid.eq(fifo.r_level > 1)"),
+        CYCLES,
+    ),
+    Fault(
+        "answer-moves",
+        "the output buffer moves on under a beat that waits",
+        edit(OutputBuffer, "elaborate", "fifo.r_en.eq(self.o.ready)", "fifo.r_en.eq(1)"),
+        CYCLES,
+        GATHER,
+    ),
+)
+
+FAULTS = (*PROGRAM, *SEQUENCE, *COLUMNS, *LANES, *SUMS, *POOL, *COUNTS, *OUTPUT)
