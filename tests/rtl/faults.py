@@ -24,12 +24,22 @@ from pilaster.rtl.program import _Writer
 from pilaster.rtl.requantize import Requantizer
 from pilaster.rtl.sequencer import Sequencer
 
-__all__ = ["ACTIONS", "CYCLES", "FAULTS", "GATHER", "SCATTER", "VALUES", "Fault"]
+__all__ = [
+    "ACTIONS",
+    "ANSWERS",
+    "CYCLES",
+    "FAULTS",
+    "GATHER",
+    "POOLED",
+    "SCATTER",
+    "VALUES",
+    "Fault",
+]
 
 VALUES, CYCLES, ACTIONS = "values", "cycles", "actions"
 """Laws that a fault may break."""
 
-SCATTER, GATHER = "scatter", "gather"
+SCATTER, GATHER, ANSWERS, POOLED = "scatter", "gather", "answers", "pooled"
 """Machines of `test_faults` that show a fault."""
 
 
@@ -163,6 +173,7 @@ SEQUENCE = (
             "(late := Signal()).eq(self.accepted), columns.eq(columns + late - self.started)",
         ),
         CYCLES,
+        ANSWERS,
     ),
     Fault(
         "idle-column",
@@ -337,6 +348,7 @@ LANES = (
         "a lane multiplies zeros too",
         edit(LaneArray, "elaborate", "self.enables[index] & (value != 0)", "self.enables[index]"),
         ACTIONS,
+        ANSWERS,
     ),
     Fault(
         "tree-term",
@@ -445,6 +457,7 @@ POOL = (
             "room = Signal(range(COLUMN_BUFFERS + 2), init=COLUMN_BUFFERS + 1)",
         ),
         CYCLES,
+        POOLED,
     ),
     Fault(
         "pool-counted-twice",
@@ -538,19 +551,20 @@ OUTPUT = (
         "the output buffer never frees a column",
         edit(OutputBuffer, "elaborate", "self.freed.eq(takes & last)", "self.freed.eq(0)"),
         CYCLES,
+        ANSWERS,
     ),
     Fault(
         "answer-early",
         "the output buffer frees a column at its first beat",
         edit(OutputBuffer, "elaborate", "self.freed.eq(takes & last)", "self.freed.eq(takes)"),
         CYCLES,
-        GATHER,
+        ANSWERS,
     ),
     Fault(
         "answer-bit",
         "the output buffer turns the lowest bit of every answer",
         edit(OutputBuffer, "elaborate", ".eq(fifo.r_data)", ".eq(fifo.r_data ^ 1)"),
-        bench=GATHER,
+        bench=ANSWERS,
     ),
     Fault(
         "answer-held-back",
@@ -563,7 +577,7 @@ OUTPUT = (
         "the output buffer moves on under a beat that waits",
         edit(OutputBuffer, "elaborate", "fifo.r_en.eq(self.o.ready)", "fifo.r_en.eq(1)"),
         CYCLES,
-        GATHER,
+        ANSWERS,
     ),
 )
 

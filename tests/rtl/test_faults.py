@@ -14,7 +14,7 @@ from pilaster.models.quantization import ConvParameters, TensorQuantization, qua
 from pilaster.models.shape import Padding, Shape
 from pilaster.rtl.verify import verify
 from pilaster.sim.machine import Fold, LoopOrder, Machine, Schedule, StageSpec
-from tests.rtl.faults import FAULTS, GATHER, SCATTER
+from tests.rtl.faults import ANSWERS, FAULTS, GATHER, POOLED, SCATTER
 
 ALL_ROUND = Padding(1, 1, 1, 1)
 HELD = LoopOrder.PSUMS_HELD
@@ -50,12 +50,38 @@ LAYERS = {
             Fold(in_channels=3, out_channels=4, kernel_columns=3, loop_order=HELD),
         ),
     },
+    # A stage faster than the sink, so that it waits for the output buffer; and so the next.
+    ANSWERS: {
+        "conv1": (
+            Conv(3, Window((1, 1), (1, 1), Padding(0, 0, 0, 0)), 1, False),
+            Fold(in_channels=2),
+        ),
+    },
+    POOLED: {"pool1": (Pool("max", Window((2, 2), (1, 1), Padding(0, 1, 0, 1))), Fold())},
 }
-INPUTS = {SCATTER: Shape(6, 5, 3), GATHER: Shape(6, 6, 2)}
-TRAFFIC = {SCATTER: None, GATHER: 5}
+INPUTS = {
+    SCATTER: Shape(6, 5, 3),
+    GATHER: Shape(6, 6, 2),
+    ANSWERS: Shape(4, 6, 2),
+    POOLED: Shape(4, 6, 2),
+}
+TRAFFIC = {SCATTER: None, GATHER: 5, ANSWERS: 5, POOLED: 5}
 
 QUICK = ("started-late", "never-gated")
 """Faults of the ordinary tests, of cycles and of actions alone; the others take minutes."""
+
+HOLES = {
+    "answer-bit": "verify does not compare what the sink takes, only what the last stage sends",
+    "answer-held-back": "verify does not heed a machine that never ends if its stages do",
+}
+"""Faults that `verify` does not see yet."""
+
+
+def marks(fault):
+    found = [] if fault.name in QUICK else [pytest.mark.slow]
+    if fault.name in HOLES:
+        found.append(pytest.mark.xfail(reason=HOLES[fault.name], strict=True))
+    return found
 
 
 @cache
@@ -80,7 +106,7 @@ def bench(name):
         zero_point = -128 if node.layer.relu else 10
         tensors[node.name] = TensorQuantization(1.0, zero_point, -128, 127)
     network = Network(graph, tensors, parameters, precisions, False, "for faults")
-    schedule = Schedule(name)
+    schedule = Schedule.GATHER if name == GATHER else Schedule.SCATTER
     stages = {layer: StageSpec(fold, schedule) for layer, (_, fold) in layers.items()}
     images = rng.integers(0, 256, (IMAGES, shape.height, shape.width, shape.channels), np.uint8)
     images[rng.random(images.shape) < 0.3] = 0
@@ -114,11 +140,7 @@ def test_the_generator_has_what_the_fault_changes(fault):
 
 
 @pytest.mark.parametrize(
-    "fault",
-    [
-        pytest.param(fault, id=fault.name, marks=[] if fault.name in QUICK else pytest.mark.slow)
-        for fault in FAULTS
-    ],
+    "fault", [pytest.param(fault, id=fault.name, marks=marks(fault)) for fault in FAULTS]
 )
 def test_the_fault_is_seen(fault, sound):
     sound(fault.bench)
