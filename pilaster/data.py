@@ -36,11 +36,9 @@ def images_for(network: Network, path: Path | None, count: int | None) -> Datase
         If the images cannot be read, are too few, or do not fit the network.
     """
     synthetic = network.dense
+    exact = count is not None
     if count is None:
         count = 0 if synthetic and path is None else DEFAULT_IMAGES
-        exact = False
-    else:
-        exact = True
     if count == 0:
         return None
     shape = network.graph.input_shape

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from pilaster.options import add_network
+
 __all__ = ["add_command"]
 
 HELP = """\
@@ -22,10 +24,7 @@ def add_command(commands: Any) -> None:
         description=HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("network", metavar="NETWORK", help="a name that `pilaster networks` lists")
-    command.add_argument(
-        "--machine", metavar="M", help="a name that `pilaster machines` lists, or a YAML file"
-    )
+    add_network(command)
     command.add_argument(
         "--out", metavar="DIR", type=Path, required=True, help="folder to write to; made if needed"
     )

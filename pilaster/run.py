@@ -8,6 +8,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from pilaster.options import add_network, whole_number
+
 __all__ = ["add_command"]
 
 HELP = """\
@@ -36,12 +38,6 @@ examples:
 """
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"must be a whole number from 0, not {text!r}")
-    return int(text)
-
-
 LOWEST_MHZ, HIGHEST_MHZ = 1e-6, 1e6
 
 
@@ -52,7 +48,7 @@ def _frequency(text: str) -> float:
     return value
 
 
-_count.__name__ = _frequency.__name__ = "number"
+_frequency.__name__ = "number"
 
 
 def add_command(commands: Any) -> None:
@@ -64,10 +60,7 @@ def add_command(commands: Any) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("network", metavar="NETWORK", help="a name that `pilaster networks` lists")
-    command.add_argument(
-        "--machine", metavar="M", help="a name that `pilaster machines` lists, or a YAML file"
-    )
+    add_network(command)
     command.add_argument(
         "--data",
         metavar="D",
@@ -78,7 +71,7 @@ def add_command(commands: Any) -> None:
     command.add_argument(
         "--images",
         metavar="N",
-        type=_count,
+        type=whole_number(0),
         help="how many images; 0 for times and energy without values (default: up to 200)",
     )
     command.add_argument(

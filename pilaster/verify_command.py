@@ -8,6 +8,8 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pilaster.options import add_network, whole_number
+
 if TYPE_CHECKING:
     from pilaster.rtl.verify import Verdict
 
@@ -23,15 +25,6 @@ DEFAULT_IMAGES = 2
 STALL_SEED = 1
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1, not {text!r}")
-    return int(text)
-
-
-_count.__name__ = "number"
-
-
 def add_command(commands: Any) -> None:
     """Add `verify` to the command line."""
     command = commands.add_parser(
@@ -40,15 +33,12 @@ def add_command(commands: Any) -> None:
         description=HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("network", metavar="NETWORK", help="a name that `pilaster networks` lists")
-    command.add_argument(
-        "--machine", metavar="M", help="a name that `pilaster machines` lists, or a YAML file"
-    )
+    add_network(command)
     command.add_argument("--data", metavar="D", type=Path, help="images, as for `pilaster run`")
     command.add_argument(
         "--images",
         metavar="N",
-        type=_count,
+        type=whole_number(1),
         default=DEFAULT_IMAGES,
         help=f"how many images (default: {DEFAULT_IMAGES})",
     )
@@ -61,7 +51,7 @@ def add_command(commands: Any) -> None:
     command.add_argument(
         "--seed",
         metavar="S",
-        type=_count,
+        type=whole_number(1),
         default=STALL_SEED,
         help=f"seed of the stalls (default: {STALL_SEED})",
     )

@@ -173,7 +173,7 @@ class ConvComponent(wiring.Component):
         window = self._window(m, sequencer, columns)
         lanes = self._lanes(m, program, stages, window)
         total, leaving = self._sums(m, form, stages, lanes)
-        self._leave(m, total, leaving, form)
+        self._leave(m, total, leaving)
         if self._probes:
             self._observe(m, sequencer, columns, stages, lanes)
         return m
@@ -424,7 +424,7 @@ class ConvComponent(wiring.Component):
         m.d.sync += now_leaving.eq(leaving)
         return [kept[o] for o in range(fold.out_channels)], now_leaving
 
-    def _leave(self, m: Module, sums: Sequence[Value], starts: Value, form: StepFormat) -> None:
+    def _leave(self, m: Module, sums: Sequence[Value], starts: Value) -> None:
         """Requantise the sums, `requantizers` at a time, and send the beat when all are done."""
         stage, fold = self._stage, self._stage.fold
         outs = stage.tile_shape[1]

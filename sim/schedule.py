@@ -16,7 +16,7 @@ from functools import lru_cache
 from pilaster.sim.geometry import ConvGeometry
 from pilaster.sim.machine import Schedule
 
-__all__ = ["GroupUse", "Run", "column_runs", "group_count", "kernel_groups"]
+__all__ = ["GroupUse", "Run", "column_runs", "kernel_groups"]
 
 
 @dataclass(frozen=True)
@@ -56,11 +56,6 @@ def kernel_groups(
         for members in classes
         for first in range(0, len(members), width)
     )
-
-
-def group_count(geometry: ConvGeometry, schedule: Schedule, width: int) -> int:
-    """Number of aligned groups of kernel columns."""
-    return len(kernel_groups(geometry, schedule, width))
 
 
 @lru_cache(maxsize=4096)

@@ -1,0 +1,27 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+__all__ = ["add_network", "whole_number"]
+
+
+def add_network(command: argparse.ArgumentParser) -> None:
+    """Add NETWORK, and the machine it runs on."""
+    command.add_argument("network", metavar="NETWORK", help="a name that `pilaster networks` lists")
+    command.add_argument(
+        "--machine", metavar="M", help="a name that `pilaster machines` lists, or a YAML file"
+    )
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """Give what reads a whole number of at least `least`."""
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"must be a whole number from {least}, not {text!r}")
+        return int(text)
+
+    return number
