@@ -15,7 +15,7 @@ from pilaster.rtl.pipeline import beats_of
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.stages import Stage
 
-__all__ = ["Observed", "ObservedStage", "expected_beats", "read_observations"]
+__all__ = ["Observed", "ObservedStage", "column_stamps", "expected_beats", "read_observations"]
 
 Cycles = NDArray[np.int64]
 
@@ -39,32 +39,42 @@ class ObservedStage:
     values: NDArray[np.int64]
     counts: dict[str, int]
 
-    def emitted(self, stage: Stage, rows: int) -> Cycles:
-        """Stamps of whole output columns."""
-        per_column = len(beats_of(stage)) * rows
-        return self.beats[per_column - 1 :: per_column]
-
 
 @dataclass(frozen=True)
 class Observed:
-    """What was seen of a machine. `cycles` is the last stamp."""
+    """What was seen of a machine.
+
+    Attributes
+    ----------
+    taken : cycle stamps of the answer's beats at the sink
+    answers : their values (beats, lanes of a beat)
+    cycles : the last stamp
+    finished : whether every answer was taken and every stage came to rest
+    """
 
     stages: tuple[ObservedStage, ...]
+    taken: Cycles
+    answers: NDArray[np.int64]
     cycles: int
+    finished: bool
 
 
 def read_observations(pipeline: Pipeline, folder: Path) -> Observed:
     """Read what the testbench wrote to `folder`."""
     stamps: dict[tuple[str, int], list[int]] = defaultdict(list)
     words: dict[int, list[str]] = defaultdict(list)
+    answers: list[str] = []
     with (folder / "log.txt").open(encoding="ascii") as log:
         for line in log:
             parts = line.split()
             stamps[parts[0], int(parts[1])].append(int(parts[2]))
             if parts[0] == "o":
                 words[int(parts[1])].append(parts[3])
+            elif parts[0] == "t":
+                answers.append(parts[3])
     counts: dict[int, dict[str, int]] = defaultdict(dict)
-    for line in (folder / "counts.txt").read_text(encoding="ascii").splitlines():
+    late, *lines = (folder / "counts.txt").read_text(encoding="ascii").splitlines()
+    for line in lines:
         number, action, count = line.split()
         counts[int(number)][action] = int(count)
     network, stages = pipeline.network, []
@@ -81,7 +91,10 @@ def read_observations(pipeline: Pipeline, folder: Path) -> Observed:
             )
         )
     last = max((max(found) for found in stamps.values() if found), default=0)
-    return Observed(tuple(stages), last)
+    lanes = pipeline.stages[-1].fold.out_channels
+    tensor = network.tensors[network.graph.outputs[0]]
+    taken = _array(stamps["t", 0])
+    return Observed(tuple(stages), taken, _unpack(answers, lanes, tensor), last, late == "0")
 
 
 def _array(stamps: list[int]) -> Cycles:
@@ -103,6 +116,12 @@ def _unpack(words: list[str], lanes: int, tensor: TensorQuantization) -> NDArray
             value = (number >> (lane * bits)) & mask
             values[row, lane] = value - (1 << bits) if negative and value >> (bits - 1) else value
     return values
+
+
+def column_stamps(stage: Stage, rows: int, beats: Cycles) -> Cycles:
+    """Stamps of whole output columns of `stage`, from those of their beats."""
+    per_column = len(beats_of(stage)) * rows
+    return beats[per_column - 1 :: per_column]
 
 
 def expected_beats(

@@ -20,12 +20,11 @@ FIRST_CYCLE = 32
 _HEAD = """\
 // Feeds a machine, takes its answers, and writes what happens at every stage to files:
 //   log.txt     letter, stage, cycle: a column accepted (a), started (s), finished (f), or a beat
-//               of output (o, with its value)
-//   counts.txt  stage and count of every action
+//               of output (o, with its value); t for a beat of the answer taken
+//   counts.txt  stage and count of every action; first, whether the run had to be given up
 module {name} (
     input wire clk /* verilator public_flat_rw */,
-    output reg done /* verilator public_flat_rw */ = 0,
-    output reg late /* verilator public_flat_rw */ = 0
+    output reg done /* verilator public_flat_rw */ = 0
 );
     reg [{input_bits} - 1:0] beats [0:{input_beats} - 1];
     reg [31:0] input_gaps [0:{input_beats} - 1];
@@ -61,7 +60,7 @@ module {name} (
     wire [{output_bits} - 1:0] sink_beat;
     always @(posedge clk) if (!rst) begin
         if (sink_valid && sink_ready) begin
-            $fwrite(log_file, "t %0d %0d %h\\n", 0, t, sink_beat);
+            $fwrite(log_file, "t 0 %0d %h\\n", t + 1, sink_beat);
             taken <= taken + 1;
             output_wait <= taken + 1 < {output_beats} ? {{32'b0, output_gaps[taken + 1]}} : 0;
         end else if (output_wait != 0) output_wait <= output_wait - 1;
@@ -85,9 +84,9 @@ _STAGE = """
 _TAIL = """
     wire all = taken == {output_beats}{finished};
     always @(posedge clk) if (!rst && !done && (all || t > {most_cycles})) begin
-        late <= !all;
         done <= 1;
         counts_file = $fopen("counts.txt", "w");
+        $fwrite(counts_file, "%0d\\n", !all);
 {writes}
         $fclose(counts_file);
         $fclose(log_file);

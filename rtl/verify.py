@@ -18,7 +18,14 @@ from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT
 from pilaster.models.network import Network
 from pilaster.models.reference.network import tensors
-from pilaster.rtl.observed import Observed, ObservedStage, expected_beats, read_observations
+from pilaster.rtl.observed import (
+    Cycles,
+    Observed,
+    ObservedStage,
+    column_stamps,
+    expected_beats,
+    read_observations,
+)
 from pilaster.rtl.pipeline import beats_of
 from pilaster.rtl.probes import ACTION_PROBES
 from pilaster.rtl.testbench import TESTBENCH, testbench_verilog
@@ -78,6 +85,7 @@ class Verdict:
     """Whether the RTL equals the model.
 
     rtl_cycles, model_cycles : last cycle stamp of either
+    finished : whether the RTL came to its end, and was not given up
     simulator_seconds : wall time of building and running the RTL
     """
 
@@ -87,6 +95,7 @@ class Verdict:
     stages: tuple[StageVerdict, ...]
     rtl_cycles: int
     model_cycles: int
+    finished: bool
     simulator_seconds: float
 
     @property
@@ -107,7 +116,8 @@ class Verdict:
     @property
     def equal(self) -> bool:
         """Whether all is equal."""
-        return self.values_equal and self.cycles_equal and self.actions_equal
+        laws = self.values_equal and self.cycles_equal and self.actions_equal
+        return laws and self.finished
 
     def as_dict(self) -> dict[str, Any]:
         """Give plain values, for JSON."""
@@ -120,6 +130,7 @@ class Verdict:
             "images": self.images,
             "rtl_cycles": self.rtl_cycles,
             "model_cycles": self.model_cycles,
+            "finished": self.finished,
             "stages": [stage.as_dict() for stage in self.stages],
             "simulator_seconds": self.simulator_seconds,
         }
@@ -181,13 +192,15 @@ def verify(
         stages=tuple(_compare(pipeline, values, expected, observed)),
         rtl_cycles=observed.cycles,
         model_cycles=_last(expected),
+        finished=observed.finished,
         simulator_seconds=seconds,
     )
 
 
 def _last(expected: Stamps) -> int:
     tables = [(s.accepted, s.finished, s.emitted) for s in expected.stages]
-    return max(int(table.max()) for group in tables for table in group)
+    stages = max(int(table.max()) for group in tables for table in group)
+    return max(stages, int(expected.taken.max()))
 
 
 def _write_inputs(
@@ -239,13 +252,18 @@ def _compare(
         counts = count_actions(stage, beat_channels, len(values), nonzero)
         beat_channels = stage.fold.out_channels
         output = outputs[node.name]
-        wrong, first = _compare_values(network, stage, output, found)
-        late = list(_compare_stamps(stage, output.shape[1], times, found))
+        wrong, first = _compare_values(network, stage, output, found.values)
+        late = list(_compare_stamps(stage, _stamp_pairs(stage, output.shape[1], times, found)))
         actions = [
             Difference(stage.name, f"count of {name}", "", model, found.counts[name])
             for name in ACTION_PROBES
             if (model := counts.of_action(Action(name))) != found.counts[name]
         ]
+        if stage is pipeline.stages[-1]:  # what the sink takes is told with the last stage
+            taken = column_stamps(stage, output.shape[1], observed.taken)
+            more, answers = _compare_values(network, stage, output, observed.answers, "answer")
+            wrong, first = wrong + more, [*first, *answers]
+            late += _compare_stamps(stage, {"taken": (expected.taken, taken)})
         yield StageVerdict(
             name=stage.name,
             values=output.size,
@@ -257,20 +275,24 @@ def _compare(
 
 
 def _compare_values(
-    network: Network, stage: Stage, output: NDArray[np.int32], found: ObservedStage
+    network: Network,
+    stage: Stage,
+    output: NDArray[np.int32],
+    found: NDArray[np.int64],
+    what: str = "value",
 ) -> tuple[int, Sequence[Difference]]:
     """Count wrong values, and tell the first."""
     values, real = expected_beats(network, stage, output)
-    beats = min(len(values), len(found.values))
-    wrong = (values[:beats] != found.values[:beats]) & real[:beats]
-    missing = abs(len(values) - len(found.values))
+    beats = min(len(values), len(found))
+    wrong = (values[:beats] != found[:beats]) & real[:beats]
+    missing = abs(len(values) - len(found))
     if wrong.any():
         beat, lane = (int(index) for index in np.argwhere(wrong)[0])
         where = _place(stage, output.shape, beat, lane)
-        expected, seen = int(values[beat, lane]), int(found.values[beat, lane])
-        first = [Difference(stage.name, "value", where, expected, seen)]
+        expected, seen = int(values[beat, lane]), int(found[beat, lane])
+        first = [Difference(stage.name, what, where, expected, seen)]
     elif missing:
-        first = [Difference(stage.name, "beats", "", len(values), len(found.values))]
+        first = [Difference(stage.name, f"beats of {what}s", "", len(values), len(found))]
     else:
         first = []
     return int(wrong.sum()) + missing * values.shape[1], first
@@ -285,16 +307,20 @@ def _place(stage: Stage, shape: tuple[int, ...], beat: int, lane: int) -> str:
     return f"image {image}, column {column}, row {row}, channel {tiles[tile][0] + lane}"
 
 
-def _compare_stamps(
+def _stamp_pairs(
     stage: Stage, rows: int, times: StageStamps, found: ObservedStage
-) -> Iterator[Difference]:
-    """Tell the first wrong stamp of each kind."""
-    pairs = {
+) -> dict[str, tuple[Cycles, Cycles]]:
+    """Put the model's stamps (images, columns) beside those seen, by kind."""
+    return {
         "accepted": (times.accepted, found.accepted),
         "started": (times.started, found.started),
         "finished": (times.finished, found.finished),
-        "emitted": (times.emitted, found.emitted(stage, rows)),
+        "emitted": (times.emitted, column_stamps(stage, rows, found.beats)),
     }
+
+
+def _compare_stamps(stage: Stage, pairs: dict[str, tuple[Cycles, Cycles]]) -> Iterator[Difference]:
+    """Tell the first wrong stamp of each kind."""
     for what, (table, seen) in pairs.items():
         model = table.reshape(-1)
         common = min(len(model), len(seen))

@@ -43,6 +43,7 @@ def build_and_run(
     _need("make")
     _need(os.environ.get("CXX", "g++"))
     try:
+        from cocotb_tools.check_results import get_results
         from cocotb_tools.runner import get_runner
     except ImportError as error:
         raise InputError("cocotb is missing: pip install 'pilaster[rtl]'") from error
@@ -84,7 +85,7 @@ def build_and_run(
     finally:
         os.environ.clear()
         os.environ.update(before)
-    if not Path(results).exists():
+    if not Path(results).exists() or get_results(Path(results))[1]:
         raise InputError(f"the simulator ended early; see {folder / 'run.log'}")
 
 

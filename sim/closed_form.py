@@ -107,20 +107,20 @@ class _Recurrence:
         machines = len(batch.column_interval)
         self._work = work
         self._output_gaps = output_gaps
-        self._drained: list[Cycles] = []
-        self._taken = 0
+        self._beats_taken = 0
         self._ready = np.zeros(machines, np.int64)
         self._zero = np.zeros(machines, np.int64)
         self.accepted: list[list[Cycles]] = [[] for _ in work]
         self.started: list[list[Cycles]] = [[] for _ in work]
         self.finished: list[list[Cycles]] = [[] for _ in work]
         self.emitted: list[list[Cycles]] = [[] for _ in work]
+        self.taken: list[Cycles] = []
 
     def buffer_free(self, stage: int) -> Cycles:
         """When a buffer is free for the next column of `stage`, or behind the last stage."""
         if stage == len(self._work):
-            waits = len(self._drained) >= COLUMN_BUFFERS
-            return self._drained[-COLUMN_BUFFERS] if waits else self._zero
+            waits = len(self.taken) >= COLUMN_BUFFERS
+            return self.taken[-COLUMN_BUFFERS] if waits else self._zero
         column = len(self.accepted[stage])
         waits = column >= COLUMN_BUFFERS
         return self.finished[stage][column - COLUMN_BUFFERS] if waits else self._zero
@@ -143,7 +143,7 @@ class _Recurrence:
             self.emitted[stage].append(left)
             time = time + work.body[kind][j]
             if last:
-                self._drained.append(self._drain(time - work.body[kind][j], work.beats[kind][j]))
+                self.taken.append(self._drain(time - work.body[kind][j], work.beats[kind][j]))
             else:
                 self.accept(stage + 1, left)
         self.started[stage].append(begun)
@@ -154,10 +154,10 @@ class _Recurrence:
         if self._output_gaps is None:
             return self.emitted[-1][-1] + DRAIN  # one beat a cycle at most: none has to wait
         for beat in beats:
-            gap = self._output_gaps[self._taken] if self._taken else 0
-            ready = self._ready + gap if self._taken else self._zero
+            gap = self._output_gaps[self._beats_taken] if self._beats_taken else 0
+            ready = self._ready + gap if self._beats_taken else self._zero
             self._ready = np.maximum(start + beat, ready) + DRAIN
-            self._taken += 1
+            self._beats_taken += 1
         return self._ready
 
 
@@ -217,7 +217,7 @@ def stamps(pipeline: Pipeline, images: int, traffic: Traffic | None = None) -> S
         for stage in zip(found.accepted, found.started, found.finished, found.emitted, strict=True)
     )
     width = pipeline.network.graph.input_shape.width
-    return Stamps(pipeline.machine.column_interval, width, stages)
+    return Stamps(pipeline.machine.column_interval, width, stages, table(found.taken))
 
 
 def evaluate(batch: MachineBatch, images: int = 3) -> BatchTimes:

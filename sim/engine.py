@@ -7,6 +7,7 @@ from itertools import count
 
 import numpy as np
 import simpy
+from numpy.typing import NDArray
 
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.stages import Stage
@@ -28,6 +29,7 @@ class _Sink:
         self.free_buffers = simpy.Container(env, COLUMN_BUFFERS, init=COLUMN_BUFFERS)
         self._columns = simpy.Store(env)
         self._gaps = gaps
+        self.taken: list[int] = []
         env.process(self._drain())
 
     def expect(self, beats: tuple[int, ...]) -> None:
@@ -48,6 +50,7 @@ class _Sink:
                 taken = max(arrival, ready) + DRAIN
                 yield self.env.timeout(taken - self.env.now)
                 ready = taken + next(gaps, 0)
+            self.taken.append(int(self.env.now))
             yield self.free_buffers.put(1)
 
 
@@ -101,13 +104,12 @@ class _StageProcess:
 
     def stamps(self, images: int) -> StageStamps:
         """Give the stamps as arrays, an image a row."""
+        stamps = (self.accepted, self.started, self.finished, self.emitted)
+        return StageStamps(*(_table(found, images) for found in stamps))
 
-        def table(stamps: list[int]) -> np.ndarray:
-            return np.array(stamps, np.int64).reshape(images, -1)
 
-        return StageStamps(
-            table(self.accepted), table(self.started), table(self.finished), table(self.emitted)
-        )
+def _table(stamps: list[int], images: int) -> NDArray[np.int64]:
+    return np.array(stamps, np.int64).reshape(images, -1)
 
 
 def simulate_events(pipeline: Pipeline, images: int, traffic: Traffic | None = None) -> Stamps:
@@ -119,7 +121,8 @@ def simulate_events(pipeline: Pipeline, images: int, traffic: Traffic | None = N
     traffic = traffic or Traffic.steady(pipeline, images)
     env = simpy.Environment()
     processes: list[_StageProcess] = []
-    consumer: _StageProcess | _Sink = _Sink(env, traffic.output_gaps.tolist())
+    sink = _Sink(env, traffic.output_gaps.tolist())
+    consumer: _StageProcess | _Sink = sink
     for stage in reversed(pipeline.stages):
         consumer = _StageProcess(env, stage, consumer)
         processes.insert(0, consumer)
@@ -139,4 +142,4 @@ def simulate_events(pipeline: Pipeline, images: int, traffic: Traffic | None = N
     env.process(source())
     env.run()
     stamps = tuple(process.stamps(images) for process in processes)
-    return Stamps(interval, shape.width, stamps)
+    return Stamps(interval, shape.width, stamps, _table(sink.taken, images))

@@ -37,11 +37,17 @@ class StageStamps:
 
 @dataclass(frozen=True, eq=False)
 class Stamps:
-    """Stamps of every stage, in order, for images whose columns arrive at a steady interval."""
+    """Stamps of every stage, in order, for images whose columns arrive at a steady interval.
+
+    Attributes
+    ----------
+    taken : (images, output columns), when the sink had taken the last beat of the answer's column
+    """
 
     column_interval: int
     columns: int
     stages: tuple[StageStamps, ...]
+    taken: Cycles
 
     @property
     def images(self) -> int:
@@ -67,4 +73,5 @@ class Stamps:
     def same_as(self, other: Stamps) -> bool:
         """Whether all stamps of all stages are equal."""
         pairs = zip(self.stages, other.stages, strict=True)
-        return all(mine.same_as(theirs) for mine, theirs in pairs)
+        same = np.array_equal(self.taken, other.taken)
+        return same and all(mine.same_as(theirs) for mine, theirs in pairs)
