@@ -14,7 +14,7 @@ from amaranth.lib.wiring import In, Out
 from pilaster.rtl.shapes import index_shape
 from pilaster.sim.timing import COLUMN_BUFFERS
 
-__all__ = ["BufferLayout", "ColumnBuffer", "inside_column"]
+__all__ = ["BufferLayout", "ColumnBuffer", "inside_column", "reading_members"]
 
 
 def inside_column(row: Value, rows: int) -> Value:
@@ -54,6 +54,16 @@ class BufferLayout:
     patterns: tuple[tuple[tuple[int, int] | None, ...], ...]
 
     @property
+    def value_shape(self) -> Shape:
+        """Shape of a value."""
+        return Shape(self.bits, self.signed)
+
+    @property
+    def beat_shape(self) -> data.ArrayLayout:
+        """Shape of a beat, as wide as the widest."""
+        return data.ArrayLayout(self.value_shape, max(count for _, count in self.beats))
+
+    @property
     def rows(self) -> int:
         """Folded rows of a column."""
         return -(-(self.height + self.offset) // self.row_fold)
@@ -90,6 +100,19 @@ class BufferLayout:
         return self.rows * self.words
 
 
+def reading_members(layout: BufferLayout) -> dict[str, wiring.Member]:
+    """Members by which whole columns are read."""
+    row = data.ArrayLayout(layout.value_shape, layout.lanes)
+    return {
+        "accepted": Out(1),
+        "row": In(range(layout.rows + 1)),
+        "read": In(layout.ports),
+        "pattern": In(index_shape(len(layout.patterns))),
+        "backs": In(data.ArrayLayout(Shape.cast(range(layout.columns)), layout.ports)),
+        "values": Out(data.ArrayLayout(row, layout.ports)),
+    }
+
+
 class ColumnBuffer(wiring.Component):
     """Two column buffers, and those that a gather window keeps.
 
@@ -99,6 +122,7 @@ class ColumnBuffer(wiring.Component):
     -------
     beat, beat_valid : the values of a beat, and whether there is one
     accepted : the last beat of a column is here
+    read : by port, whether to read
     row, pattern : folded row to read, and which of its channels
     backs : by port, how many columns before the current one to read
     current : the column buffer being worked on
@@ -107,21 +131,13 @@ class ColumnBuffer(wiring.Component):
 
     def __init__(self, layout: BufferLayout) -> None:
         self.layout = layout
-        self.value_shape = Shape(layout.bits, layout.signed)
-        width = max(count for _, count in layout.beats)
+        self.value_shape = layout.value_shape
         super().__init__(
             {
-                "beat": In(data.ArrayLayout(self.value_shape, width)),
+                "beat": In(layout.beat_shape),
                 "beat_valid": In(1),
-                "accepted": Out(1),
-                "row": In(range(layout.rows + 1)),
-                "read": In(1),
-                "pattern": In(index_shape(len(layout.patterns))),
-                "backs": In(data.ArrayLayout(Shape.cast(range(layout.columns)), layout.ports)),
                 "current": In(range(layout.columns)),
-                "values": Out(
-                    data.ArrayLayout(data.ArrayLayout(self.value_shape, layout.lanes), layout.ports)
-                ),
+                **reading_members(layout),
             }
         )
 
@@ -205,7 +221,7 @@ class ColumnBuffer(wiring.Component):
     def _read_side(self, m: Module, memories: Sequence[Memory], banks: int) -> None:
         layout = self.layout
         pattern = Signal.like(self.pattern)
-        with m.If(self.read):
+        with m.If(self.read.any()):
             m.d.sync += pattern.eq(self.pattern)
         columns = []
         for port in range(layout.ports):
@@ -233,14 +249,18 @@ class ColumnBuffer(wiring.Component):
             )
             address = self.row * layout.words + word
             read = memory.read_port()
+            asked = self.read
+            if banks > 1:
+                bank = index % banks
+                asked = Cat(r & (c == bank) for r, c in zip(self.read, columns, strict=True)).any()
             m.d.comb += [
                 read.addr.eq(address if banks > 1 else columns[0] * layout.depth + address),
-                read.en.eq(self.read),
+                read.en.eq(asked),
             ]
             data_of.append(read.data)
         for port, column in enumerate(columns):
             held = Signal.like(column, name=f"held{port}")
-            with m.If(self.read):
+            with m.If(self.read[port]):
                 m.d.sync += held.eq(column)
             for lane in range(layout.lanes):
                 places = [p[lane] for p in layout.patterns]

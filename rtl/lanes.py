@@ -8,9 +8,23 @@ from amaranth.hdl import Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from pilaster.sim.machine import Schedule
+from pilaster.sim.stages import ConvStage
 from pilaster.sim.timing import TREE_RADIX
 
-__all__ = ["LaneArray"]
+__all__ = ["LaneArray", "weights_layout"]
+
+
+def weights_layout(stage: ConvStage) -> data.ArrayLayout:
+    """Layout of a set of weights: (slots * outputs, terms). One bit is held as -1 or +1."""
+    fold = stage.fold
+    terms, sets = fold.taps * fold.in_channels, fold.out_channels
+    if stage.spec.schedule is Schedule.SCATTER:
+        sets *= fold.kernel_columns
+    else:
+        terms *= fold.kernel_columns
+    weight = signed(max(2, stage.widths.weight))
+    return data.ArrayLayout(data.ArrayLayout(weight, terms), sets)
 
 
 class LaneArray(wiring.Component):
@@ -22,11 +36,12 @@ class LaneArray(wiring.Component):
 
     Parameters
     ----------
-    terms : values that one sum takes: windows times taps times input channels
-    slots, outputs : sums computed
+    weights : (slots * outputs, terms), layout of a set of weights; a sum takes `terms` values:
+        windows times taps times input channels
+    outputs : sums of a slot
     shared : whether all outputs take the same values
     value : shape of a value
-    weight_bits, sum_bits : widths
+    sum_bits : width of a sum
 
     Members
     -------
@@ -38,29 +53,33 @@ class LaneArray(wiring.Component):
 
     def __init__(
         self,
-        terms: int,
-        slots: int,
+        weights: data.ArrayLayout,
         outputs: int,
         shared: bool,
         value: Shape,
-        weight_bits: int,
         sum_bits: int,
     ) -> None:
-        self._sets = slots * outputs
+        self._sets, terms = weights.length, weights.elem_shape.length
         self._outputs, self._terms, self._shared = outputs, terms, shared
         self._operands = terms if shared else outputs * terms
         self._sum_bits = sum_bits
-        weight = signed(max(2, weight_bits))
         super().__init__(
             {
                 "values": In(data.ArrayLayout(value, self._operands)),
                 "enables": In(self._operands),
                 "load": In(1),
-                "weights": In(data.ArrayLayout(data.ArrayLayout(weight, terms), self._sets)),
+                "weights": In(weights),
                 "nonzero": Out(self._operands),
                 "sums": Out(data.ArrayLayout(signed(sum_bits), self._sets)),
             }
         )
+
+    @classmethod
+    def of(cls, stage: ConvStage, value: Shape) -> LaneArray:
+        """Lay out the lanes of a stage."""
+        shared = not stage.geometry.is_depthwise
+        outputs, bits = stage.fold.out_channels, stage.widths.accumulator
+        return cls(weights_layout(stage), outputs, shared, value, bits)
 
     def elaborate(self, platform: object) -> Module:
         """Operand registers, products, and a registered tree for each set of weights."""

@@ -13,7 +13,8 @@ from amaranth.lib.wiring import In, Out
 
 from pilaster.models.quantization import TensorQuantization
 from pilaster.models.reference.pool import valid_rows
-from pilaster.rtl.column_buffer import BufferLayout, ColumnBuffer, inside_column
+from pilaster.rtl.column_buffer import BufferLayout, inside_column
+from pilaster.rtl.intake import Intake
 from pilaster.rtl.probes import StageProbes
 from pilaster.rtl.shapes import index_shape
 from pilaster.sim.stages import PoolStage
@@ -133,7 +134,8 @@ class PoolComponent(wiring.Component):
                 "banks": data.ArrayLayout(Shape.cast(range(max(2, stage.pending_columns))), slots),
             }
         )
-        m.submodules.columns = columns = ColumnBuffer(layout)
+        m.submodules.intake = intake = Intake(layout)
+        wiring.connect(m, wiring.flipped(self.i), intake.i)
         m.submodules.runs = table = Memory(
             shape=run_layout,
             depth=max(2, len(program)),
@@ -141,20 +143,12 @@ class PoolComponent(wiring.Component):
         )
         fetch = table.read_port(domain="comb")
 
-        free = Signal(range(COLUMN_BUFFERS + 1), init=COLUMN_BUFFERS)
         waiting = Signal(range(COLUMN_BUFFERS + 1))
         room = Signal(range(COLUMN_BUFFERS + 1), init=COLUMN_BUFFERS)
-        inside, finished, started = Signal(), Signal(), Signal()
-        m.d.comb += [
-            self.i.ready.eq(inside | (free != 0)),
-            columns.beat.eq(self.i.payload),
-            columns.beat_valid.eq(self.i.valid & self.i.ready),
-            self.freed.eq(finished),
-        ]
-        with m.If(columns.beat_valid):
-            m.d.sync += inside.eq(~columns.accepted)
-        m.d.sync += free.eq(free + finished - (columns.beat_valid & ~inside))
-        m.d.sync += waiting.eq(waiting + columns.accepted - started)
+        finished, started = Signal(), Signal()
+        m.d.comb += intake.finished.eq(finished)
+        m.d.comb += self.freed.eq(finished)
+        m.d.sync += waiting.eq(waiting + intake.accepted - started)
 
         # Passes: tile by tile, run by run.
         run_index, tile = Signal(index_shape(len(program))), Signal(index_shape(tiles))
@@ -183,19 +177,15 @@ class PoolComponent(wiring.Component):
                 m.d.sync += tile.eq(tile + 1)
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
-        current = Signal(range(layout.columns))
-        with m.If(finished):
-            m.d.sync += current.eq(Mux(current == layout.columns - 1, 0, current + 1))
 
         # Reads: a row a cycle.
         place, kept_tile, sweeping = Signal(range(stage.rows_read + 1)), Signal.like(tile), Signal()
         reading = Signal()
         m.d.comb += [
             reading.eq(Mux(start, run.reads, sweeping)),
-            columns.read.eq(reading),
-            columns.row.eq(Mux(start, 0, place)),
-            columns.pattern.eq(Mux(start, tile, kept_tile)),
-            columns.current.eq(current),
+            intake.read.eq(reading),
+            intake.row.eq(Mux(start, 0, place)),
+            intake.pattern.eq(Mux(start, tile, kept_tile)),
         ]
         with m.If(start):
             m.d.sync += kept_tile.eq(tile)
@@ -241,9 +231,9 @@ class PoolComponent(wiring.Component):
         # One cycle for the memory, one for the window, one to reduce it.
         shift = Signal()
         m.d.sync += shift.eq(reading | active)
-        rows = [Signal.like(columns.values[0], name=f"window{t}") for t in range(window.kernel[0])]
+        rows = [Signal.like(intake.values[0], name=f"window{t}") for t in range(window.kernel[0])]
         with m.If(shift):
-            m.d.sync += rows[-1].eq(columns.values[0])
+            m.d.sync += rows[-1].eq(intake.values[0])
             m.d.sync += [before.eq(after) for before, after in pairwise(rows)]
         stages = [(fires, now, row)]
         for index in range(1, 4):
@@ -266,7 +256,10 @@ class PoolComponent(wiring.Component):
         total = self._combine(m, stages, reduced, word, slots)
         self._leave(m, stages[3], total, word)
         if self._probes:
-            self._observe(m, columns, started, finished, stages, slots)
+            came = Signal()
+            m.d.sync += came.eq(reading)
+            m.d.comb += self.probes.window_shift.eq(came & shift)
+            self._observe(m, intake, started, finished, stages, slots)
         return m
 
     def _reduce(
@@ -416,7 +409,7 @@ class PoolComponent(wiring.Component):
     def _observe(
         self,
         m: Module,
-        columns: ColumnBuffer,
+        intake: Intake,
         started: Value,
         finished: Value,
         stages: Sequence[tuple[Value, Value, Value]],
@@ -436,12 +429,12 @@ class PoolComponent(wiring.Component):
         leaves, tile = self._leaving
         average = stage.layer.mode == "average"
         m.d.comb += [
-            probes.accepted.eq(columns.accepted),
+            probes.accepted.eq(intake.accepted),
             probes.started.eq(started),
             probes.finished.eq(finished),
             probes.pool.eq(Mux(valid & token.reads, operations, 0)),
-            probes.column_write.eq(columns.beat_valid),
-            probes.column_read.eq(columns.read),
+            probes.column_write.eq(self.i.valid & self.i.ready),
+            probes.column_read.eq(intake.read),
             probes.psum_read.eq(sum(self._reads, Const(0))),
             probes.psum_write.eq(sum(self._writes, Const(0))),
             probes.requantize.eq(Mux(leaves, real(tile), 0) if average else 0),

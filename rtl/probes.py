@@ -12,9 +12,11 @@ STAMP_PROBES = ("accepted", "started", "finished")
 
 ACTION_PROBES = (
     "mac",
+    "mac_gated",
     "pool",
     "column_write",
     "column_read",
+    "window_shift",
     "weight_read",
     "psum_read",
     "psum_write",

@@ -31,10 +31,11 @@ class ScaleFormat:
     @classmethod
     def of(cls, parameters: ConvParameters) -> ScaleFormat:
         """Find the format of a layer's scales."""
-        bits = parameters.scale_bits
+        largest = int(parameters.shift.max())
+        if largest >= MULTIPLIER_BITS:
+            raise InputError(f"a scale of 2**{largest} is too large for RTL")
+        bits = max(parameters.scale_bits, largest + 1)  # so that the first shift is to the right
         first = bits - np.maximum(parameters.shift, 0)
-        if first.min() < 1:
-            raise InputError(f"a scale of 2**{int(parameters.shift.max())} is too large for RTL")
         second = np.maximum(-parameters.shift, 0)
         return cls(bits, tuple(sorted(set(first.tolist()))), int(second.max()))
 

@@ -14,7 +14,7 @@ from pilaster.sim.machine import LoopOrder
 from pilaster.sim.stages import ConvStage
 from pilaster.sim.timing import COLUMN_BUFFERS
 
-__all__ = ["Fetcher", "Sequencer", "StepFormat"]
+__all__ = ["Fetcher", "Sequencer", "StepFormat", "StepSignature"]
 
 
 class StepFormat:
@@ -62,6 +62,7 @@ class StepFormat:
                 "weight": index_shape(len(program.weights)),
             }
         )
+        self.row = index_shape(stage.geometry.rows_out)
         # What one step needs: a pass, or with sums held a pass on one row.
         self.step = data.StructLayout(
             {
@@ -73,7 +74,7 @@ class StepFormat:
                 "last": 1,
                 "emits": 1,
                 "passes": self.block.members["passes"],
-                "row": index_shape(stage.geometry.rows_out),
+                "row": self.row,
                 "out_tile": index_shape(outs),
                 "fresh": self.slots,
                 "complete_slot": index_shape(self.slots),
@@ -83,6 +84,13 @@ class StepFormat:
                 **self.entry.members,
             }
         )
+
+
+class StepSignature(wiring.Signature):
+    """A step at work on an output row: whether there is one, what it needs, and the row."""
+
+    def __init__(self, form: StepFormat) -> None:
+        super().__init__({"valid": Out(1), "step": Out(form.step), "row": Out(form.row)})
 
 
 class Fetcher(wiring.Component):
@@ -176,7 +184,7 @@ class Sequencer(wiring.Component):
     room : the next stage has freed a column buffer
     started, finished : work on a column begins in this cycle; ends with it
     read, row, pattern : what to read from the column buffer in this cycle
-    shift : the tap window moves when the row read in this cycle comes
+    moves : the sweep goes on by a row, be it read or padding
     token_valid, token, token_row : what the lanes are to do with the newest row read
     """
 
@@ -190,7 +198,7 @@ class Sequencer(wiring.Component):
                 "started": Out(1),
                 "finished": Out(1),
                 "read": Out(1),
-                "shift": Out(1),
+                "moves": Out(1),
                 "read_row": Out(range(buffer_rows + 1)),
                 "reading": Out(form.step),
                 "token_valid": Out(1),
@@ -244,7 +252,7 @@ class Sequencer(wiring.Component):
             busy.eq(left != 0),
             self.read_row.eq(Mux(inside, row, 0)),
             self.read.eq(start & ~step.idle & ~step.null & inside),
-            self.shift.eq(start),
+            self.moves.eq(start),
             self.reading.eq(step),
             self.token_valid.eq(start & ~step.idle),
             self.token.eq(step),
@@ -288,10 +296,9 @@ class Sequencer(wiring.Component):
             active.eq(Mux(start, ~step.idle, sweeping)),
             place.eq(Mux(start, 0, next_place)),
         ]
-        moves = Signal()
-        m.d.comb += moves.eq(active & Mux(start, 1, beat == 0))
+        m.d.comb += self.moves.eq(active & Mux(start, 1, beat == 0))
         with m.If(active):
-            with m.If(moves):
+            with m.If(self.moves):
                 leaves = step.emits & (place >= stage.lead) if stage.lead else step.emits
                 pause = Mux(leaves, slow - 1, 0)
                 m.d.sync += [next_place.eq(place + 1), beat.eq(pause)]
@@ -304,12 +311,12 @@ class Sequencer(wiring.Component):
             row = place + step.tap_group * stage.fold.taps - geometry.pad_top
         inside = inside_column(row, geometry.rows)
         m.d.comb += [
-            self.read.eq(moves & inside & ~step.null),
+            self.read.eq(self.moves & inside & ~step.null),
             self.read_row.eq(Mux(inside, row, 0)),
         ]
-        self._follow(m, start, step, moves)
+        self._follow(m, start, step)
 
-    def _follow(self, m: Module, start: Signal, step: Signal, moves: Signal) -> None:
+    def _follow(self, m: Module, start: Signal, step: Signal) -> None:
         """Drive the lanes with each sweep, `lead` cycles after its start."""
         stage, form = self._stage, self._form
         slow, rows_out = stage.requantize_cycles, stage.geometry.rows_out
@@ -344,7 +351,6 @@ class Sequencer(wiring.Component):
             with m.Else():
                 m.d.sync += beat.eq(beat - 1)
         m.d.comb += [
-            self.shift.eq(moves | fires),
             self.token_valid.eq(fires),
             self.token.eq(current),
             self.token_row.eq(row),

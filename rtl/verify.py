@@ -183,8 +183,12 @@ def verify(
         if waves is not None:
             shutil.copyfile(folder / "dump.vcd", waves)
         observed = read_observations(pipeline, folder)
-    finally:
+    except InputError:
+        raise  # it names a log in the folder
+    except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)
     return Verdict(
         network=network.name,
         machine=machine.name,

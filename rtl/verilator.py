@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pilaster.models.errors import InputError
+from pilaster.rtl.runtime_cache import shared_runtime
 
 __all__ = ["build_and_run", "verilator_environment"]
 
@@ -40,22 +41,25 @@ def build_and_run(
     InputError
         If a tool is missing, or the build fails: one line, naming the log that tells more.
     """
+    compiler = os.environ.get("CXX", "g++")
     _need("make")
-    _need(os.environ.get("CXX", "g++"))
+    _need(compiler)
     try:
         from cocotb_tools.check_results import get_results
         from cocotb_tools.runner import get_runner
     except ImportError as error:
         raise InputError("cocotb is missing: pip install 'pilaster[rtl]'") from error
     environment = verilator_environment()
+    tool = shutil.which("verilator", path=environment.get("PATH"))
     effort = r"OPT_FAST=-O3\ -march=native" if optimise else "OPT_FAST=-O0 OPT_GLOBAL=-O0"
+    runtime = (str(tool), _version_text(str(tool)), effort, f"waves {waves}")
     environment["MAKEFLAGS"] = f"{environment.get('MAKEFLAGS', ' --')} {effort}"
     before = dict(os.environ)
     os.environ.update(environment)
     log = folder / "build.log"
     try:
         runner = get_runner("verilator")
-        with _to_file(log):
+        with _to_file(log), shared_runtime(folder / "build", compiler, runtime):
             runner.build(
                 sources=list(sources),
                 hdl_toplevel=top,
@@ -81,7 +85,7 @@ def build_and_run(
             log_file=folder / "run.log",
         )
     except (SystemExit, subprocess.CalledProcessError, RuntimeError) as error:
-        raise InputError(f"the RTL could not be built or run; see {log}") from error
+        raise InputError(f"the RTL could not be built or run{_first_error(log)}") from error
     finally:
         os.environ.clear()
         os.environ.update(before)
@@ -108,11 +112,21 @@ def verilator_environment() -> dict[str, str]:
 
 
 def _version(program: str) -> tuple[int, int]:
-    text = subprocess.run(
+    found = re.search(r"(\d+)\.(\d+)", _version_text(program))
+    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _version_text(program: str) -> str:
+    return subprocess.run(
         [program, "--version"], capture_output=True, text=True, check=False
     ).stdout
-    found = re.search(r"(\d+)\.(\d+)", text)
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+
+
+def _first_error(log: Path) -> str:
+    """Tell the first line of a log that speaks of an error, and where the log is."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
+    first = next((line.strip() for line in lines if "error" in line.lower()), "")
+    return f": {first}; all of it: {log}" if first else f"; see {log}"
 
 
 @contextlib.contextmanager

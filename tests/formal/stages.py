@@ -108,13 +108,13 @@ class WatchedStage:
         proof.always(self.here <= self.held, f"inner: {path}columns whole")
         inside = self.place != 0
         proof.always(self.begun == (self.whole + inside)[:NUMBER_BITS], f"inner: {path}begun")
-        proof.always(self.signal("inside") == inside, f"inner: {path}inside a column")
-        proof.always(self.signal("free") + self.held == COLUMN_BUFFERS, f"inner: {path}free")
+        proof.always(self.signal("intake.inside") == inside, f"inner: {path}inside a column")
+        proof.always(self.signal("intake.free") + self.held == COLUMN_BUFFERS, f"inner: {path}free")
         rows = self.stage.geometry.shape.height
-        written = self.signal("columns.tile") * rows + self.signal("columns.row")
+        written = self.signal("intake.columns.tile") * rows + self.signal("intake.columns.row")
         proof.always(self.place < self.column_beats, f"inner: {path}place in range")
         proof.always(written == self.place, f"inner: {path}place in the column")
-        proof.always(self.signal("columns.row") < rows, f"inner: {path}row in range")
+        proof.always(self.signal("intake.columns.row") < rows, f"inner: {path}row in range")
 
     def beats_to_come(self, proof):
         """State what holds of output beats on their way; gives how many are to come.
@@ -140,9 +140,10 @@ class WatchedStage:
             step = data.View(form.step, self.signal(f"step{index}"))
             count += found[0] & step.emits
             index += 1
-        for name in ("now_leaving", "fired0", "fired1", "fired2"):
+        for name in ("sums.leaving", "emitter.fired0", "emitter.fired1", "emitter.fired2"):
             count += self.signal(name)
-        for name in ("going", "turn", "turned0", "turned1", "turned2"):
+        for name in ("going", "next_turn", "turned0", "turned1", "turned2"):
+            name = f"emitter.{name}"
             if self.opened.find(path + name):
                 at_once = self.signal(name) == 0
                 proof.always(at_once, f"inner: {path}{name}: a row leaves at once")

@@ -8,7 +8,7 @@ from amaranth.hdl import Mux, Signal, Value
 from pilaster.models.graph import INPUT
 from pilaster.models.layers import Conv, Window
 from pilaster.models.shape import Padding, Shape
-from pilaster.rtl import conv
+from pilaster.rtl import intake
 from pilaster.rtl.column_buffer import BufferLayout, ColumnBuffer
 from pilaster.rtl.conv import ConvComponent
 from pilaster.rtl.memory import RomFiles
@@ -85,7 +85,7 @@ def proof_of(name, kind=ColumnBuffer, buffers=COLUMN_BUFFERS, inner=False):
     m.d.comb += [
         beat.eq(proof.free(len(beat), "i_beat")),
         buffer.beat_valid.eq(proof.free(1, "i_valid")),
-        buffer.read.eq(proof.free(1, "i_read")),
+        buffer.read.eq(proof.free(layout.ports, "i_read")),
         buffer.row.eq(proof.free(range(layout.rows), "i_row")),
         buffer.pattern.eq(proof.free(range(len(layout.patterns)), "i_pattern")),
     ]
@@ -101,7 +101,7 @@ def proof_of(name, kind=ColumnBuffer, buffers=COLUMN_BUFFERS, inner=False):
     last_row, last_tile = row == layout.height - 1, tile == len(layout.beats) - 1
     begins = buffer.beat_valid & (row == 0) & (tile == 0)
     proof.assume(~begins | ((begun - done)[:NUMBER_BITS] < buffers))
-    proof.assume(~(finishes | buffer.read) | (here != 0))
+    proof.assume(~(finishes | buffer.read.any()) | (here != 0))
     proof.always(buffer.accepted == (buffer.beat_valid & last_row & last_tile), ACCEPTED)
     m.d.sync += [begun.eq(begun + begins), whole.eq(whole + buffer.accepted)]
     m.d.sync += done.eq(done + finishes)
@@ -129,7 +129,7 @@ def proof_of(name, kind=ColumnBuffer, buffers=COLUMN_BUFFERS, inner=False):
             with m.If(buffer.beat_valid & its_beat & ~followed & pick):
                 m.d.sync += [followed.eq(1), number.eq(whole), value.eq(buffer.beat[place])]
 
-    reads = followed & (number != whole) & buffer.read
+    reads = followed & (number != whole)
     for port in range(layout.ports):
         for index, pattern in enumerate(layout.patterns):
             for lane, place in enumerate(pattern):
@@ -137,7 +137,7 @@ def proof_of(name, kind=ColumnBuffer, buffers=COLUMN_BUFFERS, inner=False):
                     continue
                 read_row = buffer.row * layout.row_fold + place[0]
                 its_place = (read_row == at_row + layout.offset) & (at_channel == place[1])
-                its_read = reads & its_place & (buffer.pattern == index)
+                its_read = reads & buffer.read[port] & its_place & (buffer.pattern == index)
                 its_read = its_read & (buffer.backs[port] == behind)
                 where = f"port {port} pattern {index} lane {lane}"
                 was_read = proof.before(its_read, f"read_{port}_{index}_{lane}")
@@ -145,7 +145,7 @@ def proof_of(name, kind=ColumnBuffer, buffers=COLUMN_BUFFERS, inner=False):
                 shown = Value.cast(buffer.values[port][lane])
                 proof.always(~was_read | (shown == then), f"{READS}: {where}")
                 proof.reach(was_read & (shown == 2) & (begun >= layout.columns + 2), where)
-    before, still = proof.before(values, "before"), proof.before(~buffer.read, "still")
+    before, still = proof.before(values, "before"), proof.before(~buffer.read.any(), "still")
     proof.always(~still | (values == before), HOLDS)
     if not inner:
         return proof
@@ -284,6 +284,6 @@ def test_a_stage_is_filled_again(tmp_path, name):
 
 @needs_tools
 def test_a_stage_that_takes_a_column_too_many_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr(conv, "COLUMN_BUFFERS", COLUMN_BUFFERS + 1)
+    monkeypatch.setattr(intake, "COLUMN_BUFFERS", COLUMN_BUFFERS + 1)
     result = proof_of_stage("sums held").bounded(tmp_path, 12)
     assert NO_PLACE in result.failures

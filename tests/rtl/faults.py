@@ -15,14 +15,19 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from pilaster.rtl import pool as pool_module
+from pilaster.rtl import sums, weights
 from pilaster.rtl.column_buffer import ColumnBuffer
 from pilaster.rtl.conv import ConvComponent
+from pilaster.rtl.emitter import Emitter
+from pilaster.rtl.intake import Intake
 from pilaster.rtl.lanes import LaneArray
 from pilaster.rtl.pipeline import OutputBuffer
 from pilaster.rtl.pool import PoolComponent
 from pilaster.rtl.program import _Writer
 from pilaster.rtl.requantize import Requantizer
 from pilaster.rtl.sequencer import Sequencer
+from pilaster.rtl.sums import PartialSums
+from pilaster.rtl.weights import WeightFeed
 
 __all__ = [
     "ACTIONS",
@@ -250,7 +255,7 @@ COLUMNS = (
         "ready-ignored",
         "a beat is taken though no buffer is free",
         edit(
-            ConvComponent,
+            Intake,
             "elaborate",
             "columns.beat_valid.eq(self.i.valid & self.i.ready)",
             "columns.beat_valid.eq(self.i.valid)",
@@ -260,7 +265,7 @@ COLUMNS = (
         "gap-ignored",
         "once a column has begun, a beat is taken each cycle whether there is one or not",
         edit(
-            ConvComponent,
+            Intake,
             "elaborate",
             "columns.beat_valid.eq(self.i.valid & self.i.ready)",
             "columns.beat_valid.eq((self.i.valid | inside) & self.i.ready)",
@@ -281,7 +286,7 @@ COLUMNS = (
         "third-buffer",
         "a third column is taken into two buffers",
         edit(
-            ConvComponent,
+            Intake,
             "elaborate",
             "free = Signal(range(COLUMN_BUFFERS + 1), init=COLUMN_BUFFERS)",
             "free = Signal(range(COLUMN_BUFFERS + 2), init=COLUMN_BUFFERS + 1)",
@@ -295,21 +300,20 @@ LANES = (
         "taps-swapped",
         "the taps of a kernel column stand in the wrong order",
         edit(
-            ConvComponent,
-            "_weight_word",
-            "folded = self._folded_weights",
-            "folded = self._folded_weights[:, ::-1]",
+            weights,
+            "weight_words",
+            "fold_weights(parameters.weight)",
+            "fold_weights(parameters.weight)[:, ::-1]",
         ),
     ),
     Fault(
         "weight-bit",
         "the lowest bit of one weight of a layer is wrong",
         edit(
-            ConvComponent,
-            "_weight_word",
-            "return _pack(block.transpose(order).reshape(-1), stage.widths.weight)",
-            "return _pack(block.transpose(order).reshape(-1), stage.widths.weight)"
-            " ^ (tile == (0, 0, 0, 0))",
+            weights,
+            "weight_words",
+            "pack(block.transpose(order).reshape(-1), stage.widths.weight)",
+            "pack(block.transpose(order).reshape(-1), stage.widths.weight) ^ (not words)",
         ),
     ),
     Fault(
@@ -325,18 +329,18 @@ LANES = (
     Fault(
         "weights-early",
         "weights are loaded one cycle early",
-        edit(ConvComponent, "_lanes", "lanes.load.eq(loads[-1])", "lanes.load.eq(loads[-2])"),
+        edit(WeightFeed, "elaborate", "self.load.eq(loads[-1])", "self.load.eq(loads[-2])"),
     ),
     Fault(
         "weights-each-row",
         "weights held are read again for every row",
-        edit(ConvComponent, "_lanes", "1 if held else stages[0].row == 0", "1"),
+        edit(WeightFeed, "elaborate", "Const(1) if held else token.row == 0", "Const(1)"),
         ACTIONS,
     ),
     Fault(
         "padding-unmasked",
         "taps on the padding multiply what the window happens to hold",
-        edit(ConvComponent, "_lanes", "inside_column(row, geometry.rows)", "1"),
+        edit(ConvComponent, "_enables", "inside_column(row, geometry.rows)", "1"),
     ),
     Fault(
         "stale-operand",
@@ -362,36 +366,36 @@ SUMS = (
         "bias",
         "the bias of the first output of a tile is one too large",
         edit(
-            ConvComponent,
-            "_sums",
-            "_pack(self._per_output(self._parameters.bias, tile), bits)",
-            "_pack(self._per_output(self._parameters.bias, tile), bits) + 1",
+            sums,
+            "bias_words",
+            "pack(values, stage.widths.accumulator)",
+            "pack(values, stage.widths.accumulator) + 1",
         ),
     ),
     Fault(
         "bias-tile",
         "all output tiles have the first one's bias",
-        edit(ConvComponent, "_sums", "bias.addr.eq(ahead.step.out_tile)", "bias.addr.eq(0)"),
+        edit(PartialSums, "elaborate", "bias.addr.eq(ahead.step.out_tile)", "bias.addr.eq(0)"),
     ),
     Fault(
         "accumulator-kept",
         "an accumulator goes on from the row before",
-        edit(ConvComponent, "_sums", "Mux(first, base[o], accumulator[o])", "accumulator[o]"),
+        edit(PartialSums, "_slot", "Mux(at.step.first, base[o], accumulator[o])", "accumulator[o]"),
     ),
     Fault(
         "psum-address",
         "partial sums of all output tiles share one place",
         edit(
-            ConvComponent,
-            "_sums",
-            "(slot.column * outs + of.step.out_tile) * rows_out + of.row",
-            "slot.column * outs * rows_out + of.row",
+            PartialSums,
+            "_address",
+            "self._stage.tile_shape[1] + step.out_tile",
+            "self._stage.tile_shape[1]",
         ),
     ),
     Fault(
         "psum-written-for-nothing",
         "a sum that leaves is written back too",
-        edit(ConvComponent, "_sums", "active & ~leaves", "active"),
+        edit(PartialSums, "_slot", "active & ~leaves", "active"),
         ACTIONS,
     ),
     Fault(
@@ -413,10 +417,10 @@ SUMS = (
         "scale-of-channel",
         "all output tiles have the first one's scales",
         edit(
-            ConvComponent,
-            "_leave",
-            "port.addr.eq(self._leaving_tile * turns + now)",
-            "port.addr.eq(now)",
+            Emitter,
+            "elaborate",
+            "port.addr.eq(self.tile * turns + self.turn)",
+            "port.addr.eq(self.turn)",
         ),
     ),
 )
@@ -508,14 +512,14 @@ POOL = (
 )
 
 
-def counted_twice(probe: str, action: str) -> Fault:
+def counted_twice(probe: str, action: str, function: str = "elaborate") -> Fault:
     """Let a convolution's probe count every action twice."""
     return Fault(
         f"{action}-counted-twice",
         f"each {action} counts as two",
         edit(
             ConvComponent,
-            "_observe",
+            function,
             f"probes.{action}.eq({probe}",
             f"probes.{action}.eq(2 * {probe}",
         ),
@@ -524,23 +528,21 @@ def counted_twice(probe: str, action: str) -> Fault:
 
 
 COUNTS = (
-    counted_twice("live * slots", "mac"),
-    counted_twice("columns.beat_valid", "column_write"),
-    counted_twice("Mux(sequencer.read", "column_read"),
-    counted_twice("self._weight_reads", "weight_read"),
-    counted_twice("sum(self._psum_reads", "psum_read"),
-    counted_twice("sum(self._psum_writes", "psum_write"),
-    counted_twice("Mux(adds.valid", "accumulate"),
+    counted_twice("performed", "mac", "_count_operations"),
+    counted_twice("gated", "mac_gated", "_count_operations"),
+    counted_twice("self.i.valid", "column_write"),
+    counted_twice("_count(intake.read)", "column_read"),
+    counted_twice("_count(shifts)", "window_shift"),
+    counted_twice("weights.reads", "weight_read"),
+    counted_twice("_count(sums.reads)", "psum_read"),
+    counted_twice("_count(sums.writes)", "psum_write"),
+    counted_twice("Mux(adds.valid", "accumulate", "_count_operations"),
     counted_twice("self.o.valid", "stream"),
+    counted_twice("Mux(emitter.fires", "requantize", "_count_operations"),
     Fault(
-        "requantize-counted-twice",
-        "each requantize counts as two",
-        edit(
-            ConvComponent,
-            "_observe",
-            "max(0, min(fold.requantizers",
-            "2 * max(0, min(fold.requantizers",
-        ),
+        "window-shifts-for-nothing",
+        "the window moves though no row was read for it",
+        edit(ConvComponent, "_window", "came[port].eq(intake.read[port])", "came[port].eq(1)"),
         ACTIONS,
     ),
 )

@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 import pilaster as pl
 from pilaster.data import images_for
+from pilaster.models.graph import INPUT
 from pilaster.rtl.verify import verify
 from pilaster.sim.machine import LoopOrder, Machine, Schedule, StageSpec
 from tests.sim.strategies import pipelines
+from tests.strategies import stream_values
 
 MOST_LANES = 200
 """Larger machines only take longer to compile."""
@@ -89,11 +91,10 @@ def search(examples, part):
         machine = replace(machine, stages=stages)
         if pipeline.lanes > MOST_LANES:
             return
-        shape = pipeline.network.graph.input_shape
-        rng = np.random.default_rng(data_seed)
-        images = rng.integers(0, 256, (2, shape.height, shape.width, shape.channels), np.uint8)
-        images[rng.random(images.shape) < 0.3] = 0
-        check(pipeline.network, machine, images, data_seed if stalls else None)
+        network = pipeline.network
+        tensor, rng = network.tensors[INPUT], np.random.default_rng(data_seed)
+        values = stream_values(rng, tensor, 2, network.graph.input_shape)
+        check(network, machine, values * tensor.scale, data_seed if stalls else None)
 
     run()
 

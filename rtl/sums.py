@@ -1,0 +1,150 @@
+"""Partial sums: what waits for more kernel columns, and what leaves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from amaranth.hdl import Array, Module, Mux, Signal, Value, signed
+from amaranth.lib import data, wiring
+from amaranth.lib.memory import Memory
+from amaranth.lib.wiring import In, Out
+
+from pilaster.models.quantization import ConvParameters
+from pilaster.rtl.contents import bias_words
+from pilaster.rtl.memory import Rom, RomFiles
+from pilaster.rtl.sequencer import StepFormat, StepSignature
+from pilaster.rtl.shapes import index_shape
+from pilaster.sim.machine import LoopOrder, Schedule
+from pilaster.sim.stages import ConvStage
+
+__all__ = ["PartialSums"]
+
+
+class PartialSums(wiring.Component):
+    """Adds the lanes' sums to the partial sums of each slot, and keeps them or lets them go.
+
+    Where weights are held, a row's partial sums are read and written in every pass; where sums are
+    held they stand in an accumulator for as long as a row takes.
+
+    Members
+    -------
+    ahead, at : the step whose sums come in the next cycle, and the one whose sums are here
+    sums : (slots * outputs), sums of the lanes for `at`
+    leaving, tile, row : sums leave in this cycle; of which output tile and row
+    total : (outputs), the sums that leave
+    reads, writes : by slot, whether a partial sum is read or written in this cycle
+    """
+
+    def __init__(
+        self, stage: ConvStage, parameters: ConvParameters, form: StepFormat, files: RomFiles
+    ) -> None:
+        self._stage, self._parameters, self._form, self._files = stage, parameters, form, files
+        self._held = stage.fold.loop_order is LoopOrder.PSUMS_HELD
+        self._scatter = stage.spec.schedule is Schedule.SCATTER
+        self._banks = stage.fold.kernel_columns if self._scatter else 1
+        outputs, bits = stage.fold.out_channels, stage.widths.accumulator
+        self._word = data.ArrayLayout(signed(bits), outputs)
+        super().__init__(
+            {
+                "ahead": In(StepSignature(form)),
+                "at": In(StepSignature(form)),
+                "sums": In(data.ArrayLayout(signed(bits), form.slots * outputs)),
+                "leaving": Out(1),
+                "tile": Out(index_shape(stage.tile_shape[1])),
+                "row": Out(form.row),
+                "total": Out(self._word),
+                "reads": Out(form.slots),
+                "writes": Out(form.slots),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        """Bias memory, banks of partial sums, and an adder for each slot and output."""
+        m = Module()
+        stage, ahead, at = self._stage, self.ahead, self.at
+        words = bias_words(stage, self._parameters)
+        width = self._word.size
+        m.submodules.bias = bias = Rom(f"{stage.name}_bias", width, words, self._files)
+        starts = ahead.valid & ahead.step.first
+        m.d.comb += [bias.addr.eq(ahead.step.out_tile), bias.en.eq(starts)]
+        banks = self._memories(m)
+        totals = [self._slot(m, slot, bias.data, banks) for slot in range(self._form.slots)]
+        emits = Signal()
+        m.d.comb += emits.eq(at.valid & at.step.emits)
+        chosen = totals[0].as_value()
+        if len(totals) > 1:
+            chosen = Array([t.as_value() for t in totals])[at.step.complete_slot]
+        with m.If(emits):
+            m.d.sync += [
+                self.total.as_value().eq(chosen),
+                self.tile.eq(at.step.out_tile),
+                self.row.eq(at.row),
+            ]
+        m.d.sync += self.leaving.eq(emits)
+        return m
+
+    def _memories(self, m: Module) -> list[tuple[Any, Any]]:
+        """Give read and write ports by bank; none where no sum ever waits."""
+        stage = self._stage
+        if not stage.pending_columns:
+            return []
+        places = -(-stage.pending_columns // self._banks)
+        tiles = stage.tile_shape[1] if self._scatter else 1
+        depth = max(2, places * stage.geometry.rows_out * tiles)
+        ports = []
+        for bank in range(self._banks):
+            memory = Memory(shape=self._word, depth=depth, init=[])
+            m.submodules[f"psums{bank}"] = memory
+            write = memory.write_port()
+            ports.append((memory.read_port(transparent_for=(write,)), write))
+        return ports
+
+    def _address(self, of: Any, slot: int) -> Value:
+        step, row = of.step, of.row
+        if not self._scatter:
+            return row
+        tile = step.slots[slot].column * self._stage.tile_shape[1] + step.out_tile
+        return tile * self._stage.geometry.rows_out + row
+
+    def _slot(self, m: Module, slot: int, bias: Value, banks: list[tuple[Any, Any]]) -> Signal:
+        """Give the new sums of a slot; they are kept where they do not leave."""
+        ahead, at, held = self.ahead, self.at, self._held
+        before, now = ahead.step.slots[slot], at.step.slots[slot]
+        base = Signal(self._word, name=f"base{slot}")
+        total = Signal(self._word, name=f"total{slot}")
+        accumulator = Signal(self._word, name=f"accumulator{slot}")
+        m.d.comb += base.eq(bias)
+        if banks:
+            fresh = at.step.fresh[slot] & at.step.first
+            found = Array([read.data.as_value() for read, _ in banks])[now.bank]
+            with m.If(~fresh):
+                m.d.comb += base.eq(found)
+            fresh_ahead = ahead.step.fresh[slot] & ahead.step.first
+            reads = ahead.valid & before.active & ~fresh_ahead
+            if held:
+                reads = reads & ahead.step.first
+            m.d.comb += self.reads[slot].eq(reads)
+            for bank, (read, _) in enumerate(banks):
+                with m.If(self.reads[slot] & (before.bank == bank)):
+                    m.d.comb += [read.addr.eq(self._address(ahead, slot)), read.en.eq(1)]
+        outputs = self._stage.fold.out_channels
+        for o in range(outputs):
+            start = Mux(at.step.first, base[o], accumulator[o]) if held else base[o]
+            m.d.comb += total[o].eq(start + self.sums[slot * outputs + o])
+        active = at.valid & now.active
+        if held:
+            with m.If(active & ~at.step.last):
+                m.d.sync += accumulator.eq(total)
+        leaves = at.step.emits & (at.step.complete_slot == slot)
+        stores = active & ~leaves
+        if held:
+            stores = stores & at.step.last
+        m.d.comb += self.writes[slot].eq(stores)
+        for bank, (_, write) in enumerate(banks):
+            with m.If(self.writes[slot] & (now.bank == bank)):
+                m.d.comb += [
+                    write.addr.eq(self._address(at, slot)),
+                    write.data.eq(total),
+                    write.en.eq(1),
+                ]
+        return total
