@@ -87,7 +87,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _print(verdict: Verdict, options: argparse.Namespace) -> None:
-    rows = [("stage", "values", "wrong", "cycles", "actions", "verdict")]
+    rows = [("stage", "values", "wrong", "cycles", "actions", "lanes used", "verdict")]
     for stage in verdict.stages:
         equal = not stage.differences
         rows.append(
@@ -97,13 +97,14 @@ def _print(verdict: Verdict, options: argparse.Namespace) -> None:
                 f"{stage.mismatches:,}",
                 "equal" if stage.cycles_equal else "DIFFER",
                 "equal" if stage.actions_equal else "DIFFER",
+                f"{stage.utilisation:.1%}" if stage.utilisation else "-",
                 "equal" if equal else "DIFFERENT",
             )
         )
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         cells = [
-            cell.rjust(width) if i in (1, 2) else cell.ljust(width)
+            cell.rjust(width) if i in (1, 2, 5) else cell.ljust(width)
             for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         print("  ".join(cells).rstrip())

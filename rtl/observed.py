@@ -39,6 +39,13 @@ class ObservedStage:
     values: NDArray[np.int64]
     counts: dict[str, int]
 
+    def utilisation(self, lanes: int) -> float:
+        """Share of `lanes` that multiply or are gated while the stage is on its columns."""
+        if not lanes or not len(self.started) or not len(self.finished):
+            return 0.0
+        cycles = int(self.finished[-1] - self.started[0])
+        return (self.counts["mac"] + self.counts["mac_gated"]) / (lanes * cycles)
+
 
 @dataclass(frozen=True)
 class Observed:

@@ -66,13 +66,21 @@ class Difference:
 
 @dataclass(frozen=True)
 class StageVerdict:
-    """What was compared of one stage. `differences` has the first of each kind."""
+    """What was compared of one stage.
+
+    Attributes
+    ----------
+    utilisation : share of lanes that multiply or are gated, from the first pass begun to the last
+        ended, by the RTL's counters; 0 where there are no lanes
+    differences : the first of each kind
+    """
 
     name: str
     values: int
     mismatches: int
     cycles_equal: bool
     actions_equal: bool
+    utilisation: float
     differences: tuple[Difference, ...]
 
     def as_dict(self) -> dict[str, Any]:
@@ -274,6 +282,7 @@ def _compare(
             mismatches=wrong,
             cycles_equal=not late,
             actions_equal=not actions,
+            utilisation=found.utilisation(stage.lanes),
             differences=(*first, *late, *actions),
         )
 
