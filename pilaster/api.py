@@ -74,6 +74,7 @@ def verify(
     until: str | None = None,
     seed: int | None = None,
     waves: Path | None = None,
+    load_weights: bool = False,
 ) -> Verdict:
     """Run a machine's RTL on images and compare it with the model.
 
@@ -83,6 +84,7 @@ def verify(
     until : name of the last layer to take; None takes all
     seed : seed of random hesitations of source and sink; None for none
     waves : file to write the waves to
+    load_weights : load weights and biases through a stream, instead of having them in the design
 
     Raises
     ------
@@ -98,11 +100,15 @@ def verify(
         layers = [node.name for node in network.graph.nodes]
         stages = {name: spec for name, spec in machine.stages.items() if name in layers}
         machine = replace(machine, stages=stages)
-    return compare(network, machine, images, seed=seed, waves=waves)
+    return compare(network, machine, images, seed=seed, waves=waves, loaded=load_weights)
 
 
-def write_rtl(network: Network, machine: Machine, directory: str | Path) -> tuple[Path, ...]:
+def write_rtl(
+    network: Network, machine: Machine, directory: str | Path, *, load_weights: bool = False
+) -> tuple[Path, ...]:
     """Write a machine as Verilog into a directory, with a page on how to connect it.
+
+    With `load_weights`, weights and biases come through a stream; its beats are in `load.hex`.
 
     Returns
     -------
@@ -119,4 +125,4 @@ def write_rtl(network: Network, machine: Machine, directory: str | Path) -> tupl
         from pilaster.rtl.export import export
     except ImportError as error:
         raise InputError("needs the RTL extra: pip install 'pilaster[rtl]'") from error
-    return export(network, machine, Path(directory))
+    return export(network, machine, Path(directory), load_weights)

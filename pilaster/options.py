@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-__all__ = ["add_network", "whole_number"]
+__all__ = ["add_load_weights", "add_network", "whole_number"]
 
 
 def add_network(command: argparse.ArgumentParser) -> None:
@@ -13,6 +13,15 @@ def add_network(command: argparse.ArgumentParser) -> None:
     command.add_argument("network", metavar="NETWORK", help="a name that `pilaster networks` lists")
     command.add_argument(
         "--machine", metavar="M", help="a name that `pilaster machines` lists, or a YAML file"
+    )
+
+
+def add_load_weights(command: argparse.ArgumentParser) -> None:
+    """Add the choice of where the RTL has its weights from."""
+    command.add_argument(
+        "--load-weights",
+        action="store_true",
+        help="load weights and biases through a stream, instead of having them in the design",
     )
 
 

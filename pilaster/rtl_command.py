@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pilaster.options import add_network
+from pilaster.options import add_load_weights, add_network
 
 __all__ = ["add_command"]
 
@@ -28,6 +28,7 @@ def add_command(commands: Any) -> None:
     command.add_argument(
         "--out", metavar="DIR", type=Path, required=True, help="folder to write to; made if needed"
     )
+    add_load_weights(command)
     command.set_defaults(handler=_rtl)
 
 
@@ -39,6 +40,6 @@ def _rtl(options: argparse.Namespace) -> int:
     machine = load_machine(options.machine, network)
     with Progress("files", 0) as progress:
         progress.say(f"writing the RTL of {network.name} on {machine.name}")
-        for path in write_rtl(network, machine, options.out):
+        for path in write_rtl(network, machine, options.out, load_weights=options.load_weights):
             progress.say(f"wrote {path}")
     return 0

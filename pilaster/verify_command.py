@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pilaster.options import add_network, whole_number
+from pilaster.options import add_load_weights, add_network, whole_number
 
 if TYPE_CHECKING:
     from pilaster.rtl.verify import Verdict
@@ -56,6 +56,7 @@ def add_command(commands: Any) -> None:
         help=f"seed of the stalls (default: {STALL_SEED})",
     )
     command.add_argument("--waves", metavar="FILE", type=Path, help="write the waves there (VCD)")
+    add_load_weights(command)
     command.add_argument("--json", action="store_true", help="print one JSON object and no table")
     command.set_defaults(handler=_verify)
 
@@ -78,6 +79,7 @@ def _verify(options: argparse.Namespace) -> int:
         until=options.until,
         seed=options.seed if options.stalls else None,
         waves=options.waves,
+        load_weights=options.load_weights,
     )
     if options.json:
         print(json.dumps(verdict.as_dict(), allow_nan=False))
@@ -130,6 +132,8 @@ def _again(verdict: Verdict, options: argparse.Namespace) -> str:
     for name in ("machine", "data"):
         if getattr(options, name) is not None:
             words += [f"--{name}", str(getattr(options, name))]
+    if options.load_weights:
+        words.append("--load-weights")
     if options.stalls:
         words += ["--stalls", "--seed", str(options.seed)]
     return shlex.join([*words, "--until", stage, "--waves", f"{stage}.vcd"])

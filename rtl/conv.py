@@ -18,7 +18,7 @@ from pilaster.rtl.contents import select, tile_channels
 from pilaster.rtl.emitter import Emitter
 from pilaster.rtl.intake import Intake
 from pilaster.rtl.lanes import LaneArray
-from pilaster.rtl.memory import RomFiles
+from pilaster.rtl.memory import LoadSignature, RomFiles
 from pilaster.rtl.probes import StageProbes
 from pilaster.rtl.program import Program
 from pilaster.rtl.sequencer import Fetcher, Sequencer, StepFormat
@@ -104,6 +104,7 @@ class ConvComponent(wiring.Component):
     o : beats of output columns, likewise; a beat is never refused
     room : the next stage has freed a column buffer
     freed : a column buffer of this stage is free again
+    load : fills weights and biases, where these are loaded
     """
 
     def __init__(
@@ -130,6 +131,8 @@ class ConvComponent(wiring.Component):
             "room": In(1),
             "freed": Out(1),
         }
+        if files.loaded:
+            members["load"] = In(LoadSignature())
         if probes:
             members["probes"] = Out(StageProbes())
         self._probes = probes
@@ -172,7 +175,7 @@ class ConvComponent(wiring.Component):
         steps[-2].drive(m, sums.ahead)
         steps[-1].drive(m, sums.at)
         m.d.comb += [
-            lanes.load.eq(weights.load),
+            lanes.load.eq(weights.take),
             lanes.weights.eq(weights.weights),
             sums.sums.eq(lanes.sums),
             emitter.leaving.eq(sums.leaving),
@@ -181,6 +184,8 @@ class ConvComponent(wiring.Component):
             self.o.payload.eq(emitter.beat),
             self.o.valid.eq(emitter.valid),
         ]
+        if files.loaded:
+            self._load(m, weights, sums)
         if self._probes:
             m.d.comb += [
                 self.probes.accepted.eq(intake.accepted),
@@ -196,6 +201,19 @@ class ConvComponent(wiring.Component):
             ]
             self._count_operations(m, at, steps[-1], lanes, emitter)
         return m
+
+    def _load(self, m: Module, weights: WeightFeed, sums: PartialSums) -> None:
+        """Fill the weights first, then the biases."""
+        weights_full: Value = Const(1)
+        if weights.has_memory:
+            weights_full = weights.load.full
+            m.d.comb += weights.load.data.eq(self.load.data)
+            m.d.comb += weights.load.valid.eq(self.load.valid)
+        m.d.comb += [
+            sums.load.data.eq(self.load.data),
+            sums.load.valid.eq(self.load.valid & weights_full),
+            self.load.full.eq(weights_full & sums.load.full),
+        ]
 
     def _wanted(self, step: Value, port: int) -> Value:
         """Whether `step` uses the column of a port: all but those outside the image."""

@@ -11,6 +11,7 @@ from pilaster.models.graph import INPUT
 from pilaster.models.network import Network
 from pilaster.models.output_files import check_writable, write_files
 from pilaster.models.quantization import TensorQuantization
+from pilaster.rtl.memory import LOAD_BITS
 from pilaster.rtl.pipeline import beats_of
 from pilaster.rtl.verilog import TOP, Design, generate
 from pilaster.sim.machine import Machine
@@ -48,7 +49,7 @@ _PAGE = """\
 | o__payload | output | {output_bits} | values of an output column |
 | o__valid | output | 1 | `o__payload` holds values |
 | o__ready | input | 1 | the values are taken |
-
+{load_ports}
 A beat moves at a rising edge at which valid and ready are both high. Once valid is high, valid and
 payload must hold until that edge; the machine does the same at its output. Its `i__ready` does not
 wait for `i__valid`, nor its `o__valid` for `o__ready`. It raises `i__ready` when it has room for a
@@ -79,7 +80,7 @@ A stream carries `value = q - zero_point`, so that zero means zero; `real = scal
 
 A byte b of a grey image stands for the real b / 255.
 
-## Time
+{loading}## Time
 
 With a column every {interval:,} cycles; the RTL is held to these, cycle for cycle:
 
@@ -105,10 +106,33 @@ yosys -p "read_verilog {top}.v; synth -top {top}"
 """
 
 
-def export(network: Network, machine: Machine, directory: Path) -> tuple[Path, ...]:
+LOAD_FILE = "load.hex"
+
+_LOAD_PORTS = """\
+| load__payload | input | {bits} | weights and biases, to be loaded once after reset |
+| load__valid | input | 1 | `load__payload` holds a beat |
+| load__ready | output | 1 | a beat is taken; low once all are there |
+"""
+
+_LOAD = """\
+## Loading
+
+Weights and biases are not in the Verilog. After each reset, send the {count:,} beats of
+`{file}` (a line each, hexadecimal) through `load`; no column is taken before the last. The order is
+stage by stage, the sets of weights and then the biases of the output tiles; a memory word comes
+lowest bits first. The schedule and the scales stand in the Verilog: passes whose weights are all
+zero in this network are left out, so other weights need a machine made for them.
+
+"""
+
+
+def export(
+    network: Network, machine: Machine, directory: Path, loaded: bool = False
+) -> tuple[Path, ...]:
     """Write a machine's Verilog, its memories' contents, and how to connect it.
 
-    All contents are made first, and put in place once all of them are on the disk. A file that
+    With `loaded`, weights and biases come through a stream, whose beats are written beside it. All
+    contents are made first, and put in place once all of them are on the disk. A file that
     was there is replaced.
 
     Returns
@@ -131,7 +155,7 @@ def export(network: Network, machine: Machine, directory: Path) -> tuple[Path, .
             f"{', '.join(in_dram)}; give these stages no dram_bits_per_cycle"
         )
     try:
-        design = generate(pipeline)
+        design = generate(pipeline, loaded=loaded)
     except YosysError as error:
         raise InputError(f"RTL needs Yosys: pip install 'pilaster[rtl]' ({error})") from error
     page = _page(pipeline, design, simulate(network, machine))
@@ -142,6 +166,8 @@ def export(network: Network, machine: Machine, directory: Path) -> tuple[Path, .
         "machine.yaml": machine_yaml(machine),
         "README.md": page,
     }
+    if design.load is not None:
+        texts[LOAD_FILE] = "".join(f"{beat:08x}\n" for beat in design.load)
     return write_files(directory, {name: text.encode() for name, text in texts.items()}, "RTL")
 
 
@@ -156,6 +182,8 @@ def _page(pipeline: Pipeline, design: Design, result: Result) -> str:
         machine=pipeline.machine.name,
         note=network.note[:1].upper() + network.note[1:],
         memories=", ".join(design.memories) or "none here",
+        load_ports="" if design.load is None else _LOAD_PORTS.format(bits=LOAD_BITS),
+        loading="" if design.load is None else _LOAD.format(file=LOAD_FILE, count=len(design.load)),
         input_bits=design.input_bits,
         output_bits=design.beat_bits[last.name],
         input_channels=source.channels,

@@ -1,21 +1,20 @@
-"""Read-only memories: small ones in the netlist, large ones in a file beside it.
+"""Memories of weights and biases: in the netlist, in a file beside it, or loaded by a stream.
 
-Every table and weight memory of a stage goes through `Rom`, so that what stands behind it can be
-chosen in one place.
+Each goes through `Rom`, so that what stands behind it is chosen in one place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import ClockSignal, Instance, Module
+from amaranth.hdl import Cat, ClockSignal, Instance, Module, Mux, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from pilaster.rtl.shapes import index_shape
 
-__all__ = ["ROM_VERILOG", "Rom", "RomFiles"]
+__all__ = ["LOAD_BITS", "ROM_VERILOG", "LoadSignature", "Rom", "RomFiles"]
 
 INLINE_BITS = 1 << 14
 """Contents up to this many bits stand in the netlist; larger ones in a file."""
@@ -37,10 +36,31 @@ endmodule
 """
 
 
-class RomFiles:
-    """Contents of the memories of one design that stand in files, by file name."""
+LOAD_BITS = 32
+"""Width of a beat of the load stream."""
+
+
+class LoadSignature(wiring.Signature):
+    """A memory's end of the load stream.
+
+    Members
+    -------
+    valid, data : a beat for this memory; it is never refused
+    full : the memory holds all of its words
+    """
 
     def __init__(self) -> None:
+        super().__init__({"valid": Out(1), "data": Out(LOAD_BITS), "full": In(1)})
+
+
+class RomFiles:
+    """Contents of the memories of one design that stand in files, by file name.
+
+    With `loaded`, no memory has contents: all are filled through the load stream.
+    """
+
+    def __init__(self, loaded: bool = False) -> None:
+        self.loaded = loaded
         self.contents: dict[str, str] = {}
 
     def add(self, name: str, width: int, words: Sequence[int]) -> str:
@@ -54,6 +74,9 @@ class RomFiles:
 class Rom(wiring.Component):
     """A memory that is only read; the data come one cycle after the address.
 
+    Where a design's memories are loaded, `load` fills it, from its first word to its last. A memory
+    of one word is a constant, or a register that is loaded: its data are there at once.
+
     Parameters
     ----------
     name : name of the file, should the contents need one
@@ -66,13 +89,18 @@ class Rom(wiring.Component):
         self._name = name
         self._words = list(words)
         self._files = files
-        super().__init__({"addr": In(index_shape(len(words))), "en": In(1), "data": Out(width)})
+        members = {"addr": In(index_shape(len(words))), "en": In(1), "data": Out(width)}
+        if files.loaded:
+            members["load"] = In(LoadSignature())
+        super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
         """Choose what holds the contents."""
         m = Module()
         width, depth = len(self.data), len(self._words)
-        if depth == 1:
+        if self._files.loaded:
+            self._loaded(m)
+        elif depth == 1:
             m.d.comb += self.data.eq(self._words[0])
         elif width * depth <= INLINE_BITS:
             m.submodules.memory = memory = Memory(shape=width, depth=depth, init=self._words)
@@ -90,3 +118,40 @@ class Rom(wiring.Component):
                 o_data=self.data,
             )
         return m
+
+    def _loaded(self, m: Module) -> None:
+        """Gather the beats of a word, and write word after word until all are there."""
+        width, depth = len(self.data), len(self._words)
+        beats = -(-width // LOAD_BITS)
+        place, beat = Signal(range(depth + 1)), Signal(index_shape(beats))
+        word = Signal(beats * LOAD_BITS)
+        takes, whole = Signal(), Signal()
+        m.d.comb += [
+            self.load.full.eq(place == depth),
+            takes.eq(self.load.valid & ~self.load.full),
+            whole.eq(takes & (beat == beats - 1)),
+            word.eq(self.load.data),
+        ]
+        if beats > 1:
+            earlier = Signal((beats - 1) * LOAD_BITS)
+            m.d.comb += word.eq(Cat(earlier, self.load.data))
+            with m.If(takes):
+                m.d.sync += earlier.eq(word[LOAD_BITS:])
+                m.d.sync += beat.eq(Mux(whole, 0, beat + 1))
+        m.d.sync += place.eq(place + whole)
+        if depth == 1:
+            kept = Signal(width)
+            with m.If(whole):
+                m.d.sync += kept.eq(word)
+            m.d.comb += self.data.eq(kept)
+            return
+        m.submodules.memory = memory = Memory(shape=width, depth=depth, init=[])
+        write, read = memory.write_port(), memory.read_port()
+        m.d.comb += [
+            write.addr.eq(place),
+            write.data.eq(word),
+            write.en.eq(whole),
+            read.addr.eq(self.addr),
+            read.en.eq(self.en),
+            self.data.eq(read.data),
+        ]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from pilaster.models.graph import INPUT
 from pilaster.rtl.conv import ConvComponent, stream_shape
-from pilaster.rtl.memory import RomFiles
+from pilaster.rtl.memory import LOAD_BITS, RomFiles
 from pilaster.rtl.pool import PoolComponent
 from pilaster.rtl.probes import StageProbes
 from pilaster.rtl.shapes import index_shape
@@ -84,6 +84,7 @@ class PipelineComponent(wiring.Component):
     -------
     i : rows of the input, all channels in a beat, column after column
     o : beats of the answer's columns, tile by tile, in each tile row by row
+    load : weights and biases, where these are loaded; no column is taken before all are there
     """
 
     def __init__(self, pipeline: Pipeline, files: RomFiles, probes: bool = False) -> None:
@@ -102,7 +103,7 @@ class PipelineComponent(wiring.Component):
                 component = PoolComponent(stage, target, beats, probes)
             self._stages.append(component)
             beats = beats_of(stage)
-        self._probes = probes
+        self._probes, self._loaded = probes, files.loaded
         self.beat_bits = {
             stage.name: component.o.payload.shape().size
             for stage, component in zip(pipeline.stages, self._stages, strict=True)
@@ -115,6 +116,8 @@ class PipelineComponent(wiring.Component):
             "i": In(stream.Signature(data.ArrayLayout(value, channels))),
             "o": Out(stream.Signature(self._answer)),
         }
+        if files.loaded:
+            members["load"] = In(stream.Signature(LOAD_BITS))
         if probes:
             for stage, component in zip(pipeline.stages, self._stages, strict=True):
                 members[f"{stage.name}_probes"] = Out(StageProbes())
@@ -128,7 +131,13 @@ class PipelineComponent(wiring.Component):
         for name, component in zip(names, self._stages, strict=True):
             m.submodules[name] = component
         m.submodules.output = output = OutputBuffer(self._answer, self._answer_beats)
-        wiring.connect(m, wiring.flipped(self.i), self._stages[0].i)
+        first = self._stages[0]
+        loaded = self._load(m) if self._loaded else Const(1)
+        m.d.comb += [
+            first.i.payload.eq(self.i.payload),
+            first.i.valid.eq(self.i.valid & loaded),
+            self.i.ready.eq(first.i.ready & loaded),
+        ]
         for component, later in zip(self._stages, self._stages[1:], strict=False):
             wiring.connect(m, component.o, later.i)
             m.d.comb += component.room.eq(later.freed)
@@ -140,3 +149,14 @@ class PipelineComponent(wiring.Component):
                 wiring.connect(m, component.probes, wiring.flipped(getattr(self, f"{name}_probes")))
                 m.d.comb += getattr(self, f"{name}_beat").eq(component.o.payload)
         return m
+
+    def _load(self, m: Module) -> Value:
+        """Fill stage after stage; gives whether all are full."""
+        full: Value = Const(1)
+        for stage in self._stages:
+            if isinstance(stage, ConvComponent):
+                m.d.comb += stage.load.data.eq(self.load.payload)
+                m.d.comb += stage.load.valid.eq(self.load.valid & full)
+                full = full & stage.load.full
+        m.d.comb += self.load.ready.eq(~full)
+        return full

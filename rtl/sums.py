@@ -11,7 +11,7 @@ from amaranth.lib.wiring import In, Out
 
 from pilaster.models.quantization import ConvParameters
 from pilaster.rtl.contents import bias_words
-from pilaster.rtl.memory import Rom, RomFiles
+from pilaster.rtl.memory import LoadSignature, Rom, RomFiles
 from pilaster.rtl.sequencer import StepFormat, StepSignature
 from pilaster.rtl.shapes import index_shape
 from pilaster.sim.machine import LoopOrder, Schedule
@@ -33,6 +33,7 @@ class PartialSums(wiring.Component):
     leaving, tile, row : sums leave in this cycle; of which output tile and row
     total : (outputs), the sums that leave
     reads, writes : by slot, whether a partial sum is read or written in this cycle
+    load : fills the bias memory, where it is loaded
     """
 
     def __init__(
@@ -44,19 +45,20 @@ class PartialSums(wiring.Component):
         self._banks = stage.fold.kernel_columns if self._scatter else 1
         outputs, bits = stage.fold.out_channels, stage.widths.accumulator
         self._word = data.ArrayLayout(signed(bits), outputs)
-        super().__init__(
-            {
-                "ahead": In(StepSignature(form)),
-                "at": In(StepSignature(form)),
-                "sums": In(data.ArrayLayout(signed(bits), form.slots * outputs)),
-                "leaving": Out(1),
-                "tile": Out(index_shape(stage.tile_shape[1])),
-                "row": Out(form.row),
-                "total": Out(self._word),
-                "reads": Out(form.slots),
-                "writes": Out(form.slots),
-            }
-        )
+        members = {
+            "ahead": In(StepSignature(form)),
+            "at": In(StepSignature(form)),
+            "sums": In(data.ArrayLayout(signed(bits), form.slots * outputs)),
+            "leaving": Out(1),
+            "tile": Out(index_shape(stage.tile_shape[1])),
+            "row": Out(form.row),
+            "total": Out(self._word),
+            "reads": Out(form.slots),
+            "writes": Out(form.slots),
+        }
+        if files.loaded:
+            members["load"] = In(LoadSignature())
+        super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
         """Bias memory, banks of partial sums, and an adder for each slot and output."""
@@ -65,6 +67,8 @@ class PartialSums(wiring.Component):
         words = bias_words(stage, self._parameters)
         width = self._word.size
         m.submodules.bias = bias = Rom(f"{stage.name}_bias", width, words, self._files)
+        if self._files.loaded:
+            wiring.connect(m, wiring.flipped(self.load), bias.load)
         starts = ahead.valid & ahead.step.first
         m.d.comb += [bias.addr.eq(ahead.step.out_tile), bias.en.eq(starts)]
         banks = self._memories(m)

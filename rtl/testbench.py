@@ -5,6 +5,7 @@ The testbench is hardware itself, so that a long run wakes Python only at its en
 
 from __future__ import annotations
 
+from pilaster.rtl.memory import LOAD_BITS
 from pilaster.rtl.probes import ACTION_PROBES, STAMP_PROBES
 from pilaster.rtl.verilog import TOP, Design
 from pilaster.sim.pipeline import Pipeline
@@ -15,7 +16,7 @@ TESTBENCH = "pilaster_testbench"
 """Name of the testbench's module."""
 
 FIRST_CYCLE = 32
-"""Clock cycles from the start of the simulation to cycle 0 of the stamps."""
+"""Clock cycles from the start of the simulation to cycle 0 of the stamps, loading aside."""
 
 _HEAD = """\
 // Feeds a machine, takes its answers, and writes what happens at every stage to files:
@@ -37,7 +38,7 @@ module {name} (
     initial log_file = $fopen("log.txt", "w");
     reg signed [63:0] t = -{first_cycle};
     always @(posedge clk) t <= t + 1;
-    wire rst = t < -{first_cycle} / 2;
+    wire rst = t < -{first_cycle} + {reset_cycles};
 
     // Source: a beat is offered when its column is due and its gap has passed.
     reg [63:0] sent = 0, row = 0, column = 0, input_wait = 0;
@@ -65,6 +66,16 @@ module {name} (
             output_wait <= taken + 1 < {output_beats} ? {{32'b0, output_gaps[taken + 1]}} : 0;
         end else if (output_wait != 0) output_wait <= output_wait - 1;
     end
+"""
+
+_LOAD = """
+    // Weights and biases are loaded before cycle 0.
+    reg [{load_bits} - 1:0] load_beats [0:{load_count} - 1];
+    initial $readmemh("load.hex", load_beats);
+    reg [63:0] loaded = 0;
+    wire load_valid = !rst && loaded < {load_count};
+    wire load_ready;
+    always @(posedge clk) if (load_valid && load_ready) loaded <= loaded + 1;
 """
 
 _STAGE = """
@@ -115,13 +126,19 @@ def testbench_verilog(
         output_bits=design.beat_bits[names[-1]],
         interval=pipeline.machine.column_interval,
         rows=shape.height,
-        first_cycle=FIRST_CYCLE,
+        first_cycle=FIRST_CYCLE + len(design.load or ()),
+        reset_cycles=FIRST_CYCLE // 2,
     )
     ports = [
         ".clk(clk), .rst(rst)",
         ".i__payload(beats[sent]), .i__valid(source_valid), .i__ready(source_ready)",
         ".o__payload(sink_beat), .o__valid(sink_valid), .o__ready(sink_ready)",
     ]
+    if design.load is not None:
+        text += _LOAD.format(load_bits=LOAD_BITS, load_count=len(design.load))
+        ports.append(
+            ".load__payload(load_beats[loaded]), .load__valid(load_valid), .load__ready(load_ready)"
+        )
     writes = []
     for index, name in enumerate(names):
         declarations = [f"    wire {stamp}{index};" for stamp in STAMP_PROBES]

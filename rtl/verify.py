@@ -151,6 +151,7 @@ def verify(
     *,
     seed: int | None = None,
     waves: Path | None = None,
+    loaded: bool = False,
     mutate: Callable[[Design], Design] = lambda design: design,
     optimise: bool = True,
 ) -> Verdict:
@@ -161,6 +162,7 @@ def verify(
     images : (N, H, W, C), as for `simulate`, at least one
     seed : seed of random hesitations of source and sink; None for none
     waves : file to write the waves to
+    loaded : load weights and biases through the stream, and have none in the design
     mutate : what is done to the design before it is built; the check of the check
     optimise : compile for speed; not worth it for a few thousand cycles
 
@@ -178,7 +180,7 @@ def verify(
         traffic = Traffic.random(pipeline, count, seed)
     expected = stamps(pipeline, count, traffic)
     values = network.encode(images)
-    design = mutate(generate(pipeline, probes=True))
+    design = mutate(generate(pipeline, probes=True, loaded=loaded))
     folder = Path(tempfile.mkdtemp(prefix="pilaster-"))
     try:
         _write_inputs(folder, pipeline, design, values, traffic, _last(expected))
@@ -231,6 +233,9 @@ def _write_inputs(
     patience = PATIENCE * cycles + 10_000
     testbench = testbench_verilog(pipeline, design, len(values), output_beats, patience)
     (folder / "testbench.v").write_text(testbench, encoding="ascii")
+    if design.load is not None:
+        text = "".join(f"{beat:x}\n" for beat in design.load)
+        (folder / "load.hex").write_text(text, encoding="ascii")
     bits = pipeline.network.tensors[INPUT].bits
     rows = values.transpose(0, 2, 1, 3).reshape(-1, values.shape[3])  # column by column
     (folder / "input.hex").write_text("".join(_hex_lines(rows, bits)), encoding="ascii")

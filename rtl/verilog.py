@@ -7,9 +7,11 @@ from dataclasses import dataclass
 
 from amaranth.back import verilog
 
+from pilaster.rtl.loading import load_beats
 from pilaster.rtl.memory import ROM_VERILOG, RomFiles
 from pilaster.rtl.pipeline import PipelineComponent
 from pilaster.sim.pipeline import Pipeline
+from pilaster.sim.stages import ConvStage
 
 __all__ = ["TOP", "Design", "generate"]
 
@@ -27,17 +29,24 @@ class Design:
     memories : contents of memory files, by file name
     beat_bits : by stage, width of a beat of its output stream
     input_bits : width of a beat of the input
+    load : beats of the load stream, where weights are loaded
     """
 
     verilog: str
     memories: Mapping[str, str]
     beat_bits: Mapping[str, int]
     input_bits: int
+    load: tuple[int, ...] | None = None
 
 
-def generate(pipeline: Pipeline, probes: bool = False) -> Design:
-    """Generate the machine; with `probes`, it shows its stamps and actions to a testbench."""
-    files = RomFiles()
+def generate(pipeline: Pipeline, probes: bool = False, loaded: bool = False) -> Design:
+    """Generate the machine.
+
+    probes : it shows its stamps and actions to a testbench
+    loaded : weights and biases come through a stream, and are not in the design
+    """
+    loaded = loaded and any(isinstance(stage, ConvStage) for stage in pipeline.stages)
+    files = RomFiles(loaded)
     top = PipelineComponent(pipeline, files, probes)
     text = verilog.convert(top, name=TOP, emit_src=False, strip_internal_attrs=True)
     return Design(
@@ -45,4 +54,5 @@ def generate(pipeline: Pipeline, probes: bool = False) -> Design:
         memories=files.contents,
         beat_bits=top.beat_bits,
         input_bits=top.i.payload.shape().size,
+        load=tuple(load_beats(pipeline)) if loaded else None,
     )

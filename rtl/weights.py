@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from pilaster.models.quantization import ConvParameters
 from pilaster.rtl.contents import weight_words
 from pilaster.rtl.lanes import weights_layout
-from pilaster.rtl.memory import Rom, RomFiles
+from pilaster.rtl.memory import LoadSignature, Rom, RomFiles
 from pilaster.rtl.program import Program
 from pilaster.rtl.sequencer import StepFormat, StepSignature
 from pilaster.sim.machine import LoopOrder
@@ -25,7 +25,8 @@ class WeightFeed(wiring.Component):
     Members
     -------
     token : the step whose row is read from the column buffer in this cycle
-    load, weights : a set of weights for the row that stands in the tap window, and later rows
+    take, weights : a set of weights for the row that stands in the tap window, and later rows
+    load : fills the memory, where it is loaded
     reads : the weight memory is read in this cycle
     """
 
@@ -39,14 +40,20 @@ class WeightFeed(wiring.Component):
     ) -> None:
         self._stage, self._files = stage, files
         self._words = weight_words(stage, program, parameters)
-        super().__init__(
-            {
-                "token": In(StepSignature(form)),
-                "load": Out(1),
-                "weights": Out(weights_layout(stage)),
-                "reads": Out(1),
-            }
-        )
+        members = {
+            "token": In(StepSignature(form)),
+            "take": Out(1),
+            "weights": Out(weights_layout(stage)),
+            "reads": Out(1),
+        }
+        if self.has_memory:
+            members["load"] = In(LoadSignature())
+        super().__init__(members)
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether there is a memory to be loaded."""
+        return self._files.loaded and bool(self._words)
 
     def elaborate(self, platform: object) -> Module:
         """Read ahead of the window by as much as a row takes to come there."""
@@ -55,16 +62,20 @@ class WeightFeed(wiring.Component):
         width = stage.lanes * stage.widths.weight
         word: Value = Const(words[0] if words else 0, width)
         comes: Value = token.valid
+        if len(words) > 1 or self.has_memory:
+            m.submodules.rom = rom = Rom(f"{stage.name}_weights", width, words, self._files)
+            word = rom.data
+            if self.has_memory:
+                wiring.connect(m, wiring.flipped(self.load), rom.load)
         if len(words) > 1:
             held = stage.fold.loop_order is LoopOrder.PSUMS_HELD
             first_row = Const(1) if held else token.row == 0
-            m.submodules.rom = rom = Rom(f"{stage.name}_weights", width, words, self._files)
             m.d.comb += [
                 self.reads.eq(token.valid & ~token.step.null & first_row),
                 rom.addr.eq(token.step.weight),
                 rom.en.eq(self.reads),
             ]
-            comes, word = self.reads, rom.data
+            comes = self.reads
         loads = [comes]
         for index in range(READ + WINDOW):
             load = Signal(name=f"load{index}")
@@ -75,7 +86,7 @@ class WeightFeed(wiring.Component):
             with m.If(loads[READ]):
                 m.d.sync += later.eq(word)
             word = later
-        m.d.comb += self.load.eq(loads[-1])
+        m.d.comb += self.take.eq(loads[-1])
         # Sign-extend the weights of a memory word; one bit stands for -1 or +1.
         bits, index = stage.widths.weight, 0
         for weights in self.weights:

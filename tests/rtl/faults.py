@@ -329,7 +329,7 @@ LANES = (
     Fault(
         "weights-early",
         "weights are loaded one cycle early",
-        edit(WeightFeed, "elaborate", "self.load.eq(loads[-1])", "self.load.eq(loads[-2])"),
+        edit(WeightFeed, "elaborate", "self.take.eq(loads[-1])", "self.take.eq(loads[-2])"),
     ),
     Fault(
         "weights-each-row",

@@ -3,15 +3,18 @@
 import os
 import re
 import sys
+from dataclasses import replace
 
 import pytest
 
 import pilaster as pl
 from pilaster.cli import main
-from pilaster.rtl.export import FILES
+from pilaster.rtl.export import FILES, LOAD_FILE
+from pilaster.rtl.loading import load_beats
 from pilaster.rtl.verilog import TOP, generate
 from pilaster.sim.machine_file import read_machine
 from pilaster.sim.pipeline import Pipeline
+from pilaster.sim.stages import ConvStage
 from tests.rtl.conftest import MACHINES
 
 PORT = re.compile(r"^  (input|output) (?:\[(\d+):0\] )?(\w+);", re.MULTILINE)
@@ -26,11 +29,16 @@ def refused(capsys, *arguments):
     return told.err.splitlines()[-1]
 
 
+def conv_stages(pipeline):
+    return [stage for stage in pipeline.stages if isinstance(stage, ConvStage)]
+
+
 def test_everything_is_there(folder):
     text = (folder / f"{TOP}.v").read_text()
     images = {path.name for path in folder.glob("*.hex")}
     assert {*FILES, *images} <= {path.name for path in folder.iterdir()}
-    assert images == set(re.findall(r'\.FILE\("(.*?)"\)', text))
+    named = set(re.findall(r'\.FILE\("(.*?)"\)', text))
+    assert images - {LOAD_FILE} == named
     assert (folder / "files.f").read_text().split() == [f"{TOP}.v"]
     assert not list(folder.glob(".*"))
 
@@ -48,10 +56,11 @@ def test_the_page_tells_the_ports(folder):
 @pytest.mark.parametrize("machine", MACHINES)
 def test_machine_and_memories_are_those_asked_for(machine, exported):
     folder = exported(machine)
-    network = pl.load(machine.removesuffix("-gather"))
-    asked = pl.load_machine(machine, network)
+    name, *loads = machine.split("+")
+    network = pl.load(name.removesuffix("-gather"))
+    asked = pl.load_machine(name, network)
     assert read_machine(folder / "machine.yaml") == asked
-    design = generate(Pipeline(network, asked))
+    design = generate(Pipeline(network, asked), loaded=bool(loads))
     assert (folder / f"{TOP}.v").read_text() == design.verilog
     for name, words in design.memories.items():
         assert (folder / name).read_text() == words
@@ -67,6 +76,24 @@ def test_the_page_tells_numbers_cycles_and_origin(exported):
     for tensor in (network.tensors["input"], network.tensors["fc5"]):
         low, high = tensor.stream_range
         assert f"| {low} | {high} | {tensor.scale} | {tensor.zero_point} |" in page
+
+
+def test_loaded_weights_are_not_in_the_verilog(exported):
+    folder = exported("digits+load")
+    pipeline = Pipeline(pl.load("digits"), read_machine(folder / "machine.yaml"))
+    beats = [int(line, 16) for line in (folder / LOAD_FILE).read_text().split()]
+    assert beats == load_beats(pipeline)
+    bits = sum(8 * pipeline.network.parameters[s.name].weight.size for s in conv_stages(pipeline))
+    assert 32 * len(beats) >= bits
+    assert f"{len(beats):,} beats" in (folder / "README.md").read_text()
+    parameters = {
+        name: replace(found, weight=-found.weight, bias=found.bias + 1)
+        for name, found in pipeline.network.parameters.items()
+    }
+    other = Pipeline(replace(pipeline.network, parameters=parameters), pipeline.machine)
+    design = generate(other, loaded=True)
+    assert design.verilog == (folder / f"{TOP}.v").read_text()
+    assert list(design.load) != beats
 
 
 def test_messages_go_to_standard_error(capsys, tmp_path):

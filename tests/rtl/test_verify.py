@@ -22,8 +22,8 @@ MOST_LANES = 200
 SEARCH_SEED = int(os.environ.get("PILASTER_SEARCH_SEED", "2023"))
 
 
-def check(network, machine, images, traffic_seed=None):
-    verdict = verify(network, machine, images, seed=traffic_seed, optimise=False)
+def check(network, machine, images, traffic_seed=None, loaded=False):
+    verdict = verify(network, machine, images, seed=traffic_seed, loaded=loaded, optimise=False)
     assert verdict.equal, "\n".join(str(d) for s in verdict.stages for d in s.differences)
     return verdict
 
@@ -82,8 +82,8 @@ def search(examples, part):
         phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )
-    @given(pipelines(most_layers=3), st.integers(0, 2**31), st.booleans())
-    def run(pipeline, data_seed, stalls):
+    @given(pipelines(most_layers=3), st.integers(0, 2**31), st.booleans(), st.booleans())
+    def run(pipeline, data_seed, stalls, loaded):
         machine = pipeline.machine
         stages = {
             name: replace(spec, dram_bits_per_cycle=0) for name, spec in machine.stages.items()
@@ -94,7 +94,7 @@ def search(examples, part):
         network = pipeline.network
         tensor, rng = network.tensors[INPUT], np.random.default_rng(data_seed)
         values = stream_values(rng, tensor, 2, network.graph.input_shape)
-        check(network, machine, values * tensor.scale, data_seed if stalls else None)
+        check(network, machine, values * tensor.scale, data_seed if stalls else None, loaded)
 
     run()
 
