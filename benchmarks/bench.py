@@ -17,6 +17,7 @@ from statistics import median
 import numpy as np
 
 import pilaster as pl
+from pilaster.data import images_for
 from pilaster.models.datasets import embedded_digits, fit
 from pilaster.models.reference.network import infer
 from pilaster.sim.closed_form import MachineBatch, evaluate
@@ -84,8 +85,23 @@ def inference() -> None:
     show("integer inference, lenet5", [INFERRED_IMAGES / t for t in times], "images/s")
 
 
+def rtl() -> None:
+    for name, layer, count in (("digits", None, 50), ("lenet5", None, 8), ("alexnet", "pool5", 1)):
+        network = pl.load(name)
+        images = images_for(network, None, count).images
+        machine = pl.load_machine(None, network)
+        verdict = pl.verify(network, machine, images, until=layer)
+        assert verdict.equal
+        graph = network.graph if layer is None else network.graph.until(layer)
+        rate = count * graph.macs / verdict.simulator_seconds
+        what = f"RTL of {name}{f' until {layer}' if layer else ''}, {count} image(s), once"
+        show(what, [rate / 1e6], "million MACs/s")
+        show("  its build, run and testbench", [verdict.simulator_seconds], "s")
+
+
 if __name__ == "__main__":
     print(f"{os.cpu_count()} processors, {os.getloadavg()[0]:.1f} busy in the last minute")
     vgg16_process()
     closed_form()
     inference()
+    rtl()
