@@ -1,0 +1,1 @@
+"""The mapper: the least hardware that is not late."""
