@@ -1,0 +1,292 @@
+"""The search: stage by stage, with bounds, and a proof where nothing was left out.
+
+Partial machines grow by a stage at a time. One is dropped for good where its bound is not below
+the best machine found, or where another is at least as good in cost, in every arrival and in every
+deadline. Of the others the search keeps as many as its width; the least bound of those left out
+limits what is proven. The width grows until nothing is left out or the effort is spent.
+
+A machine counts as found only once the closed form has checked it. The comparison of partial
+machines does not see what full buffers do to the stages before; where the machine that it leads to
+fails the check, the search goes on without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pilaster.sim.mapper.check import steady_times
+from pilaster.sim.mapper.pareto import front
+from pilaster.sim.mapper.problem import Costs, Ints, Problem
+from pilaster.sim.mapper.relaxation import Rest, Times, first_times, step
+
+__all__ = ["Effort", "Found", "search"]
+
+CHUNK = 8192
+"""Partial machines whose times are computed together."""
+
+CHECKED = 256
+"""Machines that the closed form checks together."""
+
+SEEDS = 24
+"""Latencies that the first machines are made for."""
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How hard to search.
+
+    Attributes
+    ----------
+    widths : partial machines kept, one search after the other
+    grown : partial machines timed for each one kept
+    checks : machines checked at the end of each search
+    """
+
+    widths: tuple[int, ...] = (64, 1024)
+    grown: int = 32
+    checks: int = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """The best machine found.
+
+    Attributes
+    ----------
+    choice : (stages,), an option of each; None where no machine keeps the limits
+    cost : its cost
+    bound : least cost that a machine within the limits may have
+    """
+
+    choice: NDArray[np.intp] | None
+    cost: float
+    bound: float
+
+    @property
+    def proven(self) -> bool:
+        """Whether no machine costs less: or, where none was found, whether there is none."""
+        return not _below(self.bound, self.cost)
+
+
+def _below(left: float, right: float) -> bool:
+    """Whether a cost is less than another by more than rounding."""
+    return bool(left < right - 1e-9 * abs(right)) if np.isfinite(right) else left < right
+
+
+@dataclass(eq=False)
+class _Best:
+    """The best machine that the closed form has confirmed."""
+
+    problem: Problem
+    cost: float = np.inf
+    choice: NDArray[np.intp] | None = None
+    refuted: set[bytes] = field(default_factory=set)
+
+    def check(self, choice: NDArray[np.intp], most: int) -> float:
+        """Check machines, cheapest first, until one holds; (stages, machines).
+
+        Returns the least cost of those not checked, infinite where there are none.
+        """
+        problem = self.problem
+        if not choice.shape[1]:
+            return np.inf
+        costs = problem.cost(choice)
+        order = np.argsort(costs, kind="stable")
+        for first in range(0, len(order), CHECKED):
+            part = order[first : first + CHECKED]
+            part = part[[_below(cost, self.cost) for cost in costs[part]]]
+            if not len(part):
+                return np.inf
+            if first >= most:
+                return float(costs[part[0]])
+            found = steady_times(
+                problem.rows, problem.column_interval, problem.work(choice[:, part])
+            )
+            good = found.holds
+            if problem.max_latency is not None:
+                good = good & (found.latency <= problem.max_latency)
+            if problem.max_lanes is not None:
+                good = good & (problem.lanes(choice[:, part]) <= problem.max_lanes)
+            if good.any():
+                index = part[int(np.argmax(good))]
+                self.cost, self.choice = float(costs[index]), choice[:, index].copy()
+                return np.inf
+        return np.inf
+
+
+@dataclass(eq=False)
+class _Partial:
+    """Machines whose first stages are chosen: (…, machines)."""
+
+    times: Times
+    cost: Costs
+    lanes: Ints
+    choice: NDArray[np.intp]
+
+    def __len__(self) -> int:
+        return len(self.lanes)
+
+    def of(self, index: NDArray[np.intp]) -> _Partial:
+        """Give some of them."""
+        return _Partial(
+            self.times.of(index), self.cost[index], self.lanes[index], self.choice[:, index]
+        )
+
+    @classmethod
+    def joined(cls, parts: list[_Partial]) -> _Partial:
+        """Put several together."""
+        times = Times(
+            np.concatenate([part.times.arrivals for part in parts], axis=1),
+            np.concatenate([part.times.deadlines for part in parts], axis=1),
+        )
+        cost = np.concatenate([part.cost for part in parts])
+        lanes = np.concatenate([part.lanes for part in parts])
+        return cls(times, cost, lanes, np.concatenate([part.choice for part in parts], axis=1))
+
+
+def search(problem: Problem, effort: Effort | None = None) -> Found:
+    """Find the machine of least cost that keeps the limits."""
+    effort = effort or Effort()
+    rest = Rest(problem)
+    best = _Best(problem)
+    bound = float(rest.bound(0, np.zeros((1, problem.schedules)), np.zeros(1, np.int64))[0])
+    for choice in _seeds(problem, rest):
+        best.check(choice, len(choice.T))
+    for compare in (True, False):
+        for width in effort.widths:
+            if not _below(bound, best.cost):
+                break
+            bound = max(bound, _widen(problem, rest, best, width, effort, compare))
+    return Found(best.choice, best.cost, min(bound, best.cost))
+
+
+def _seeds(problem: Problem, rest: Rest) -> Iterable[NDArray[np.intp]]:
+    """Give machines that the knapsack takes for the limits and for tighter ones."""
+    cells = rest.costs[0].shape[1]
+    budgets = np.unique(np.linspace(0, cells - 1, SEEDS).astype(np.int64))
+    machines = []
+    for budget in budgets:
+        schedule, left, choice = int(rest.costs[0][:, budget].argmin()), int(budget), []
+        for number, stage in enumerate(problem.stages):
+            option = int(rest.choices[number][schedule, left])
+            if option < 0:
+                break
+            choice.append(option)
+            left -= int(rest.cells_of(stage.work.last_column[[option]])[0])
+            after = rest.costs[number + 1][:, left] + stage.cost[option]
+            schedule = int(after.argmin())
+        if len(choice) == len(problem.stages):
+            machines.append(choice)
+    fastest = [int(_least_busy(stage.work.busy, stage.work.last_column)) for stage in problem.stages]
+    machines.append(fastest)
+    yield np.array(machines, np.intp).T
+
+
+def _least_busy(busy: Ints, last: Ints) -> np.intp:
+    return np.lexsort((last, busy))[0]
+
+
+def _widen(
+    problem: Problem, rest: Rest, best: _Best, width: int, effort: Effort, compare: bool
+) -> float:
+    """Search once; returns the least cost that a machine may have."""
+    source = first_times(problem)
+    partial = _Partial(
+        source,
+        np.zeros((1, problem.schedules)),
+        np.zeros(1, np.int64),
+        np.empty((0, 1), np.intp),
+    )
+    left_out = np.inf
+    for number in range(len(problem.stages)):
+        grown, least = _grow(problem, rest, best, partial, number, width * effort.grown)
+        left_out = min(left_out, least)
+        if grown is None:
+            return float(min(left_out, best.cost))
+        bounds = _bounds(problem, rest, grown, number + 1)
+        order = np.argsort(bounds, kind="stable")
+        if compare:
+            many = 4 * width
+            if len(order) > many:
+                left_out = min(left_out, float(bounds[order[many]]))
+                order = order[:many]
+            order = order[_unbeaten(problem, grown.of(order))]
+        if len(order) > width and number + 1 < len(problem.stages):
+            left_out = min(left_out, float(bounds[order[width]]))
+            order = order[:width]
+        partial = grown.of(order)
+    costs = problem.cost(partial.choice)
+    cheapest = float(costs.min())
+    left_out = min(left_out, best.check(partial.choice, effort.checks))
+    if compare and _below(cheapest, best.cost):
+        # What the cheapest stood for was not looked at.
+        left_out = min(left_out, cheapest)
+    return float(min(left_out, best.cost))
+
+
+def _bounds(problem: Problem, rest: Rest, partial: _Partial, number: int) -> Costs:
+    elapsed = partial.times.arrivals[-1] - problem.last_accepted
+    return rest.bound(number, partial.cost, elapsed)
+
+
+def _unbeaten(problem: Problem, partial: _Partial) -> NDArray[np.intp]:
+    """Find the partial machines that no other one is as good as in everything."""
+    rows = [partial.cost.T, partial.times.arrivals, -partial.times.deadlines]
+    if problem.max_lanes is not None:
+        rows.append(partial.lanes[np.newaxis])
+    return front(np.concatenate(rows))
+
+
+def _grow(
+    problem: Problem, rest: Rest, best: _Best, partial: _Partial, number: int, most: int
+) -> tuple[_Partial | None, float]:
+    """Add a stage in every way that may lead to a better machine.
+
+    Returns the partial machines, and the least bound of those that were left out.
+    """
+    stage = problem.stages[number]
+    options, machines = len(stage), len(partial)
+    cost = partial.cost[:, stage.schedule, np.newaxis] + stage.cost[np.newaxis]
+    elapsed = (partial.times.arrivals[-1] - problem.last_accepted)[:, np.newaxis]
+    soonest = elapsed + stage.work.last_column
+    cost = cost.reshape(machines * options, -1)
+    bounds = rest.bound(number + 1, cost, soonest.ravel())
+    lanes = (partial.lanes[:, np.newaxis] + stage.lanes).ravel()
+    if problem.max_lanes is not None:
+        bounds[lanes + rest.lanes[number + 1] > problem.max_lanes] = np.inf
+    good = np.flatnonzero(_all_below(bounds, best.cost))
+    left_out = np.inf
+    if len(good) > most:
+        good = good[np.argsort(bounds[good], kind="stable")]
+        left_out = float(bounds[good[most]])
+        good = np.sort(good[:most])
+    parts = []
+    for first in range(0, len(good), CHUNK):
+        index = good[first : first + CHUNK]
+        parent, option = np.divmod(index, options)
+        times, kept = step(
+            partial.times.of(parent),
+            stage.work.of(option),
+            problem.image_cycles,
+        )
+        choice = np.concatenate([partial.choice[:, parent], option[np.newaxis]])
+        grown = _Partial(times, cost[index], lanes[index], choice)
+        bound = _bounds(problem, rest, grown, number + 1)
+        kept &= _all_below(bound, best.cost)
+        if kept.any():
+            parts.append(grown.of(np.flatnonzero(kept)))
+    return (_Partial.joined(parts) if parts else None), left_out
+
+
+
+
+def _all_below(bounds: Costs, cost: float) -> NDArray[np.bool_]:
+    """Whether bounds are less than a cost by more than rounding."""
+    if not np.isfinite(cost):
+        return np.isfinite(bounds)
+    below: NDArray[np.bool_] = bounds < cost - 1e-9 * abs(cost)
+    return below
