@@ -18,6 +18,10 @@ def front(quantities: NDArray[np.number]) -> NDArray[np.intp]:
     rows = _distinct(quantities)
     if not len(rows):
         return np.arange(min(1, quantities.shape[1]))
+    if len(rows) <= 2:
+        order = np.lexsort(rows[::-1])
+        least = np.minimum.accumulate(rows[-1, order])
+        return np.sort(order[np.append(True, least[1:] < least[:-1])])
     # One with less in every quantity comes first in this order, so that what is kept stays kept.
     order = np.lexsort((*rows[::-1], _ranks(rows)))
     left = np.ascontiguousarray(rows[:, order].T)
@@ -31,10 +35,11 @@ def front(quantities: NDArray[np.number]) -> NDArray[np.intp]:
 
 def _distinct(quantities: NDArray[np.number]) -> NDArray[np.number]:
     """Leave out rows that never decide: those that differ from another only by a constant."""
-    shifted = quantities - quantities[:, :1]
-    _, first = np.unique(shifted, axis=0, return_index=True)
-    found: NDArray[np.number] = quantities[np.sort(first)]
-    return found[np.ptp(found, axis=1) > 0]
+    if not quantities.shape[1]:
+        return quantities[:0]
+    varied = quantities[np.ptp(quantities, axis=1) > 0]
+    shifted = {(row - row[0]).tobytes(): row for row in varied}
+    return np.array(list(shifted.values()))
 
 
 def _ranks(rows: NDArray[np.number]) -> NDArray[np.float64]:

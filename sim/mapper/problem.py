@@ -120,3 +120,23 @@ class Problem:
     def work(self, choice: NDArray[np.intp]) -> Sequence[WorkTable]:
         """Work of every stage of some machines."""
         return [stage.work.of(c) for stage, c in zip(self.stages, choice, strict=True)]
+
+    def of(self, choices: Sequence[NDArray[np.intp]]) -> Problem:
+        """Leave out all options of each stage but some."""
+        pairs = zip(self.stages, choices, strict=True)
+        return replace(self, stages=tuple(stage.of(choice) for stage, choice in pairs))
+
+    def useful(self) -> Problem:
+        """Leave out options that another beats in everything."""
+        count_lanes = self.max_lanes is not None
+        return replace(self, stages=tuple(stage.useful(count_lanes) for stage in self.stages))
+
+    def indices(self, choice: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Give a machine's candidates: `choice` is (stages,), an option of each."""
+        pairs = zip(self.stages, choice, strict=True)
+        return np.array([stage.index[chosen] for stage, chosen in pairs], np.intp)
+
+    def options(self, indices: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Find the options that are some candidates: the inverse of `indices`."""
+        pairs = zip(self.stages, indices, strict=True)
+        return np.array([np.searchsorted(stage.index, index) for stage, index in pairs], np.intp)

@@ -18,11 +18,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.sim.mapper.problem import Costs, Ints, Problem
+from pilaster.sim.mapper.pareto import front
+from pilaster.sim.mapper.problem import Costs, Ints, Problem, StageOptions
 from pilaster.sim.mapper.space import WorkTable
 from pilaster.sim.timing import COLUMN_BUFFERS
 
-__all__ = ["Rest", "Times", "first_times", "step"]
+__all__ = ["Path", "Rest", "Times", "first_times", "reduced_bounds", "step"]
+
+PRICES = np.geomspace(1e-6, 1e4, 61)
+"""Prices of a cycle that are tried, over the mean cost for a cycle."""
 
 GRID = 4096
 """Cells that the latency is divided in at most."""
@@ -105,53 +109,146 @@ def step(times: Times, work: WorkTable, image_cycles: int) -> tuple[Times, NDArr
     return Times(emitted, due), kept
 
 
-class Rest:
-    """Least cost of the stages from one on, by the cycles that are left from its last column."""
+@dataclass(frozen=True)
+class Path:
+    """A way from the source to the answer: the input column by which it enters each stage."""
 
-    def __init__(self, problem: Problem) -> None:
-        self._latency = problem.max_latency
+    entries: tuple[int, ...]
+
+    @classmethod
+    def last(cls, problem: Problem) -> Path:
+        """Take the last column of every stage."""
+        return cls(tuple(len(stage.work.kinds) - 1 for stage in problem.stages))
+
+    @classmethod
+    def critical(cls, problem: Problem, choice: NDArray[np.intp]) -> Path:
+        """Find the way that makes a machine's answer as late as it is, full buffers aside.
+
+        choice : (stages,), an option of each
+        """
+        times, arrivals = first_times(problem), []
+        works = problem.work(choice[:, np.newaxis])
+        for work in works:
+            arrivals.append(times.arrivals[:, 0].tolist())
+            times, _ = step(times, work, problem.image_cycles)
+        entries: list[int] = []
+        output = -1
+        for work, came in zip(reversed(works), reversed(arrivals), strict=True):
+            busy = work.busy_of_kind[:, 0]
+            waits, finished = [], -NEVER
+            for column, kind in enumerate(work.kinds):
+                waits.append(finished > came[column])
+                finished = max(finished, came[column]) + int(busy[kind])
+            output = work.outputs[output][0]
+            while waits[output]:
+                output -= 1
+            entries.insert(0, output)
+        return cls(tuple(entries))
+
+    def cycles(self, problem: Problem) -> list[Ints]:
+        """Cycles that the way takes through each option of every stage."""
+        exits = (*self.entries[1:], -1)
+        return [
+            stage.work.between(entry, leave)
+            for stage, entry, leave in zip(problem.stages, self.entries, exits, strict=True)
+        ]
+
+
+class Rest:
+    """Least cost of the stages from one on, by the cycles that are left on a way to the answer."""
+
+    def __init__(self, problem: Problem, path: Path | None = None) -> None:
+        self.path = path or Path.last(problem)
+        self.cycles = self.path.cycles(problem)
+        begin = problem.column_interval * self.path.entries[0] + problem.rows
+        self._due: int | None = None
+        most = 0
+        if problem.max_latency is not None:
+            self._due = problem.last_accepted + problem.max_latency
+            most = self._due - begin
         # Rounded down, the cycles of a stage fit wherever they did.
-        self._cell = 1 if self._latency is None else max(1, -(-self._latency // GRID))
-        cells = 1 if self._latency is None else self._latency // self._cell + 1
+        self._cell = max(1, -(-most // GRID))
+        cells = most // self._cell + 1
         self.costs: list[Costs] = [np.zeros((problem.schedules, cells))]
         self.choices: list[NDArray[np.intp]] = []
-        for stage in reversed(problem.stages):
+        for stage, cycles in zip(reversed(problem.stages), reversed(self.cycles), strict=True):
             found = np.full((problem.schedules, cells), np.inf)
             chosen = np.full((problem.schedules, cells), -1, np.intp)
             after = self.costs[0]
-            cycles = self.cells_of(stage.work.last_column)
-            for option in range(len(stage)):
-                skip = int(cycles[option])
+            takes = self.cells_of(cycles)
+            for option in _cheapest(stage, takes):
+                skip = int(takes[option])
                 if skip >= cells:
                     continue
                 own = stage.schedule[option]
-                best = (after + stage.cost[option][:, np.newaxis]).min(axis=0)
-                better = best[: cells - skip] < found[own, skip:]
-                found[own, skip:][better] = best[: cells - skip][better]
+                new = (stage.cost[option][:, np.newaxis] + after[:, : cells - skip]).min(axis=0)
+                better = new < found[own, skip:]
+                found[own, skip:][better] = new[better]
                 chosen[own, skip:][better] = option
             self.costs.insert(0, found)
             self.choices.insert(0, chosen)
-        least: NDArray[np.int64] = np.zeros(1, np.int64)
-        self.lanes = [least]
-        for stage in reversed(problem.stages):
-            least = least + stage.lanes.min()
-            self.lanes.insert(0, least)
+
+    def entry(self, stage: int) -> int:
+        """Column by which the way enters a stage; the last one of the answer behind them all."""
+        return self.path.entries[stage] if stage < len(self.path.entries) else -1
 
     def cells_of(self, cycles: Ints) -> Ints:
         """Cells that so many cycles take."""
-        return np.zeros_like(cycles) if self._latency is None else cycles // self._cell
+        return np.zeros_like(cycles) if self._due is None else cycles // self._cell
 
-    def bound(self, stage: int, cost: Costs, elapsed: Ints) -> Costs:
+    def bound(self, stage: int, cost: Costs, arrivals: Ints) -> Costs:
         """Least cost of machines whose stages before `stage` are chosen.
 
         Parameters
         ----------
         cost : (machines, schedules), of those stages, where `stage` has each schedule
-        elapsed : (machines,), cycles from the last input column to the last column of `stage`
+        arrivals : (machines,), of the column by which the way enters `stage`, or of the answer
         """
-        if self._latency is None:
-            cells = np.zeros(len(elapsed), np.int64)
+        if self._due is None:
+            cells = np.zeros(len(arrivals), np.int64)
         else:
-            cells = (self._latency - elapsed) // self._cell
+            cells = (self._due - arrivals) // self._cell
         total = (cost + self.costs[stage][:, np.maximum(cells, 0)].T).min(axis=1)
         return np.where(cells < 0, np.inf, total)
+
+
+def _cheapest(stage: StageOptions, cycles: Ints) -> NDArray[np.intp]:
+    """Find the options that no other one beats in cost and in cycles."""
+    kept = []
+    for schedule in np.unique(stage.schedule):
+        members = np.flatnonzero(stage.schedule == schedule)
+        rows = np.concatenate([stage.cost[members].T, cycles[np.newaxis, members]])
+        kept.append(members[front(rows)])
+    return np.concatenate(kept)
+
+
+def reduced_bounds(problem: Problem, path: Path) -> list[Costs]:
+    """Bound the cost of the machines that have each option: by stage, (options,).
+
+    The limit on a way's cycles is priced (Lagrange); the price is the best of a geometric series.
+    """
+    cost = [stage.cost.min(axis=1) for stage in problem.stages]
+    if problem.max_latency is None:
+        return _others(cost, 0.0)
+    cycles = path.cycles(problem)
+    begin = problem.column_interval * path.entries[0] + problem.rows
+    budget = problem.last_accepted + problem.max_latency - begin
+    unit = max(float(sum(each.mean() for each in cost)), 1e-9) / max(budget, 1)
+
+    def least(price: float) -> float:
+        total = sum(float((c + price * t).min()) for c, t in zip(cost, cycles, strict=True))
+        return total - price * budget
+
+    prices = [0.0, *(unit * PRICES)]
+    best = max(prices, key=least)
+    found = _others(cost, 0.0)
+    for price in (best / 1.5, best / 1.2, best, best * 1.2, best * 1.5):
+        priced = [c + price * t for c, t in zip(cost, cycles, strict=True)]
+        found = [np.maximum(*pair) for pair in zip(found, _others(priced, price * budget))]
+    return found
+
+
+def _others(values: list[Costs], less: float) -> list[Costs]:
+    """Add to each option's value the least values of all other stages."""
+    total = sum(float(value.min()) for value in values) - less
+    return [total - value.min() + value for value in values]

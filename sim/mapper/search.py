@@ -12,16 +12,22 @@ fails the check, the search goes on without it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.sim.mapper.check import steady_times
 from pilaster.sim.mapper.pareto import front
-from pilaster.sim.mapper.problem import Costs, Ints, Problem
-from pilaster.sim.mapper.relaxation import Rest, Times, first_times, step
+from pilaster.sim.mapper.problem import Costs, Ints, Problem, StageOptions
+from pilaster.sim.mapper.relaxation import (
+    Path,
+    Rest,
+    Times,
+    first_times,
+    reduced_bounds,
+    step,
+)
 
 __all__ = ["Effort", "Found", "search"]
 
@@ -31,8 +37,11 @@ CHUNK = 8192
 CHECKED = 256
 """Machines that the closed form checks together."""
 
-SEEDS = 24
+SEEDS = 16
 """Latencies that the first machines are made for."""
+
+SHARES = (1.0, 0.95, 0.9, 0.8, 0.65, 0.5)
+"""Shares of the time in which the stages of the first machines do their work."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +50,14 @@ class Effort:
 
     Attributes
     ----------
+    first_width : partial machines kept in the search among few options
     widths : partial machines kept, one search after the other
     grown : partial machines timed for each one kept
     checks : machines checked at the end of each search
     """
 
-    widths: tuple[int, ...] = (64, 1024)
+    first_width: int = 64
+    widths: tuple[int, ...] = (64, 512)
     grown: int = 32
     checks: int = 4096
 
@@ -81,17 +92,14 @@ def _below(left: float, right: float) -> bool:
 class _Best:
     """The best machine that the closed form has confirmed."""
 
-    problem: Problem
     cost: float = np.inf
     choice: NDArray[np.intp] | None = None
-    refuted: set[bytes] = field(default_factory=set)
 
-    def check(self, choice: NDArray[np.intp], most: int) -> float:
+    def check(self, problem: Problem, choice: NDArray[np.intp], most: int) -> float:
         """Check machines, cheapest first, until one holds; (stages, machines).
 
         Returns the least cost of those not checked, infinite where there are none.
         """
-        problem = self.problem
         if not choice.shape[1]:
             return np.inf
         costs = problem.cost(choice)
@@ -113,7 +121,7 @@ class _Best:
                 good = good & (problem.lanes(choice[:, part]) <= problem.max_lanes)
             if good.any():
                 index = part[int(np.argmax(good))]
-                self.cost, self.choice = float(costs[index]), choice[:, index].copy()
+                self.cost, self.choice = float(costs[index]), problem.indices(choice[:, index])
                 return np.inf
         return np.inf
 
@@ -149,49 +157,106 @@ class _Partial:
 
 
 def search(problem: Problem, effort: Effort | None = None) -> Found:
-    """Find the machine of least cost that keeps the limits."""
+    """Find the machine of least cost that keeps the limits.
+
+    The choice of the result is of candidates: the `index` of options.
+    """
     effort = effort or Effort()
-    rest = Rest(problem)
-    best = _Best(problem)
-    bound = float(rest.bound(0, np.zeros((1, problem.schedules)), np.zeros(1, np.int64))[0])
-    for choice in _seeds(problem, rest):
-        best.check(choice, len(choice.T))
+    best = _Best()
+    if not all(len(stage) for stage in problem.stages):
+        return Found(None, np.inf, np.inf)
+    thin = _thinned(problem)
+    rests = [Rest(thin)]
+    _check_seeds(thin, best)
+    _widen(thin, rests, best, effort.first_width, effort, compare=True)
+    paths = [Path.last(problem)]
+    bound = -np.inf
     for compare in (True, False):
         for width in effort.widths:
             if not _below(bound, best.cost):
                 break
-            bound = max(bound, _widen(problem, rest, best, width, effort, compare))
+            if best.choice is not None:
+                path = Path.critical(problem, problem.options(best.choice))
+                if path not in paths:
+                    paths.append(path)
+            promising = _promising(problem, paths, best.cost)
+            if promising is None:
+                bound = best.cost
+                break
+            small = promising.useful()
+            rests = [Rest(small, path) for path in paths]
+            bound = max(bound, _widen(small, rests, best, width, effort, compare))
     return Found(best.choice, best.cost, min(bound, best.cost))
 
 
-def _seeds(problem: Problem, rest: Rest) -> Iterable[NDArray[np.intp]]:
-    """Give machines that the knapsack takes for the limits and for tighter ones."""
-    cells = rest.costs[0].shape[1]
-    budgets = np.unique(np.linspace(0, cells - 1, SEEDS).astype(np.int64))
-    machines = []
-    for budget in budgets:
-        schedule, left, choice = int(rest.costs[0][:, budget].argmin()), int(budget), []
-        for number, stage in enumerate(problem.stages):
-            option = int(rest.choices[number][schedule, left])
-            if option < 0:
-                break
-            choice.append(option)
-            left -= int(rest.cells_of(stage.work.last_column[[option]])[0])
-            after = rest.costs[number + 1][:, left] + stage.cost[option]
-            schedule = int(after.argmin())
-        if len(choice) == len(problem.stages):
-            machines.append(choice)
-    fastest = [int(_least_busy(stage.work.busy, stage.work.last_column)) for stage in problem.stages]
-    machines.append(fastest)
-    yield np.array(machines, np.intp).T
+def _promising(problem: Problem, paths: list[Path], cost: float) -> Problem | None:
+    """Leave out options that no machine cheaper than `cost` has; None where no machine is left."""
+    kept = [np.ones(len(stage), bool) for stage in problem.stages]
+    for path in paths:
+        for mask, bounds in zip(kept, reduced_bounds(problem, path), strict=True):
+            mask &= _all_below(bounds, cost)
+    if not all(mask.any() for mask in kept):
+        return None
+    return problem.of([np.flatnonzero(mask) for mask in kept])
 
 
-def _least_busy(busy: Ints, last: Ints) -> np.intp:
-    return np.lexsort((last, busy))[0]
+def _thinned(problem: Problem) -> Problem:
+    """Leave the options that are cheapest for their work, and for the work on the last column."""
+    choices = []
+    for stage in problem.stages:
+        kept = [np.array([_fastest(stage)])]
+        for share in SHARES:
+            members = np.flatnonzero(stage.work.busy <= share * problem.image_cycles)
+            for schedule in np.unique(stage.schedule[members]):
+                same = members[stage.schedule[members] == schedule]
+                rows = (stage.cost[same].T, stage.work.last_column[np.newaxis, same])
+                kept.append(same[front(np.concatenate(rows))])
+        choices.append(np.unique(np.concatenate(kept)))
+    return problem.of(choices)
+
+
+def _fastest(stage: StageOptions) -> np.intp:
+    fastest: np.intp = np.lexsort((stage.work.last_column, stage.work.busy))[0]
+    return fastest
+
+
+def _check_seeds(problem: Problem, best: _Best) -> None:
+    """Check machines that the knapsack takes for the limits and for tighter ones."""
+    machines = [[int(_fastest(stage)) for stage in problem.stages]]
+    for share in SHARES:
+        members = [
+            np.flatnonzero(stage.work.busy <= share * problem.image_cycles)
+            for stage in problem.stages
+        ]
+        if not all(len(found) for found in members):
+            break
+        part = problem.of(members)
+        rest = Rest(part)
+        cells = rest.costs[0].shape[1]
+        for budget in np.unique(np.linspace(0, cells - 1, SEEDS).astype(np.int64)):
+            choice = _knapsack(part, rest, int(budget))
+            if choice is not None:
+                pairs = zip(members, choice, strict=True)
+                machines.append([int(found[option]) for found, option in pairs])
+    choice = np.unique(np.array(machines, np.intp), axis=0).T
+    best.check(problem, choice, choice.shape[1])
+
+
+def _knapsack(problem: Problem, rest: Rest, left: int) -> list[int] | None:
+    """Choose the options of least cost within so many cells; None where none are."""
+    schedule, choice = int(rest.costs[0][:, left].argmin()), []
+    for number, stage in enumerate(problem.stages):
+        option = int(rest.choices[number][schedule, left])
+        if option < 0:
+            return None
+        choice.append(option)
+        left -= int(rest.cells_of(rest.cycles[number][[option]])[0])
+        schedule = int((rest.costs[number + 1][:, left] + stage.cost[option]).argmin())
+    return choice
 
 
 def _widen(
-    problem: Problem, rest: Rest, best: _Best, width: int, effort: Effort, compare: bool
+    problem: Problem, rests: list[Rest], best: _Best, width: int, effort: Effort, compare: bool
 ) -> float:
     """Search once; returns the least cost that a machine may have."""
     source = first_times(problem)
@@ -203,11 +268,11 @@ def _widen(
     )
     left_out = np.inf
     for number in range(len(problem.stages)):
-        grown, least = _grow(problem, rest, best, partial, number, width * effort.grown)
+        grown, least = _grow(problem, rests, best, partial, number, width * effort.grown)
         left_out = min(left_out, least)
         if grown is None:
             return float(min(left_out, best.cost))
-        bounds = _bounds(problem, rest, grown, number + 1)
+        bounds = _bounds(rests, grown, number + 1)
         order = np.argsort(bounds, kind="stable")
         if compare:
             many = 4 * width
@@ -221,16 +286,22 @@ def _widen(
         partial = grown.of(order)
     costs = problem.cost(partial.choice)
     cheapest = float(costs.min())
-    left_out = min(left_out, best.check(partial.choice, effort.checks))
+    left_out = min(left_out, best.check(problem, partial.choice, effort.checks))
     if compare and _below(cheapest, best.cost):
         # What the cheapest stood for was not looked at.
         left_out = min(left_out, cheapest)
     return float(min(left_out, best.cost))
 
 
-def _bounds(problem: Problem, rest: Rest, partial: _Partial, number: int) -> Costs:
-    elapsed = partial.times.arrivals[-1] - problem.last_accepted
-    return rest.bound(number, partial.cost, elapsed)
+def _bounds(rests: list[Rest], partial: _Partial, number: int) -> Costs:
+    """Bound the cost of the machines that partial ones, up to stage `number`, become."""
+    return np.max(
+        [
+            rest.bound(number, partial.cost, partial.times.arrivals[rest.entry(number)])
+            for rest in rests
+        ],
+        axis=0,
+    )
 
 
 def _unbeaten(problem: Problem, partial: _Partial) -> NDArray[np.intp]:
@@ -242,7 +313,7 @@ def _unbeaten(problem: Problem, partial: _Partial) -> NDArray[np.intp]:
 
 
 def _grow(
-    problem: Problem, rest: Rest, best: _Best, partial: _Partial, number: int, most: int
+    problem: Problem, rests: list[Rest], best: _Best, partial: _Partial, number: int, most: int
 ) -> tuple[_Partial | None, float]:
     """Add a stage in every way that may lead to a better machine.
 
@@ -251,13 +322,16 @@ def _grow(
     stage = problem.stages[number]
     options, machines = len(stage), len(partial)
     cost = partial.cost[:, stage.schedule, np.newaxis] + stage.cost[np.newaxis]
-    elapsed = (partial.times.arrivals[-1] - problem.last_accepted)[:, np.newaxis]
-    soonest = elapsed + stage.work.last_column
     cost = cost.reshape(machines * options, -1)
-    bounds = rest.bound(number + 1, cost, soonest.ravel())
+    bounds = np.full(machines * options, -np.inf)
+    for rest in rests:
+        arrivals = partial.times.arrivals[rest.entry(number)][:, np.newaxis]
+        soonest = (arrivals + rest.cycles[number]).ravel()
+        bounds = np.maximum(bounds, rest.bound(number + 1, cost, soonest))
     lanes = (partial.lanes[:, np.newaxis] + stage.lanes).ravel()
     if problem.max_lanes is not None:
-        bounds[lanes + rest.lanes[number + 1] > problem.max_lanes] = np.inf
+        later = sum(int(after.lanes.min()) for after in problem.stages[number + 1 :])
+        bounds[lanes + later > problem.max_lanes] = np.inf
     good = np.flatnonzero(_all_below(bounds, best.cost))
     left_out = np.inf
     if len(good) > most:
@@ -275,7 +349,7 @@ def _grow(
         )
         choice = np.concatenate([partial.choice[:, parent], option[np.newaxis]])
         grown = _Partial(times, cost[index], lanes[index], choice)
-        bound = _bounds(problem, rest, grown, number + 1)
+        bound = _bounds(rests, grown, number + 1)
         kept &= _all_below(bound, best.cost)
         if kept.any():
             parts.append(grown.of(np.flatnonzero(kept)))

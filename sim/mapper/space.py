@@ -82,14 +82,28 @@ class WorkTable:
         return busy
 
     @cached_property
-    def last_column(self) -> Ints:
-        """Cycles from the start on the last input column to the last output column's arrival."""
-        kind = self.kinds[-1]
-        last = self.completions[kind] - 1
-        rows = [self.row(kind, run, part) for run in range(last) for part in (0, 1)]
-        rows += [self.row(kind, last, 0), self.row(kind, last, 2)]
-        cycles: Ints = self.cycles[rows].sum(axis=0)
+    def outputs(self) -> tuple[tuple[int, int], ...]:
+        """Input column and run that complete each output column."""
+        return tuple(
+            (column, run)
+            for column, kind in enumerate(self.kinds)
+            for run in range(self.completions[kind])
+        )
+
+    def between(self, column: int, output: int) -> Ints:
+        """Least cycles from an input column's arrival to an output column's: (candidates,)."""
+        last, runs = self.outputs[output]
+        counts = np.bincount(self.kinds[column:last], minlength=len(self.completions))
+        kind = self.kinds[last]
+        rows = [self.row(kind, run, part) for run in range(runs) for part in (0, 1)]
+        rows += [self.row(kind, runs, 0), self.row(kind, runs, 2)]
+        cycles: Ints = counts @ self.busy_of_kind + self.cycles[rows].sum(axis=0)
         return cycles
+
+    @cached_property
+    def last_column(self) -> Ints:
+        """Least cycles from the last input column's arrival to the last output column's."""
+        return self.between(len(self.kinds) - 1, len(self.outputs) - 1)
 
     def of(self, choice: NDArray[np.intp]) -> WorkTable:
         """Give the work of some candidates, in the order given."""
