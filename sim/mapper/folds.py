@@ -79,6 +79,11 @@ class FoldBlock:
         """Cycles that an output row takes to leave."""
         return -(-self.out_channels // self.requantizers)
 
+    def has_folds_of(self, other: FoldBlock) -> bool:
+        """Whether the other's folds are the first of these, in another loop order."""
+        same = (self.schedule, self.kernel_columns) == (other.schedule, other.kernel_columns)
+        return same and np.array_equal(self.taps[: len(other)], other.taps)
+
     def spec(self, index: int, dram_bits_per_lane: int) -> StageSpec:
         """Give one of the folds as a stage."""
         fold = Fold(

@@ -155,6 +155,11 @@ class BlockTiles:
     runs: RunTiles
     groups: GroupTiles
 
+    def leading(self, block: FoldBlock) -> BlockTiles:
+        """Give the same tiles to a block that has the first of these folds."""
+        runs, groups = self.runs.leading(len(block)), self.groups.leading(len(block))
+        return BlockTiles(block, self.classes, runs, groups)
+
 
 @dataclass(frozen=True, eq=False)
 class ConvCandidates:
@@ -261,8 +266,12 @@ def candidates(network: Network, node: Node, limits: Limits) -> Candidates:
     assert isinstance(stage, ConvStage)
     geometry = stage.geometry
     nonzero = None if network.dense else nonzero_weights(network, node.name, geometry)
-    blocks = []
+    blocks: list[BlockTiles] = []
     for block in fold_blocks(geometry, limits):
+        before = blocks[-1] if blocks else None
+        if before is not None and before.block.has_folds_of(block):
+            blocks.append(before.leading(block))
+            continue
         classes = run_classes(geometry, block.schedule, block.kernel_columns)
         runs, groups = count_tiles(geometry, block, classes, nonzero)
         blocks.append(BlockTiles(block, classes, runs, groups))

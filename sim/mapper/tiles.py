@@ -92,6 +92,10 @@ class RunTiles:
     adds: Ints
     deferred_adds: Ints
 
+    def leading(self, folds: int) -> RunTiles:
+        """Give those of the first folds."""
+        return RunTiles(**{name: table[:, :folds] for name, table in vars(self).items()})
+
 
 @dataclass(frozen=True, eq=False)
 class GroupTiles:
@@ -109,6 +113,10 @@ class GroupTiles:
     rows: Ints
     slots: Ints
     inside: Ints
+
+    def leading(self, folds: int) -> GroupTiles:
+        """Give those of the first folds."""
+        return GroupTiles(**{name: table[:, :folds] for name, table in vars(self).items()})
 
 
 Table = TypeVar("Table", RunTiles, GroupTiles)
