@@ -27,8 +27,8 @@ class Price:
     scaling : str
         Rule by which the values scale.
     curves : tuple of (int, Curve)
-        The published values: for ``word-depth`` and ``macro-area`` by depth, one curve a word width; for the other
-        rules one curve by the number that the rule scales by.
+        The published values: for ``word-depth`` and ``macro-area`` by depth, one curve a word
+        width; for the other rules one curve by the number that the rule scales by.
     """
 
     name: str

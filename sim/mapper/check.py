@@ -16,7 +16,7 @@ __all__ = ["MOST_IMAGES", "SteadyTimes", "steady_times"]
 Ints = NDArray[np.int64]
 
 MOST_IMAGES = 64
-"""Images after which a machine that has not settled is taken not to hold its interval."""
+"""Images that a machine is given to settle."""
 
 CHUNK = 1024
 """Machines computed together."""
@@ -37,7 +37,12 @@ class SteadyTimes:
     latency: Ints
 
 
-def steady_times(rows: int, column_interval: int, work: Sequence[WorkTable]) -> SteadyTimes:
+def steady_times(
+    rows: int,
+    column_interval: int,
+    work: Sequence[WorkTable],
+    most_images: int = MOST_IMAGES,
+) -> SteadyTimes:
     """Run machines until their stamps repeat themselves.
 
     With a source that is never held up the stamps of an image, counted from when its first column
@@ -49,24 +54,26 @@ def steady_times(rows: int, column_interval: int, work: Sequence[WorkTable]) -> 
     ----------
     rows : height of the input
     work : of every stage, in order, a candidate a machine
+    most_images : after which a machine that has not settled is taken not to hold its interval
     """
     machines = work[0].cycles.shape[1]
     holds, latency = np.empty(machines, bool), np.empty(machines, np.int64)
     for first in range(0, machines, CHUNK):
         part = np.arange(first, min(first + CHUNK, machines))
-        found = _steady(rows, column_interval, [table.of(part) for table in work])
+        tables = [table.of(part) for table in work]
+        found = _steady(rows, column_interval, tables, most_images)
         holds[part], latency[part] = found.holds, found.latency
     return SteadyTimes(holds, latency)
 
 
-def _steady(rows: int, interval: int, work: Sequence[WorkTable]) -> SteadyTimes:
+def _steady(rows: int, interval: int, work: Sequence[WorkTable], most_images: int) -> SteadyTimes:
     machines = work[0].cycles.shape[1]
     recurrence = Recurrence(machines, [table.stage_work() for table in work])
     columns = len(work[0].kinds)
     holds = np.ones(machines, bool)
     settled = np.zeros(machines, bool)
     before: list[Ints] = []
-    for image in range(MOST_IMAGES):
+    for image in range(most_images):
         for column in range(image * columns, (image + 1) * columns):
             due = interval * column
             holds &= recurrence.buffer_free(0) <= due

@@ -114,8 +114,7 @@ def fold_blocks(geometry: ConvGeometry, limits: Limits) -> list[FoldBlock]:
                 one = order is LoopOrder.PSUMS_HELD
                 taps = np.ones(1, np.int64) if one else useful_sizes(geometry.taps)
                 tap, channel, pair = (
-                    index.ravel()
-                    for index in np.indices((len(taps), len(ins), len(out_of_pair)))
+                    index.ravel() for index in np.indices((len(taps), len(ins), len(out_of_pair)))
                 )
                 base = (tap * len(ins) + channel) * len(outs) + out_of_pair[pair]
                 blocks.append(

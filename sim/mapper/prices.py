@@ -15,11 +15,12 @@ from pilaster.models.energy.actions import Action, Attributes
 from pilaster.models.energy.table import EnergyTable
 from pilaster.sim.actions import count_actions
 from pilaster.sim.area import stage_area_um2
+from pilaster.sim.energy import stage_energy_pj
 from pilaster.sim.machine import Schedule
 from pilaster.sim.mapper.space import BlockTiles, Candidates, ConvCandidates, PoolCandidates
 from pilaster.sim.stages import ConvStage, PoolStage, Stage
 from pilaster.sim.stages.conv_actions import column_buffer_bits, kernel_uses
-from pilaster.sim.stages.pool_actions import pool_column_buffer_bits, pool_register_bits
+from pilaster.sim.stages.pool_actions import pool_column_buffer_bits
 
 __all__ = ["Pricing", "areas_um2", "column_write_pj", "energies_pj"]
 
@@ -75,24 +76,9 @@ def column_write_pj(
 
 def _pool_energy(stage: PoolStage, pricing: Pricing) -> float:
     """Energy of an image in a pooling stage, its column writes left out."""
-    table = pricing.table
-    counts = count_actions(stage, stage.shape.channels, 1, None).counts
-    total = sum(
-        count * table.energy_pj(action, attributes)
-        for (action, attributes), count in counts.items()
-        if action is not Action.COLUMN_WRITE
-    )
-    clock = Attributes(bits=pool_register_bits(stage))
-    total += table.energy_pj(Action.CLOCK, clock) * pricing.image_cycles
-    memories = [
-        at for action, at in counts if action in (Action.COLUMN_READ, Action.PSUM_READ)
-    ]
-    return total + _leakage(pricing, table.leakage_uw(memories, 0) or 0.0)
-
-
-def _leakage(pricing: Pricing, power_uw: float) -> float:
-    """Energy of a power over an image, in pJ."""
-    return power_uw * pricing.image_cycles / pricing.clock_mhz if pricing.clock_mhz else 0.0
+    actions = count_actions(stage, stage.shape.channels, 1, None)
+    energy = stage_energy_pj(stage, actions, pricing.image_cycles, pricing.table, pricing.clock_mhz)
+    return sum(value for action, value in energy.items() if action != Action.COLUMN_WRITE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,9 +231,7 @@ def _conv_areas(found: ConvCandidates, tiles: BlockTiles, table: EnergyTable) ->
     return area
 
 
-def _energy(
-    table: EnergyTable, action: Action, bits: Ints, depth: Ints | None = None
-) -> Costs:
+def _energy(table: EnergyTable, action: Action, bits: Ints, depth: Ints | None = None) -> Costs:
     return _each(lambda at: table.energy_pj(action, at), bits, depth)
 
 

@@ -23,7 +23,7 @@ from pilaster.sim.mapper.problem import Costs, Ints, Problem, StageOptions
 from pilaster.sim.mapper.space import WorkTable
 from pilaster.sim.timing import COLUMN_BUFFERS
 
-__all__ = ["Path", "Rest", "Times", "first_times", "reduced_bounds", "step"]
+__all__ = ["Rest", "Route", "Times", "first_times", "reduced_bounds", "step"]
 
 PRICES = np.geomspace(1e-6, 1e4, 61)
 """Prices of a cycle that are tried, over the mean cost for a cycle."""
@@ -110,18 +110,22 @@ def step(times: Times, work: WorkTable, image_cycles: int) -> tuple[Times, NDArr
 
 
 @dataclass(frozen=True)
-class Path:
+class Route:
     """A way from the source to the answer: the input column by which it enters each stage."""
 
     entries: tuple[int, ...]
 
     @classmethod
-    def last(cls, problem: Problem) -> Path:
-        """Take the last column of every stage."""
-        return cls(tuple(len(stage.work.kinds) - 1 for stage in problem.stages))
+    def last(cls, problem: Problem) -> Route:
+        """Enter every stage by the column that completes what the next one is entered by."""
+        output, entries = -1, []
+        for stage in reversed(problem.stages):
+            output = stage.work.outputs[output][0]
+            entries.insert(0, output)
+        return cls(tuple(entries))
 
     @classmethod
-    def critical(cls, problem: Problem, choice: NDArray[np.intp]) -> Path:
+    def critical(cls, problem: Problem, choice: NDArray[np.intp]) -> Route:
         """Find the way that makes a machine's answer as late as it is, full buffers aside.
 
         choice : (stages,), an option of each
@@ -145,6 +149,13 @@ class Path:
             entries.insert(0, output)
         return cls(tuple(entries))
 
+    def least_latency(self, problem: Problem) -> list[Ints]:
+        """Bound the latency of machines that have each option: by stage, (options,)."""
+        begin = problem.column_interval * self.entries[0] + problem.rows
+        cycles = self.cycles(problem)
+        total = begin - problem.last_accepted + sum(int(each.min()) for each in cycles)
+        return [total - each.min() + each for each in cycles]
+
     def cycles(self, problem: Problem) -> list[Ints]:
         """Cycles that the way takes through each option of every stage."""
         exits = (*self.entries[1:], -1)
@@ -157,10 +168,10 @@ class Path:
 class Rest:
     """Least cost of the stages from one on, by the cycles that are left on a way to the answer."""
 
-    def __init__(self, problem: Problem, path: Path | None = None) -> None:
-        self.path = path or Path.last(problem)
-        self.cycles = self.path.cycles(problem)
-        begin = problem.column_interval * self.path.entries[0] + problem.rows
+    def __init__(self, problem: Problem, route: Route | None = None) -> None:
+        self.route = route or Route.last(problem)
+        self.cycles = self.route.cycles(problem)
+        begin = problem.column_interval * self.route.entries[0] + problem.rows
         self._due: int | None = None
         most = 0
         if problem.max_latency is not None:
@@ -190,7 +201,7 @@ class Rest:
 
     def entry(self, stage: int) -> int:
         """Column by which the way enters a stage; the last one of the answer behind them all."""
-        return self.path.entries[stage] if stage < len(self.path.entries) else -1
+        return self.route.entries[stage] if stage < len(self.route.entries) else -1
 
     def cells_of(self, cycles: Ints) -> Ints:
         """Cells that so many cycles take."""
@@ -222,7 +233,7 @@ def _cheapest(stage: StageOptions, cycles: Ints) -> NDArray[np.intp]:
     return np.concatenate(kept)
 
 
-def reduced_bounds(problem: Problem, path: Path) -> list[Costs]:
+def reduced_bounds(problem: Problem, route: Route) -> list[Costs]:
     """Bound the cost of the machines that have each option: by stage, (options,).
 
     The limit on a way's cycles is priced (Lagrange); the price is the best of a geometric series.
@@ -230,8 +241,8 @@ def reduced_bounds(problem: Problem, path: Path) -> list[Costs]:
     cost = [stage.cost.min(axis=1) for stage in problem.stages]
     if problem.max_latency is None:
         return _others(cost, 0.0)
-    cycles = path.cycles(problem)
-    begin = problem.column_interval * path.entries[0] + problem.rows
+    cycles = route.cycles(problem)
+    begin = problem.column_interval * route.entries[0] + problem.rows
     budget = problem.last_accepted + problem.max_latency - begin
     unit = max(float(sum(each.mean() for each in cost)), 1e-9) / max(budget, 1)
 
@@ -244,7 +255,9 @@ def reduced_bounds(problem: Problem, path: Path) -> list[Costs]:
     found = _others(cost, 0.0)
     for price in (best / 1.5, best / 1.2, best, best * 1.2, best * 1.5):
         priced = [c + price * t for c, t in zip(cost, cycles, strict=True)]
-        found = [np.maximum(*pair) for pair in zip(found, _others(priced, price * budget))]
+        found = [
+            np.maximum(*pair) for pair in zip(found, _others(priced, price * budget), strict=True)
+        ]
     return found
 
 

@@ -21,8 +21,8 @@ from pilaster.sim.mapper.check import steady_times
 from pilaster.sim.mapper.pareto import front
 from pilaster.sim.mapper.problem import Costs, Ints, Problem, StageOptions
 from pilaster.sim.mapper.relaxation import (
-    Path,
     Rest,
+    Route,
     Times,
     first_times,
     reduced_bounds,
@@ -85,7 +85,7 @@ class Found:
 
 def _below(left: float, right: float) -> bool:
     """Whether a cost is less than another by more than rounding."""
-    return bool(left < right - 1e-9 * abs(right)) if np.isfinite(right) else left < right
+    return bool(left < right - 1e-12 * abs(right)) if np.isfinite(right) else left < right
 
 
 @dataclass(eq=False)
@@ -169,31 +169,31 @@ def search(problem: Problem, effort: Effort | None = None) -> Found:
     rests = [Rest(thin)]
     _check_seeds(thin, best)
     _widen(thin, rests, best, effort.first_width, effort, compare=True)
-    paths = [Path.last(problem)]
+    routes = [Route.last(problem)]
     bound = -np.inf
     for compare in (True, False):
         for width in effort.widths:
             if not _below(bound, best.cost):
                 break
             if best.choice is not None:
-                path = Path.critical(problem, problem.options(best.choice))
-                if path not in paths:
-                    paths.append(path)
-            promising = _promising(problem, paths, best.cost)
+                route = Route.critical(problem, problem.options(best.choice))
+                if route not in routes:
+                    routes.append(route)
+            promising = _promising(problem, routes, best.cost)
             if promising is None:
                 bound = best.cost
                 break
             small = promising.useful()
-            rests = [Rest(small, path) for path in paths]
+            rests = [Rest(small, route) for route in routes]
             bound = max(bound, _widen(small, rests, best, width, effort, compare))
     return Found(best.choice, best.cost, min(bound, best.cost))
 
 
-def _promising(problem: Problem, paths: list[Path], cost: float) -> Problem | None:
+def _promising(problem: Problem, routes: list[Route], cost: float) -> Problem | None:
     """Leave out options that no machine cheaper than `cost` has; None where no machine is left."""
     kept = [np.ones(len(stage), bool) for stage in problem.stages]
-    for path in paths:
-        for mask, bounds in zip(kept, reduced_bounds(problem, path), strict=True):
+    for route in routes:
+        for mask, bounds in zip(kept, reduced_bounds(problem, route), strict=True):
             mask &= _all_below(bounds, cost)
     if not all(mask.any() for mask in kept):
         return None
@@ -356,11 +356,9 @@ def _grow(
     return (_Partial.joined(parts) if parts else None), left_out
 
 
-
-
 def _all_below(bounds: Costs, cost: float) -> NDArray[np.bool_]:
     """Whether bounds are less than a cost by more than rounding."""
     if not np.isfinite(cost):
         return np.isfinite(bounds)
-    below: NDArray[np.bool_] = bounds < cost - 1e-9 * abs(cost)
+    below: NDArray[np.bool_] = bounds < cost - 1e-12 * abs(cost)
     return below

@@ -30,7 +30,14 @@ from pilaster.sim.stages import ConvStage, PoolStage
 from pilaster.sim.timing import IDLE_COLUMN, conv_depth
 from pilaster.sim.work import ColumnWork
 
-__all__ = ["BlockTiles", "Candidates", "ConvCandidates", "PoolCandidates", "WorkTable", "candidates"]
+__all__ = [
+    "BlockTiles",
+    "Candidates",
+    "ConvCandidates",
+    "PoolCandidates",
+    "WorkTable",
+    "candidates",
+]
 
 Ints = NDArray[np.int64]
 
@@ -102,8 +109,8 @@ class WorkTable:
 
     @cached_property
     def last_column(self) -> Ints:
-        """Least cycles from the last input column's arrival to the last output column's."""
-        return self.between(len(self.kinds) - 1, len(self.outputs) - 1)
+        """Least cycles from the arrival of the column that completes the last output column."""
+        return self.between(self.outputs[-1][0], -1)
 
     def of(self, choice: NDArray[np.intp]) -> WorkTable:
         """Give the work of some candidates, in the order given."""

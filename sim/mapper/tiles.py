@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -218,7 +219,7 @@ def _counted(
     bounds = np.append(block.first_of_base, len(block))
     slow_cycles = block.requantize_cycles
     known: tuple[int, int] | None = None
-    for begin, end in zip(bounds[:-1], bounds[1:], strict=True):
+    for begin, end in pairwise(bounds.tolist()):
         taps, ins, out = (
             int(sizes[begin]) for sizes in (block.taps, block.in_channels, block.out_channels)
         )

@@ -32,9 +32,7 @@ def test_energy_is_that_of_the_simulation(network, seed, name, on_chip, clock_mh
     nodes = network.graph.nodes
     found = [candidates(network, node, limits) for node in nodes]
     chosen = [int(rng.integers(len(each))) for each in found]
-    specs = {
-        node.name: each.spec(i) for node, each, i in zip(nodes, found, chosen, strict=True)
-    }
+    specs = {node.name: each.spec(i) for node, each, i in zip(nodes, found, chosen, strict=True)}
     machine = Machine("random", "random", 100, specs)
     result = simulate(network, machine, table=table, clock_mhz=clock_mhz)
     pricing = Pricing(table, result.cycles_per_image, clock_mhz)
