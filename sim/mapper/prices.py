@@ -102,7 +102,8 @@ class _Hardware:
     @property
     def psum_depth(self) -> Ints:
         """Words of a bank of partial sums."""
-        return np.maximum(1, self.psum_bits // self.psum_word // self.banks)
+        depth: Ints = np.maximum(1, self.psum_bits // self.psum_word // self.banks)
+        return depth
 
 
 def _hardware(found: ConvCandidates, tiles: BlockTiles) -> _Hardware:
@@ -164,7 +165,7 @@ def _conv_energies(found: ConvCandidates, tiles: BlockTiles, pricing: Pricing) -
     )
     performed = columns @ groups.inside
     gated = columns @ groups.slots * rows_out - performed
-    energy = performed * table.energy_pj(Action.MAC, lane)
+    energy: Costs = performed * table.energy_pj(Action.MAC, lane)
     energy = energy + gated * table.energy_pj(Action.MAC_GATED, lane)
 
     words = classes.words @ groups.rows
@@ -217,9 +218,9 @@ def _conv_areas(found: ConvCandidates, tiles: BlockTiles, table: EnergyTable) ->
     operands = Attributes(activation_bits=widths.activation, weight_bits=widths.weight)
     scale = Attributes(activation_bits=widths.accumulator, weight_bits=widths.scale)
     adders = block.lanes + block.out_channels * hardware.banks + block.requantizers
-    area = block.lanes * table.area_um2("multiply_area", operands)
-    area = area + block.requantizers * table.area_um2("multiply_area", scale)
-    area = area + adders * table.area_um2("add_area", Attributes(bits=widths.accumulator))
+    area: Costs = block.lanes * table.area_um2("multiply_area", operands)
+    area += block.requantizers * table.area_um2("multiply_area", scale)
+    area += adders * table.area_um2("add_area", Attributes(bits=widths.accumulator))
     area += _area(table, "register_area", hardware.register_bits)
     area += _area(table, "memory_area", hardware.column_word, hardware.column_depth)
     if not found.in_dram:

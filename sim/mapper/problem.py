@@ -99,7 +99,7 @@ class Problem:
     @cached_property
     def schedules(self) -> int:
         """Schedules that costs tell apart."""
-        return self.stages[0].cost.shape[1]
+        return int(self.stages[0].cost.shape[1])
 
     def cost(self, choice: NDArray[np.intp]) -> Costs:
         """Cost of machines, (machines,): `choice` is (stages, machines)."""

@@ -118,7 +118,8 @@ class Route:
     @classmethod
     def last(cls, problem: Problem) -> Route:
         """Enter every stage by the column that completes what the next one is entered by."""
-        output, entries = -1, []
+        output = -1
+        entries: list[int] = []
         for stage in reversed(problem.stages):
             output = stage.work.outputs[output][0]
             entries.insert(0, output)

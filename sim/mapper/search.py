@@ -238,8 +238,8 @@ def _check_seeds(problem: Problem, best: _Best) -> None:
             if choice is not None:
                 pairs = zip(members, choice, strict=True)
                 machines.append([int(found[option]) for found, option in pairs])
-    choice = np.unique(np.array(machines, np.intp), axis=0).T
-    best.check(problem, choice, choice.shape[1])
+    choices = np.unique(np.array(machines, np.intp), axis=0).T
+    best.check(problem, choices, choices.shape[1])
 
 
 def _knapsack(problem: Problem, rest: Rest, left: int) -> list[int] | None:
@@ -295,13 +295,14 @@ def _widen(
 
 def _bounds(rests: list[Rest], partial: _Partial, number: int) -> Costs:
     """Bound the cost of the machines that partial ones, up to stage `number`, become."""
-    return np.max(
+    bounds: Costs = np.max(
         [
             rest.bound(number, partial.cost, partial.times.arrivals[rest.entry(number)])
             for rest in rests
         ],
         axis=0,
     )
+    return bounds
 
 
 def _unbeaten(problem: Problem, partial: _Partial) -> NDArray[np.intp]:

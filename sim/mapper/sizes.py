@@ -18,9 +18,10 @@ def useful_sizes(count: int, most: int | None = None) -> NDArray[np.int64]:
     """
     sizes = np.arange(1, count + 1)
     turns = -(-count // sizes)
-    useful = sizes[np.diff(turns, prepend=count + 1) != 0]
+    useful: NDArray[np.int64] = sizes[np.diff(turns, prepend=count + 1) != 0]
     if most is None or len(useful) <= most:
         return useful
     wanted = np.geomspace(1, count, most)
     nearest = np.abs(np.log(useful)[:, np.newaxis] - np.log(wanted)).argmin(axis=0)
-    return useful[np.unique(nearest)]
+    some: NDArray[np.int64] = useful[np.unique(nearest)]
+    return some

@@ -155,7 +155,8 @@ def _rows_read(geometry: ConvGeometry, taps: int) -> Ints:
     """Rows that a pass of each tap group reads."""
     first = np.arange(0, geometry.taps, taps) - geometry.pad_top
     last = np.minimum(first + taps + geometry.rows_out - 2, geometry.rows - 1)
-    return np.maximum(last - np.maximum(first, 0) + 1, 0)
+    counts: Ints = np.maximum(last - np.maximum(first, 0) + 1, 0)
+    return counts
 
 
 def _row_uses(geometry: ConvGeometry) -> Ints:
@@ -212,8 +213,8 @@ def _counted(
     """Count the tiles that are not all zero, a base after the other."""
     members = kernel_groups(geometry, block.schedule, block.kernel_columns)
     by_class = np.zeros((len(classes.groups), len(members)), np.int64)
-    for number, groups in enumerate(classes.groups):
-        by_class[number, list(groups)] = 1
+    for number, used in enumerate(classes.groups):
+        by_class[number, list(used)] = 1
     by_group = np.stack([nonzero[:, :, :, list(slots)].any(axis=3) for slots in members], axis=3)
     real_terms, row_uses = geometry.real_taps.astype(np.int64), _row_uses(geometry)
     bounds = np.append(block.first_of_base, len(block))
