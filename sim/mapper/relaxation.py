@@ -13,6 +13,7 @@ multiple-choice knapsack, solved exactly on a grid of cycles, rounded in the mac
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,13 +24,13 @@ from pilaster.sim.mapper.problem import Costs, Ints, Problem, StageOptions
 from pilaster.sim.mapper.space import WorkTable
 from pilaster.sim.timing import COLUMN_BUFFERS
 
-__all__ = ["Rest", "Route", "Times", "first_times", "reduced_bounds", "step"]
-
-PRICES = np.geomspace(1e-6, 1e4, 61)
-"""Prices of a cycle that are tried, over the mean cost for a cycle."""
+__all__ = ["Rest", "Route", "Times", "first_times", "step"]
 
 GRID = 4096
 """Cells that the latency is divided in at most."""
+
+ROUNDING = 1e-6
+"""Of a cell: in favour of the machine."""
 
 NEVER = np.iinfo(np.int64).max // 4
 
@@ -127,12 +128,16 @@ class Route:
 
     @classmethod
     def critical(cls, problem: Problem, choice: NDArray[np.intp]) -> Route:
+        """Find the longest way of a machine: `choice` is (stages,), an option of each."""
+        return cls.longest(problem, problem.work(choice[:, np.newaxis]))
+
+    @classmethod
+    def longest(cls, problem: Problem, works: Sequence[WorkTable]) -> Route:
         """Find the way that makes a machine's answer as late as it is, full buffers aside.
 
-        choice : (stages,), an option of each
+        works : of every stage of one machine
         """
         times, arrivals = first_times(problem), []
-        works = problem.work(choice[:, np.newaxis])
         for work in works:
             arrivals.append(times.arrivals[:, 0].tolist())
             times, _ = step(times, work, problem.image_cycles)
@@ -150,11 +155,16 @@ class Route:
             entries.insert(0, output)
         return cls(tuple(entries))
 
+    def begin(self, problem: Problem) -> int:
+        """When the column by which the way enters the first stage is accepted."""
+        return problem.column_interval * self.entries[0] + problem.rows
+
     def least_latency(self, problem: Problem) -> list[Ints]:
         """Bound the latency of machines that have each option: by stage, (options,)."""
-        begin = problem.column_interval * self.entries[0] + problem.rows
         cycles = self.cycles(problem)
-        total = begin - problem.last_accepted + sum(int(each.min()) for each in cycles)
+        total = (
+            self.begin(problem) - problem.last_accepted + sum(int(each.min()) for each in cycles)
+        )
         return [total - each.min() + each for each in cycles]
 
     def cycles(self, problem: Problem) -> list[Ints]:
@@ -167,20 +177,30 @@ class Route:
 
 
 class Rest:
-    """Least cost of the stages from one on, by the cycles that are left on a way to the answer."""
+    """Least cost of the stages from one on, by the cycles left on the ways to the answer.
 
-    def __init__(self, problem: Problem, route: Route | None = None) -> None:
-        self.route = route or Route.last(problem)
-        self.cycles = self.route.cycles(problem)
-        begin = problem.column_interval * self.route.entries[0] + problem.rows
+    Several ways are taken together, each with a weight: the mean of what they take must be within
+    the mean of what they may.
+
+    Parameters
+    ----------
+    weights : (ways,), that add up to 1
+    """
+
+    def __init__(
+        self, problem: Problem, routes: tuple[Route, ...], weights: NDArray[np.float64]
+    ) -> None:
+        self._ways = [(w, route) for w, route in zip(weights, routes, strict=True) if w]
+        tables = [[w * each for each in route.cycles(problem)] for w, route in self._ways]
+        self.cycles: list[Costs] = [np.sum(each, axis=0) for each in zip(*tables, strict=True)]
         self._due: int | None = None
-        most = 0
+        most = 0.0
         if problem.max_latency is not None:
             self._due = problem.last_accepted + problem.max_latency
-            most = self._due - begin
+            most = sum(w * (self._due - route.begin(problem)) for w, route in self._ways)
         # Rounded down, the cycles of a stage fit wherever they did.
-        self._cell = max(1, -(-most // GRID))
-        cells = most // self._cell + 1
+        self._cell = max(1.0, most / GRID)
+        cells = int(self._cells(np.array([most]))[0]) + 1
         self.costs: list[Costs] = [np.zeros((problem.schedules, cells))]
         self.choices: list[NDArray[np.intp]] = []
         for stage, cycles in zip(reversed(problem.stages), reversed(self.cycles), strict=True):
@@ -200,26 +220,46 @@ class Rest:
             self.costs.insert(0, found)
             self.choices.insert(0, chosen)
 
-    def entry(self, stage: int) -> int:
-        """Column by which the way enters a stage; the last one of the answer behind them all."""
-        return self.route.entries[stage] if stage < len(self.route.entries) else -1
+    @classmethod
+    def on(cls, problem: Problem, route: Route) -> Rest:
+        """Take one way alone."""
+        return cls(problem, (route,), np.ones(1))
 
-    def cells_of(self, cycles: Ints) -> Ints:
-        """Cells that so many cycles take."""
-        return np.zeros_like(cycles) if self._due is None else cycles // self._cell
+    def left(self, stage: int, arrivals: Ints) -> Costs:
+        """Cycles that are left of the latency when the ways enter a stage: (machines,).
 
-    def bound(self, stage: int, cost: Costs, arrivals: Ints) -> Costs:
+        arrivals : (columns, machines), of the columns of `stage`, or of the answer's
+        """
+        left: Costs = np.zeros(arrivals.shape[1])
+        if self._due is None:
+            return left
+        for weight, route in self._ways:
+            entry = route.entries[stage] if stage < len(route.entries) else -1
+            left += weight * (self._due - arrivals[entry])
+        return left
+
+    def cells_of(self, cycles: Costs) -> Ints:
+        """Cells that so many cycles take at least."""
+        if self._due is None:
+            return np.zeros(len(cycles), np.int64)
+        return np.maximum(0, np.floor(cycles / self._cell - ROUNDING)).astype(np.int64)
+
+    def _cells(self, left: Costs) -> Ints:
+        """Cells that so many cycles are at most."""
+        if self._due is None:
+            return np.zeros(len(left), np.int64)
+        cells: Ints = np.floor(left / self._cell + ROUNDING).astype(np.int64)
+        return cells
+
+    def bound(self, stage: int, cost: Costs, left: Costs) -> Costs:
         """Least cost of machines whose stages before `stage` are chosen.
 
         Parameters
         ----------
         cost : (machines, schedules), of those stages, where `stage` has each schedule
-        arrivals : (machines,), of the column by which the way enters `stage`, or of the answer
+        left : (machines,), cycles that are left when the ways enter `stage`
         """
-        if self._due is None:
-            cells = np.zeros(len(arrivals), np.int64)
-        else:
-            cells = (self._due - arrivals) // self._cell
+        cells = self._cells(left)
         total = (cost + self.costs[stage][:, np.maximum(cells, 0)].T).min(axis=1)
         return np.where(cells < 0, np.inf, total)
 
@@ -232,37 +272,3 @@ def _cheapest(stage: StageOptions, cycles: Ints) -> NDArray[np.intp]:
         rows = np.concatenate([stage.cost[members].T, cycles[np.newaxis, members]])
         kept.append(members[front(rows)])
     return np.concatenate(kept)
-
-
-def reduced_bounds(problem: Problem, route: Route) -> list[Costs]:
-    """Bound the cost of the machines that have each option: by stage, (options,).
-
-    The limit on a way's cycles is priced (Lagrange); the price is the best of a geometric series.
-    """
-    cost = [stage.cost.min(axis=1) for stage in problem.stages]
-    if problem.max_latency is None:
-        return _others(cost, 0.0)
-    cycles = route.cycles(problem)
-    begin = problem.column_interval * route.entries[0] + problem.rows
-    budget = problem.last_accepted + problem.max_latency - begin
-    unit = max(float(sum(each.mean() for each in cost)), 1e-9) / max(budget, 1)
-
-    def least(price: float) -> float:
-        total = sum(float((c + price * t).min()) for c, t in zip(cost, cycles, strict=True))
-        return total - price * budget
-
-    prices = [0.0, *(unit * PRICES)]
-    best = max(prices, key=least)
-    found = _others(cost, 0.0)
-    for price in (best / 1.5, best / 1.2, best, best * 1.2, best * 1.5):
-        priced = [c + price * t for c, t in zip(cost, cycles, strict=True)]
-        found = [
-            np.maximum(*pair) for pair in zip(found, _others(priced, price * budget), strict=True)
-        ]
-    return found
-
-
-def _others(values: list[Costs], less: float) -> list[Costs]:
-    """Add to each option's value the least values of all other stages."""
-    total = sum(float(value.min()) for value in values) - less
-    return [total - value.min() + value for value in values]

@@ -12,12 +12,14 @@ fails the check, the search goes on without it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.sim.mapper.check import steady_times
+from pilaster.sim.mapper.lagrange import Prices, price_routes
 from pilaster.sim.mapper.pareto import front
 from pilaster.sim.mapper.problem import Costs, Ints, Problem, StageOptions
 from pilaster.sim.mapper.relaxation import (
@@ -25,9 +27,9 @@ from pilaster.sim.mapper.relaxation import (
     Route,
     Times,
     first_times,
-    reduced_bounds,
     step,
 )
+from pilaster.sim.mapper.space import WorkTable
 
 __all__ = ["Effort", "Found", "search"]
 
@@ -52,12 +54,14 @@ class Effort:
     ----------
     first_width : partial machines kept in the search among few options
     widths : partial machines kept, one search after the other
+    columns : columns of all stages times the width, beyond which no search is begun
     grown : partial machines timed for each one kept
     checks : machines checked at the end of each search
     """
 
     first_width: int = 64
-    widths: tuple[int, ...] = (64, 512)
+    widths: tuple[int, ...] = (64, 512, 2048)
+    columns: int = 2_000_000
     grown: int = 32
     checks: int = 4096
 
@@ -94,6 +98,7 @@ class _Best:
 
     cost: float = np.inf
     choice: NDArray[np.intp] | None = None
+    work: Sequence[WorkTable] | None = None
 
     def check(self, problem: Problem, choice: NDArray[np.intp], most: int) -> float:
         """Check machines, cheapest first, until one holds; (stages, machines).
@@ -122,6 +127,7 @@ class _Best:
             if good.any():
                 index = part[int(np.argmax(good))]
                 self.cost, self.choice = float(costs[index]), problem.indices(choice[:, index])
+                self.work = problem.work(choice[:, [index]])
                 return np.inf
         return np.inf
 
@@ -166,38 +172,65 @@ def search(problem: Problem, effort: Effort | None = None) -> Found:
     if not all(len(stage) for stage in problem.stages):
         return Found(None, np.inf, np.inf)
     thin = _thinned(problem)
-    rests = [Rest(thin)]
+    last = Route.last(problem)
     _check_seeds(thin, best)
-    _widen(thin, rests, best, effort.first_width, effort, compare=True)
-    routes = [Route.last(problem)]
-    bound = -np.inf
+    _widen(thin, [Rest.on(thin, last)], best, effort.first_width, effort, compare=True)
+    small = _promising(problem, price_routes(thin, (last,), best.cost), best.cost)
+    bound = best.cost if small is None else -np.inf
+    columns = sum(len(stage.work.kinds) for stage in problem.stages)
+    widths = [width for width in effort.widths if width * columns <= effort.columns]
     for compare in (True, False):
-        for width in effort.widths:
-            if not _below(bound, best.cost):
+        unknown = None
+        for width in widths:
+            if small is None or not _below(bound, best.cost):
                 break
-            if best.choice is not None:
-                route = Route.critical(problem, problem.options(best.choice))
-                if route not in routes:
-                    routes.append(route)
-            promising = _promising(problem, routes, best.cost)
-            if promising is None:
+            prices = price_routes(small, _routes(small, best), best.cost)
+            small = _promising(small, prices, best.cost)
+            if small is None:
                 bound = best.cost
                 break
-            small = promising.useful()
-            rests = [Rest(small, route) for route in routes]
-            bound = max(bound, _widen(small, rests, best, width, effort, compare))
+            rests = [Rest.on(small, route) for route in prices.routes[:2]]
+            if prices.prices.any():
+                rests.append(Rest(small, prices.routes, prices.prices / prices.prices.sum()))
+            unknown = _widen(small, rests, best, width, effort, compare)
+            bound = max(bound, min(unknown.left_out, unknown.stood_for, best.cost))
+        if unknown is None or unknown.stood_for >= unknown.left_out:
+            break  # to compare left nothing out that the width would not have
     return Found(best.choice, best.cost, min(bound, best.cost))
 
 
-def _promising(problem: Problem, routes: list[Route], cost: float) -> Problem | None:
-    """Leave out options that no machine cheaper than `cost` has; None where no machine is left."""
-    kept = [np.ones(len(stage), bool) for stage in problem.stages]
-    for route in routes:
-        for mask, bounds in zip(kept, reduced_bounds(problem, route), strict=True):
-            mask &= _all_below(bounds, cost)
-    if not all(mask.any() for mask in kept):
+@dataclass(frozen=True)
+class _Unknown:
+    """Least cost of the machines that a search did not look at.
+
+    Attributes
+    ----------
+    left_out : of those for which there was no room
+    stood_for : of those that were compared with others, which then did not keep the limits
+    """
+
+    left_out: float
+    stood_for: float = np.inf
+
+
+def _routes(problem: Problem, best: _Best) -> tuple[Route, ...]:
+    """Give the way of the last columns, and the longest one of the best machine."""
+    last = Route.last(problem)
+    if best.work is None:
+        return (last,)
+    critical = Route.longest(problem, best.work)
+    return (last,) if critical == last else (last, critical)
+
+
+def _promising(problem: Problem, prices: Prices, cost: float) -> Problem | None:
+    """Leave out options that no machine cheaper than `cost` has, and those that another beats.
+
+    None where no machine is left.
+    """
+    kept = [np.flatnonzero(_all_below(b, cost)) for b in prices.reduced_bounds(problem)]
+    if not all(map(len, kept)):
         return None
-    return problem.of([np.flatnonzero(mask) for mask in kept])
+    return problem.of(kept).useful()
 
 
 def _thinned(problem: Problem) -> Problem:
@@ -231,7 +264,7 @@ def _check_seeds(problem: Problem, best: _Best) -> None:
         if not all(len(found) for found in members):
             break
         part = problem.of(members)
-        rest = Rest(part)
+        rest = Rest.on(part, Route.last(part))
         cells = rest.costs[0].shape[1]
         for budget in np.unique(np.linspace(0, cells - 1, SEEDS).astype(np.int64)):
             choice = _knapsack(part, rest, int(budget))
@@ -257,8 +290,8 @@ def _knapsack(problem: Problem, rest: Rest, left: int) -> list[int] | None:
 
 def _widen(
     problem: Problem, rests: list[Rest], best: _Best, width: int, effort: Effort, compare: bool
-) -> float:
-    """Search once; returns the least cost that a machine may have."""
+) -> _Unknown:
+    """Search once, with room for `width` partial machines."""
     source = first_times(problem)
     partial = _Partial(
         source,
@@ -271,7 +304,7 @@ def _widen(
         grown, least = _grow(problem, rests, best, partial, number, width * effort.grown)
         left_out = min(left_out, least)
         if grown is None:
-            return float(min(left_out, best.cost))
+            return _Unknown(left_out)
         bounds = _bounds(rests, grown, number + 1)
         order = np.argsort(bounds, kind="stable")
         if compare:
@@ -287,17 +320,15 @@ def _widen(
     costs = problem.cost(partial.choice)
     cheapest = float(costs.min())
     left_out = min(left_out, best.check(problem, partial.choice, effort.checks))
-    if compare and _below(cheapest, best.cost):
-        # What the cheapest stood for was not looked at.
-        left_out = min(left_out, cheapest)
-    return float(min(left_out, best.cost))
+    stood_for = compare and _below(cheapest, best.cost)
+    return _Unknown(left_out, cheapest if stood_for else np.inf)
 
 
 def _bounds(rests: list[Rest], partial: _Partial, number: int) -> Costs:
     """Bound the cost of the machines that partial ones, up to stage `number`, become."""
     bounds: Costs = np.max(
         [
-            rest.bound(number, partial.cost, partial.times.arrivals[rest.entry(number)])
+            rest.bound(number, partial.cost, rest.left(number, partial.times.arrivals))
             for rest in rests
         ],
         axis=0,
@@ -326,9 +357,8 @@ def _grow(
     cost = cost.reshape(machines * options, -1)
     bounds = np.full(machines * options, -np.inf)
     for rest in rests:
-        arrivals = partial.times.arrivals[rest.entry(number)][:, np.newaxis]
-        soonest = (arrivals + rest.cycles[number]).ravel()
-        bounds = np.maximum(bounds, rest.bound(number + 1, cost, soonest))
+        left = rest.left(number, partial.times.arrivals)[:, np.newaxis] - rest.cycles[number]
+        bounds = np.maximum(bounds, rest.bound(number + 1, cost, left.ravel()))
     lanes = (partial.lanes[:, np.newaxis] + stage.lanes).ravel()
     if problem.max_lanes is not None:
         later = sum(int(after.lanes.min()) for after in problem.stages[number + 1 :])

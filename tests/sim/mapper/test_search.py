@@ -14,7 +14,7 @@ from pilaster.sim.mapper.search import Effort, search
 from tests.sim.mapper.brute_force import BruteForce
 from tests.sim.strategies import networks
 
-MOST_MACHINES = 700
+MOST_MACHINES = 500
 
 
 def request_of(network, rng, objective, schedule, interval=None):
@@ -69,21 +69,21 @@ def check_against_brute_force(network, seed, objective, schedule, interval=None)
 OBJECTIVES = st.sampled_from([Objective.LANES, Objective.ENERGY, Objective.AREA])
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(networks(3), st.integers(0, 2**32 - 1), OBJECTIVES, st.sampled_from(list(SCHEDULES)))
 def test_search_equals_brute_force(network, seed, objective, schedule):
     check_against_brute_force(network, seed, objective, schedule)
 
 
 @pytest.mark.slow
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(networks(4), st.integers(0, 2**32 - 1), OBJECTIVES, st.sampled_from(list(SCHEDULES)))
 def test_search_equals_brute_force_often(network, seed, objective, schedule):
     check_against_brute_force(network, seed, objective, schedule)
 
 
 @pytest.mark.parametrize("objective", [Objective.LANES, Objective.ENERGY, Objective.AREA])
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(3))
 def test_digits_equals_brute_force(objective, seed):
-    interval = (24, 60, 200, 1000)[seed]
+    interval = (24, 60, 200)[seed]
     check_against_brute_force(ZOO["digits"].load(), seed, objective, "scatter", interval)
