@@ -17,7 +17,7 @@ import pilaster as pl
 from pilaster.models.network import Network
 
 COLUMN_INTERVALS = {
-    "digits": (24, 48, 96, 192, 384),
+    "digits": (100, 200, 400, 800, 1600),
     "lenet5": (128, 256, 512, 1024, 2048),
     "alexnet": (2048, 4096, 8192, 16384, 32768),
     "vgg16": (8192, 16384, 32768, 65536, 131072),

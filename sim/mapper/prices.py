@@ -218,18 +218,19 @@ def _conv_areas(found: ConvCandidates, tiles: BlockTiles, table: EnergyTable) ->
     operands = Attributes(activation_bits=widths.activation, weight_bits=widths.weight)
     scale = Attributes(activation_bits=widths.accumulator, weight_bits=widths.scale)
     adders = block.lanes + block.out_channels * hardware.banks + block.requantizers
-    area: Costs = block.lanes * table.area_um2("multiply_area", operands)
-    area += block.requantizers * table.area_um2("multiply_area", scale)
-    area += adders * table.area_um2("add_area", Attributes(bits=widths.accumulator))
-    area += _area(table, "register_area", hardware.register_bits)
-    area += _area(table, "memory_area", hardware.column_word, hardware.column_depth)
+    area = block.lanes * table.area_um2("multiply_area", operands)
+    area = area + block.requantizers * table.area_um2("multiply_area", scale)
+    area = area + adders * table.area_um2("add_area", Attributes(bits=widths.accumulator))
+    area = area + _area(table, "register_area", hardware.register_bits)
+    area = area + _area(table, "memory_area", hardware.column_word, hardware.column_depth)
     if not found.in_dram:
         sets = np.maximum(hardware.weight_sets, 1)
         weights = _area(table, "memory_area", hardware.weight_word, sets)
-        area += np.where(hardware.weight_sets > 1, weights, 0.0)
+        area = area + np.where(hardware.weight_sets > 1, weights, 0.0)
     bank = _area(table, "memory_area", hardware.psum_word, hardware.psum_depth)
-    area += np.where(hardware.psum_bits > 0, bank * hardware.banks, 0.0)
-    return area
+    area = area + np.where(hardware.psum_bits > 0, bank * hardware.banks, 0.0)
+    total: Costs = np.asarray(area, np.float64)
+    return total
 
 
 def _energy(table: EnergyTable, action: Action, bits: Ints, depth: Ints | None = None) -> Costs:
