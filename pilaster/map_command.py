@@ -186,5 +186,5 @@ def _proof(found: Mapping) -> str:
         return f"least {found.objective}, proven: none {folds} makes a cheaper machine"
     return (
         f"least {found.objective} found: no machine {folds} has less than {found.bound:,.6g} "
-        f"{found.unit}, {found.gap:.1%} below"
+        f"{found.unit}, {found.gap:.2%} below"
     )
