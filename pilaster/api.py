@@ -16,13 +16,14 @@ from pilaster.models.zoo import ZOO
 from pilaster.sim.default import default_machine
 from pilaster.sim.machine import Machine
 from pilaster.sim.machine_file import machine_names, machine_path, read_machine
+from pilaster.sim.mapper import map_network as map  # noqa: A004 - `pl.map` is its name
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.simulate import simulate
 
 if TYPE_CHECKING:
     from pilaster.rtl.verify import Verdict
 
-__all__ = ["default_machine", "load", "load_machine", "simulate", "verify", "write_rtl"]
+__all__ = ["default_machine", "load", "load_machine", "map", "simulate", "verify", "write_rtl"]
 
 
 def load(network: str | Path) -> Network:

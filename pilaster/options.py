@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-__all__ = ["add_load_weights", "add_network", "whole_number"]
+__all__ = ["add_load_weights", "add_network", "frequency", "whole_number"]
+
+LOWEST_MHZ, HIGHEST_MHZ = 1e-6, 1e6
 
 
 def add_network(command: argparse.ArgumentParser) -> None:
@@ -34,3 +36,14 @@ def whole_number(least: int) -> Callable[[str], int]:
         return int(text)
 
     return number
+
+
+def frequency(text: str) -> float:
+    """Read a frequency in MHz."""
+    value = float(text)
+    if not LOWEST_MHZ <= value <= HIGHEST_MHZ:
+        raise argparse.ArgumentTypeError(f"must be from 1 Hz to 1 THz in MHz, not {text}")
+    return value
+
+
+frequency.__name__ = "number"

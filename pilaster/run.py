@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from pilaster.options import add_network, whole_number
+from pilaster.options import add_network, frequency, whole_number
 
 __all__ = ["add_command"]
 
@@ -36,19 +36,6 @@ examples:
   pilaster run lenet5 --machine mine.yaml --report out    ... and to look at
   pilaster run vgg16 --images 0 --json         times and energy only, for a script
 """
-
-
-LOWEST_MHZ, HIGHEST_MHZ = 1e-6, 1e6
-
-
-def _frequency(text: str) -> float:
-    value = float(text)
-    if not LOWEST_MHZ <= value <= HIGHEST_MHZ:
-        raise argparse.ArgumentTypeError(f"must be from 1 Hz to 1 THz in MHz, not {text}")
-    return value
-
-
-_frequency.__name__ = "number"
 
 
 def add_command(commands: Any) -> None:
@@ -80,7 +67,7 @@ def add_command(commands: Any) -> None:
     command.add_argument(
         "--clock-mhz",
         metavar="F",
-        type=_frequency,
+        type=frequency,
         help="clock in MHz: makes an energy of the leakage, where the table has it",
     )
     command.add_argument(

@@ -18,7 +18,15 @@ from pilaster.sim.stamps import StageStamps, Stamps
 from pilaster.sim.timing import COLUMN_BUFFERS, DRAIN
 from pilaster.sim.traffic import Traffic
 
-__all__ = ["BatchTimes", "MachineBatch", "evaluate", "stamps"]
+__all__ = [
+    "BatchTimes",
+    "MachineBatch",
+    "Recurrence",
+    "StageWork",
+    "evaluate",
+    "recur",
+    "stamps",
+]
 
 Cycles = NDArray[np.int64]
 
@@ -27,7 +35,7 @@ CHUNK = 4096
 
 
 @dataclass(frozen=True, eq=False)
-class _StageWork:
+class StageWork:
     """Work of one stage for every machine of a batch, columns by kind.
 
     Attributes
@@ -98,13 +106,12 @@ class BatchTimes:
     cycles_per_image: Cycles
 
 
-class _Recurrence:
+class Recurrence:
     """Stamps of a batch, column after column, each pushed on as far as it goes."""
 
     def __init__(
-        self, batch: MachineBatch, work: Sequence[_StageWork], output_gaps: Cycles | None
+        self, machines: int, work: Sequence[StageWork], output_gaps: Cycles | None = None
     ) -> None:
-        machines = len(batch.column_interval)
         self._work = work
         self._output_gaps = output_gaps
         self._beats_taken = 0
@@ -161,7 +168,7 @@ class _Recurrence:
         return self._ready
 
 
-def _stage_work(variants: Sequence[Stage], choice: NDArray[np.intp]) -> _StageWork:
+def _stage_work(variants: Sequence[Stage], choice: NDArray[np.intp]) -> StageWork:
     """Collect a stage's work for every machine; columns alike in all variants share a kind."""
     used, index = np.unique(choice, return_inverse=True)
     works = [variants[v].work for v in used]
@@ -185,24 +192,42 @@ def _stage_work(variants: Sequence[Stage], choice: NDArray[np.intp]) -> _StageWo
     deferred = [spread([work[column].deferred for work in works]) for column in first]
     beats = [[run.beats for run in works[0][column].completing] for column in first]
     before, body, emitted = runs("before"), runs("body"), runs("emitted")
-    return _StageWork(kinds, completions, before, body, emitted, beats, deferred)
+    return StageWork(kinds, completions, before, body, emitted, beats, deferred)
 
 
-def _recur(batch: MachineBatch, images: int, traffic: Traffic | None = None) -> _Recurrence:
-    work = [_stage_work(v, c) for v, c in zip(batch.variants, batch.choice, strict=True)]
-    recurrence = _Recurrence(batch, work, traffic.output_gaps if traffic else None)
+def recur(
+    rows: int,
+    column_interval: Cycles,
+    work: Sequence[StageWork],
+    images: int,
+    traffic: Traffic | None = None,
+) -> Recurrence:
+    """Run the recurrence over `images` images.
+
+    Parameters
+    ----------
+    rows : height of the input
+    column_interval : (machines,), cycles
+    work : of every stage, in order
+    """
+    recurrence = Recurrence(len(column_interval), work, traffic.output_gaps if traffic else None)
     columns = images * len(work[0].kinds)
     first_gap, later_gaps = np.zeros(columns, np.int64), np.zeros(columns, np.int64)
     if traffic is not None:
-        gaps = traffic.input_gaps.reshape(columns, batch.rows)
+        gaps = traffic.input_gaps.reshape(columns, rows)
         first_gap[1:], later_gaps = gaps[1:, 0], gaps[:, 1:].sum(axis=1)
-    sent = np.zeros_like(batch.column_interval)
+    sent = np.zeros_like(column_interval)
     for column in range(columns):
-        start = np.maximum(batch.column_interval * column, sent + first_gap[column])
+        start = np.maximum(column_interval * column, sent + first_gap[column])
         begun = np.maximum(start, recurrence.buffer_free(0))
-        sent = begun + batch.rows + later_gaps[column]
+        sent = begun + rows + later_gaps[column]
         recurrence.accept(0, sent)
     return recurrence
+
+
+def _recur(batch: MachineBatch, images: int, traffic: Traffic | None = None) -> Recurrence:
+    work = [_stage_work(v, c) for v, c in zip(batch.variants, batch.choice, strict=True)]
+    return recur(batch.rows, batch.column_interval, work, images, traffic)
 
 
 def stamps(pipeline: Pipeline, images: int, traffic: Traffic | None = None) -> Stamps:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,14 @@ from pilaster.models.errors import InputError
 from pilaster.models.userfile import read_yaml, validate
 from pilaster.sim.machine import Fold, LoopOrder, Machine, Schedule, StageSpec
 
-__all__ = ["load_machine", "machine_names", "machine_path", "machine_yaml", "read_machine"]
+__all__ = [
+    "fold_text",
+    "load_machine",
+    "machine_names",
+    "machine_path",
+    "machine_yaml",
+    "read_machine",
+]
 
 MACHINES = Path(__file__).parent / "machines"
 
@@ -121,18 +129,31 @@ def machine_yaml(machine: Machine) -> str:
     common = schedules.pop() if len(schedules) == 1 else Schedule.SCATTER
     lines += [f"schedule: {common}", "stages:"]
     for name, spec in machine.stages.items():
-        entry = {
-            key: str(value) if isinstance(value, LoopOrder) else value
-            for key, value in vars(spec.fold).items()
-            if value != getattr(Fold(), key)
-        }
+        entry = _fold_entry(spec.fold)
         if spec.schedule is not common:
             entry["schedule"] = str(spec.schedule)
         if spec.dram_bits_per_cycle:
             entry["dram_bits_per_cycle"] = spec.dram_bits_per_cycle
-        text = ", ".join(f"{key}: {value}" for key, value in entry.items())
+        text = _entry_text(entry)
         lines.append(f"  {_text(name)}: {{{text}}}")
     return "\n".join(lines) + "\n"
+
+
+def fold_text(fold: Fold) -> str:
+    """Write a fold as a machine file does, without what is as by default."""
+    return _entry_text(_fold_entry(fold))
+
+
+def _fold_entry(fold: Fold) -> dict[str, int | str]:
+    return {
+        key: str(value) if isinstance(value, LoopOrder) else value
+        for key, value in vars(fold).items()
+        if value != getattr(Fold(), key)
+    }
+
+
+def _entry_text(entry: Mapping[str, int | str]) -> str:
+    return ", ".join(f"{key}: {value}" for key, value in entry.items())
 
 
 def _text(text: str) -> str:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.energy.actions import Action, Attributes
+from pilaster.models.energy.actions import Action
 from pilaster.models.energy.table import EnergyTable
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT
 from pilaster.models.network import Network
 from pilaster.models.reference.network import BATCH, classify, one_thread, tensors
 from pilaster.sim.actions import ActionCounts, count_actions
+from pilaster.sim.energy import stage_energy_pj, stage_register_bits
 from pilaster.sim.engine import simulate_events
 from pilaster.sim.machine import Machine
 from pilaster.sim.pipeline import Pipeline
@@ -24,13 +25,11 @@ from pilaster.sim.stages.conv_actions import (
     column_buffer_bits,
     lane_slots,
     psum_bits,
-    register_bits,
     weight_bits,
 )
 from pilaster.sim.stages.pool_actions import (
     pool_column_buffer_bits,
     pool_psum_bits,
-    pool_register_bits,
 )
 from pilaster.sim.steady import steady_cycles
 
@@ -157,28 +156,12 @@ def _stage_result(
     table: EnergyTable,
     clock_mhz: float | None,
 ) -> StageResult:
-    energy: dict[Action | str, float] = {}
-    for (action, attributes), count in actions.counts.items():
-        energy[action] = energy.get(action, 0.0) + count * table.energy_pj(action, attributes)
+    cycles = images * cycles_per_image
     slots = images * lane_slots(stage) if isinstance(stage, ConvStage) else 0
     if isinstance(stage, ConvStage):
         storage = (column_buffer_bits(stage), psum_bits(stage), weight_bits(stage))
-        registers = register_bits(stage)
     else:
         storage = (pool_column_buffer_bits(stage), pool_psum_bits(stage), 0)
-        registers = pool_register_bits(stage)
-    cycles = images * cycles_per_image
-    clock = table.energy_pj(Action.CLOCK, Attributes(bits=registers)) * cycles
-    energy[Action.CLOCK] = clock
-    if clock_mhz is not None:
-        memories = [
-            attributes
-            for action, attributes in actions.counts
-            if action in (Action.COLUMN_READ, Action.PSUM_READ, Action.WEIGHT_READ)
-        ]
-        leakage_uw = table.leakage_uw(memories, stage.lanes) or 0.0
-        energy["leakage"] = leakage_uw * cycles / clock_mhz
-    by_action = {str(action): value for action, value in energy.items() if value}
     return StageResult(
         name=stage.name,
         kind=stage.kind,
@@ -192,9 +175,9 @@ def _stage_result(
         psum_bits=storage[1],
         weight_bits=storage[2],
         weights_in_dram=bool(stage.spec.dram_bits_per_cycle),
-        register_bits=registers,
+        register_bits=stage_register_bits(stage),
         actions=actions,
-        energy_by_action=by_action,
+        energy_by_action=stage_energy_pj(stage, actions, cycles, table, clock_mhz),
     )
 
 

@@ -22,8 +22,8 @@ class Kind:
         The attributes that a point may name, and that a price may depend on.
     rules : tuple of str
         Scaling rules that make sense for it.
-    quantity : {"energy", "power"}
-        Of an occurrence, or all the time.
+    quantity : {"energy", "power", "area"}
+        Of an occurrence, all the time, or of the hardware itself.
     """
 
     meaning: str
@@ -52,6 +52,7 @@ class Kind:
             "linear-bits": ("bits",),
             "linear-capacity": ("bits", "depth"),
             "word-depth": ("bits", "depth"),
+            "macro-area": ("bits", "depth"),
             "product-bits": self.attributes[:2],
         }[rule]
 
@@ -88,5 +89,11 @@ KINDS: dict[str, Kind] = {
     Action.STREAM: Kind("one beat between stages", _WORD, _BY_WORD),
     Action.DRAM_READ: Kind("one read of DRAM", _WORD, _BY_WORD),
     Action.CLOCK: Kind("one cycle of clocked registers", _WORD, _BY_WORD),
+    "multiply_area": Kind(
+        "area of a multiplier", ("activation_bits", "weight_bits"), _BY_OPERANDS, "area"
+    ),
+    "add_area": Kind("area of an adder", _WORD, _BY_WORD, "area"),
+    "register_area": Kind("area of a register", _WORD, _BY_WORD, "area"),
+    "memory_area": Kind("area of a memory", _MEMORY, ("macro-area", "linear-capacity"), "area"),
 }
 """Every name an entry may have: primitives first, then the actions themselves."""

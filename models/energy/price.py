@@ -6,16 +6,19 @@ from dataclasses import dataclass
 
 from pilaster.models.energy.actions import Attributes
 from pilaster.models.energy.kinds import KINDS
-from pilaster.models.energy.scaling import Curve, proportional, word_depth
+from pilaster.models.energy.scaling import Curve, macro_area, proportional, word_depth
 from pilaster.models.energy.schema import Entry
 from pilaster.models.energy.units import UNITS
 
-__all__ = ["Price"]
+__all__ = ["BY_WORD_AND_DEPTH", "Price"]
+
+BY_WORD_AND_DEPTH = ("word-depth", "macro-area")
+"""Rules that scale by two numbers."""
 
 
 @dataclass(frozen=True)
 class Price:
-    """Energy in pJ, or power in µW, as a function of attributes.
+    """Energy in pJ, power in µW or area in µm², as a function of attributes.
 
     Parameters
     ----------
@@ -24,8 +27,8 @@ class Price:
     scaling : str
         Rule by which the values scale.
     curves : tuple of (int, Curve)
-        The published values: for ``word-depth`` by depth, one curve a word width; for the other
-        rules one curve by the number that the rule scales by.
+        The published values: for ``word-depth`` and ``macro-area`` by depth, one curve a word
+        width; for the other rules one curve by the number that the rule scales by.
     """
 
     name: str
@@ -42,7 +45,7 @@ class Price:
             value = point.value * (unit.factor * factor)
             if unit.per_bit:
                 value *= attributes.bits
-            if entry.scaling == "word-depth":
+            if entry.scaling in BY_WORD_AND_DEPTH:
                 curves.setdefault(attributes.bits, {})[attributes.depth] = value
             else:
                 x = KINDS[entry.name].coordinate(entry.scaling, attributes)
@@ -61,14 +64,15 @@ class Price:
         attributes : Attributes
             Widths and depth.
         register : Price, optional
-            The table's register, which a memory of one word is made of.
+            The table's register, which a memory of one word is made of; its area, for an area.
         """
         kind = KINDS[self.name]
         if self.scaling == "constant":
             return self.curves[0][1][0][1]
-        if self.scaling != "word-depth":
+        if self.scaling not in BY_WORD_AND_DEPTH:
             return proportional(self.curves[0][1], kind.coordinate(self.scaling, attributes))
         one_word: dict[int, float] = {}
         if register is not None and self.name != "idle_memory":
             one_word = {width: register.at(Attributes(bits=width)) for width, _ in self.curves}
-        return word_depth(self.curves, attributes.bits, attributes.depth, one_word)
+        rule = macro_area if self.scaling == "macro-area" else word_depth
+        return rule(self.curves, attributes.bits, attributes.depth, one_word)

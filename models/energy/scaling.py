@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["RULES", "Curve", "Rule", "log_log", "proportional", "word_depth"]
+__all__ = ["RULES", "Curve", "Rule", "log_log", "macro_area", "proportional", "word_depth"]
 
 Curve = tuple[tuple[float, float], ...]
 """Pairs of a coordinate and the value there, sorted by the coordinate."""
@@ -58,6 +58,12 @@ RULES = {
         "bit and word lines of a square array grow with the square root of its capacity, as "
         "Horowitz's 8 and 32 KB memories do; a wide memory is macros side by side; IHP SG13G2 "
         "macros of one depth are linear in width",
+    ),
+    "macro-area": Rule(
+        "at a published word width, linear in depth between points, from the table's register at "
+        "one word, and proportional to depth beyond the deepest; between published widths linear "
+        "in bits, outside of them proportional",
+        "cells add to the periphery of a macro; a larger memory is macros side by side",
     ),
 }
 """The closed set of scaling rules, by name."""
@@ -116,6 +122,40 @@ def word_depth(
         if one_word.get(width) and shallowest > 1:
             anchored = ((1, min(one_word[width], curve[0][1])), *curve)
         value = log_log(anchored, depth)
+        if not shallowest <= depth <= deepest:
+            value = max(value, narrower)
+        by_width.append((width, value))
+        narrower = value
+    return proportional(tuple(by_width), bits)
+
+
+def macro_area(
+    curves: Sequence[tuple[int, Curve]], bits: int, depth: int, one_word: Mapping[int, float]
+) -> float:
+    """Area of a memory, by the rule ``macro-area``.
+
+    Parameters
+    ----------
+    curves : sequence of (int, Curve)
+        For each published word width, in rising order, the area by depth.
+    bits, depth : int
+        Width and number of words of the memory.
+    one_word : Mapping of int to float
+        For each published width, the area of a register of that width, which a memory of one
+        word is.
+
+    Notes
+    -----
+    As for ``word_depth``, an extrapolation does not undercut a narrower memory.
+    """
+    by_width: list[tuple[float, float]] = []
+    narrower = 0.0
+    for width, curve in curves:
+        shallowest, deepest = curve[0][0], curve[-1][0]
+        anchored = curve
+        if one_word.get(width) and shallowest > 1:
+            anchored = ((1, min(one_word[width], curve[0][1])), *curve)
+        value = proportional(anchored, depth)
         if not shallowest <= depth <= deepest:
             value = max(value, narrower)
         by_width.append((width, value))

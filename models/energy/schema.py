@@ -23,7 +23,7 @@ from pilaster.models.energy.actions import Attributes
 from pilaster.models.energy.kinds import KINDS
 from pilaster.models.energy.scaling import RULES
 from pilaster.models.energy.technology import CONVERSIONS
-from pilaster.models.energy.units import RELATIVE_UNIT, UNITS
+from pilaster.models.energy.units import RELATIVE_UNIT, UNITS, Quantity
 
 __all__ = ["ConvertedFrom", "Entry", "Point", "PointAttributes", "TableFile", "closest"]
 
@@ -133,15 +133,23 @@ class Entry(_Strict):
                 f"scaling: {self.scaling!r} does not apply to {self.name}: use "
                 f"{' or '.join(kind.rules)}"
             )
-        if self.converted_from is not None and (
-            unit.quantity == "power" or self.unit == RELATIVE_UNIT
-        ):
+        if self.converted_from is not None:
+            self._check_conversion(unit.quantity, self.converted_from.rule)
+        self._check_points()
+        return self
+
+    def _check_conversion(self, quantity: Quantity, rule: str) -> None:
+        if quantity == "power" or self.unit == RELATIVE_UNIT:
             raise _refusal(
                 "converted_from: only an energy in joules is converted; give the value at the "
                 "table's own node and voltage"
             )
-        self._check_points()
-        return self
+        right = [name for name, conversion in CONVERSIONS.items() if conversion[0] == quantity]
+        if rule not in right:
+            raise _refusal(
+                f"converted_from: rule: {rule!r} does not convert an {quantity}: use "
+                f"{' or '.join(right)}"
+            )
 
     def _check_form(self) -> None:
         if (self.value is None) == (self.points is None):
@@ -170,7 +178,7 @@ class Entry(_Strict):
                     f"{' and '.join(kind.needed(self.scaling))} the value {point.value:g} holds"
                 )
             where: object
-            if self.scaling == "word-depth":
+            if self.scaling in ("word-depth", "macro-area"):
                 where = (attributes.bits, attributes.depth)
                 if point.value == 0:
                     raise _refusal(f"{key}: value: must be above 0 to be scaled by {self.scaling}")

@@ -18,10 +18,13 @@ from pilaster.models.energy.technology import conversion_factor
 from pilaster.models.energy.units import RELATIVE_UNIT
 from pilaster.models.errors import InputError
 
-__all__ = ["EnergyTable", "Listing"]
+__all__ = ["AREAS", "EnergyTable", "Listing"]
 
 _MAC16 = Attributes(activation_bits=16, weight_bits=16, accumulator_bits=16)
 _MAC16_PARTS = frozenset({Action.MAC, "multiply", "add"})
+
+AREAS = ("multiply_area", "add_area", "register_area", "memory_area")
+"""Entries that an area is made of."""
 
 _ABSENT = {
     Action.CLOCK: "clock of registers and of the clock tree",
@@ -71,7 +74,7 @@ class EnergyTable:
     entries : Mapping of str to Entry
         The file's entries by name, as published.
     prices : Mapping of str to Price
-        The same in pJ or µW at the table's node and voltage.
+        The same in pJ, µW or µm² at the table's node and voltage.
     """
 
     name: str
@@ -149,6 +152,42 @@ class EnergyTable:
         if "lane_leakage" in self.prices:
             power += lanes * self._price("lane_leakage", Attributes())
         return power
+
+    def area_um2(self, name: str, attributes: Attributes) -> float:
+        """Area of one multiplier, adder, register or memory, in µm².
+
+        Parameters
+        ----------
+        name : {"multiply_area", "add_area", "register_area", "memory_area"}
+            What it is. A multiplier of an operand of one bit is none; a memory of one word is a
+            register.
+
+        Raises
+        ------
+        InputError
+            If the table has no such area.
+        """
+        if name not in self.prices:
+            raise InputError(self.why_no_area)
+        if min(attributes.activation_bits, attributes.weight_bits) <= 1 and name == "multiply_area":
+            return 0.0
+        if attributes.depth == 1 and name == "memory_area" and "register_area" in self.prices:
+            name = "register_area"
+        return self.prices[name].at(attributes, self.prices.get("register_area"))
+
+    @property
+    def has_area(self) -> bool:
+        """Whether the areas of multipliers, adders, registers and memories are known."""
+        return all(name in self.prices for name in AREAS)
+
+    @property
+    def why_no_area(self) -> str:
+        """What lacks where the table has no area, in a line."""
+        lacking = ", ".join(name for name in AREAS if name not in self.prices)
+        return (
+            f"energy table {self.name}: has no area: entries {lacking} are missing; use a table "
+            f"that has them, such as ihp130"
+        )
 
     @property
     def has_clock(self) -> bool:

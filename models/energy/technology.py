@@ -1,7 +1,8 @@
-"""Conversion of an energy from one technology node and voltage to another."""
+"""Conversion of an energy or an area from one technology node and voltage to another."""
 
 from __future__ import annotations
 
+from pilaster.models.energy.units import Quantity
 from pilaster.models.errors import InputError
 
 __all__ = ["CONVERSIONS", "conversion_factor", "stillmaker_baas_energy"]
@@ -23,17 +24,23 @@ _ENERGY_A_B_C = {
     7: (0.1776, -0.09097, 0.02447),
 }
 
-CONVERSIONS = {
+CONVERSIONS: dict[str, tuple[Quantity, str]] = {
     "stillmaker-baas": (
+        "energy",
         "times the ratio of the Stillmaker and Baas energy polynomials "
-        "(Integration 58, 2017) at the two nodes and voltages"
+        "(Integration 58, 2017) at the two nodes and voltages",
     ),
     "cv2": (
+        "energy",
         "times the ratio of the nodes and the square of the ratio of the voltages: capacitance "
-        "shrinks with the feature size (as CNNergy scales 45 nm to 65 nm)"
+        "shrinks with the feature size (as CNNergy scales 45 nm to 65 nm)",
+    ),
+    "feature-size": (
+        "area",
+        "times the square of the ratio of the nodes: both sides shrink with the feature size",
     ),
 }
-"""Rules that carry an energy to another node and voltage, by name, and what each does."""
+"""Rules that carry an energy or an area to another node, by name: of what, and what each does."""
 
 
 def stillmaker_baas_energy(node_nm: float, voltage_v: float) -> float:
@@ -62,7 +69,7 @@ def stillmaker_baas_energy(node_nm: float, voltage_v: float) -> float:
 
 
 def conversion_factor(rule: str, from_nm: float, from_v: float, to_nm: float, to_v: float) -> float:
-    """Factor that an energy at one node and voltage is multiplied by to hold at another.
+    """Factor that an energy or an area at one node and voltage is multiplied by to hold at another.
 
     Parameters
     ----------
@@ -73,6 +80,8 @@ def conversion_factor(rule: str, from_nm: float, from_v: float, to_nm: float, to
     """
     if rule == "cv2":
         return (to_nm / from_nm) * (to_v / from_v) ** 2
+    if rule == "feature-size":
+        return (to_nm / from_nm) ** 2
     if rule == "stillmaker-baas":
         return stillmaker_baas_energy(to_nm, to_v) / stillmaker_baas_energy(from_nm, from_v)
     raise ValueError(f"unknown conversion {rule!r}")

@@ -1,4 +1,4 @@
-"""The units an energy table may be written in, and what each is in pJ or µW."""
+"""The units an energy table may be written in, and what each is in pJ, µW or µm²."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 
 __all__ = ["RELATIVE_UNIT", "UNITS", "Quantity", "Unit"]
 
-Quantity = Literal["energy", "power"]
+Quantity = Literal["energy", "power", "area"]
 
 
 @dataclass(frozen=True)
@@ -16,10 +16,10 @@ class Unit:
 
     Parameters
     ----------
-    quantity : {"energy", "power"}
-        Energies are held in pJ, powers in µW.
+    quantity : {"energy", "power", "area"}
+        Energies are held in pJ, powers in µW, areas in µm².
     factor : float
-        One of this unit in pJ or µW.
+        One of this unit in pJ, µW or µm².
     per_bit : bool
         Whether the value is for each of the point's ``bits``.
     """
@@ -44,4 +44,7 @@ UNITS = {
     "uW": Unit("power", 1.0),
     "nW": Unit("power", 1e-3),
     "pW": Unit("power", 1e-6),
+    "mm2": Unit("area", 1e6),
+    "um2": Unit("area", 1.0),
+    "um2/bit": Unit("area", 1.0, per_bit=True),
 }

@@ -26,7 +26,12 @@ def number(text: str) -> float:
 
 
 def test_every_example_is_tested() -> None:
-    assert SCRIPTS == ["change_the_machine", "many_machines", "scatter_against_gather"]
+    assert SCRIPTS == [
+        "change_the_machine",
+        "many_machines",
+        "multi_cycle",
+        "scatter_against_gather",
+    ]
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -79,3 +84,18 @@ def test_many_machines(tmp_path: Path) -> None:
     for row in rows:
         latencies = [number(cell) for cell in row if cell != "-"]
         assert latencies == sorted(latencies, reverse=True), "slower columns need fewer lanes"
+
+
+def test_multi_cycle(tmp_path: Path) -> None:
+    titles, _, *rows = output_of("multi_cycle", tmp_path, "digits").splitlines()
+    assert len(rows) == 10
+    cells = [line.strip("| ").split(" | ") for line in rows]
+    assert all(len(row) == len(titles.strip("| ").split(" | ")) for row in cells)
+    for name, _, _, immediate, deferred, _ in cells:
+        assert name == "digits"
+        assert number(deferred) < number(immediate), "proven, and fewer"
+    for relaxed, tight in zip(cells[::2], cells[1::2], strict=True):
+        assert number(tight[2]) == number(relaxed[2]) // 4
+        assert number(tight[3]) >= number(relaxed[3]), "less time needs no fewer lanes"
+        assert number(tight[4]) >= number(relaxed[4])
+    assert list(tmp_path.iterdir()) == []

@@ -47,6 +47,36 @@ ARGUMENTS: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
     "missing network": (("run",), ("NETWORK", "pilaster run --help")),
     "unknown network": (("run", "lenet-5"), ("network lenet-5", "did you mean lenet5?")),
     "network like none": (("run", "???"), ("network ???", "lenet5", "vgg16")),
+    "map at no interval": (
+        ("map", "digits", "--column-interval", 0, "--out", "m.yaml"),
+        ("--column-interval", "must be a whole number from 1, not '0'"),
+    ),
+    "map without an interval": (("map", "digits", "--out", "m.yaml"), ("--column-interval",)),
+    "map without a file": (("map", "digits", "--column-interval", 99), ("--out",)),
+    "map below the physical minimum": (
+        ("map", "digits", "--column-interval", 99, "--max-latency", 9, "--out", "m.yaml"),
+        ("max_latency: 9 cycles are below the 78",),
+    ),
+    "map with fewer lanes than layers": (
+        ("map", "digits", "--column-interval", 99, "--max-lanes", 1, "--out", "m.yaml"),
+        ("max_lanes: 1 are fewer than the 3",),
+    ),
+    "map for an unknown objective": (
+        ("map", "digits", "--column-interval", 99, "--objective", "lane", "--out", "m.yaml"),
+        ("objective: 'lane' is not known", "did you mean lanes?"),
+    ),
+    "map for an area that is not known": (
+        ("map", "digits", "--column-interval", 99, "--objective", "area", "--out", "m.yaml"),
+        ("energy table eyeriss65: has no area", "ihp130"),
+    ),
+    "map for power without a clock": (
+        ("map", "digits", "--column-interval", 99, "--objective", "power", "--out", "m.yaml"),
+        ("objective: power needs a clock",),
+    ),
+    "map into a file's folder": (
+        ("map", "digits", "--column-interval", 99, "--out", "/dev/null/m.yaml"),
+        ("/dev/null: the machine cannot be written",),
+    ),
     "unknown machine": (
         ("run", "lenet5", "--machine", "lenet5-gathr"),
         ("machine lenet5-gathr", "did you mean lenet5-gather?"),

@@ -90,7 +90,15 @@ def test_the_good_table_is_good(tmp_path):
         (("entries", ADD, "source"), 2014, "entry add: source: must be text, not 2014"),
         (("entries", ADD, "unit"), "pj",
          "entry add: unit: 'pj' is not a unit: use nJ, pJ, fJ, aJ, pJ/bit, fJ/bit, mac16, mW, uW, "
-         "nW, pW; did you mean 'pJ'?"),
+         "nW, pW, mm2, um2, um2/bit; did you mean 'pJ'?"),
+        (("entries", ADD, "converted_from"),
+         {"node_nm": 40, "voltage_v": 0.9, "rule": "feature-size"},
+         "entry add: converted_from: rule: 'feature-size' does not convert an energy: use "
+         "stillmaker-baas or cv2"),
+        (("entries", 5),
+         {"name": "add_area", "value": 3.0, "unit": "pJ", "scaling": "linear-bits",
+          "at": {"bits": 8}, "source": "a paper"},
+         "entry add_area: unit: 'pJ' is no unit of area, which add_area is: use mm2, um2"),
         (("entries", ADD, "unit"), "uW",
          "entry add: unit: 'uW' is no unit of energy, which add is: use nJ, pJ"),
         (("entries", ADD, "unit"), "mac16",

@@ -11,6 +11,7 @@ from pilaster.models.energy import Action, Attributes, EnergyTable, load, table_
 from pilaster.models.energy.compose import PRIMITIVES, UNCOMPOSED, parts
 from pilaster.models.energy.kinds import KINDS
 from pilaster.models.energy.technology import conversion_factor
+from pilaster.models.errors import InputError
 
 SHIPPED = ("eyeriss65", "horowitz45", "ihp130")
 UNPRICED = {
@@ -65,7 +66,8 @@ def test_shipped_table_prices_every_action_but_what_it_says_is_missing(name):
 def test_every_published_value_comes_back(name):
     table = EnergyTable.load(name)
     for entry in table.entries.values():
-        if KINDS[entry.name].quantity == "power" or entry.unit == "mac16":
+        quantity = KINDS[entry.name].quantity
+        if quantity == "power" or entry.unit == "mac16":
             continue
         origin, factor = entry.converted_from, 1.0
         if origin:
@@ -73,8 +75,9 @@ def test_every_published_value_comes_back(name):
                 origin.rule, origin.node_nm, origin.voltage_v, table.node_nm, table.voltage_v
             )
         for point in entry.published:
-            energy = table.primitive_pj(entry.name, entry.attributes_of(point))
-            assert energy == pytest.approx(point.value * factor, rel=1e-12)
+            value_at = table.area_um2 if quantity == "area" else table.primitive_pj
+            value = value_at(entry.name, entry.attributes_of(point))
+            assert value == pytest.approx(point.value * factor, rel=1e-12)
 
 
 @given(tables, st.sampled_from(MEMORY_ACTIONS), word_bits, word_bits, depths, depths)
@@ -319,3 +322,41 @@ def test_attributes_are_checked(wrong):
 def test_unknown_primitive_is_a_programming_error():
     with pytest.raises(ValueError, match="no energy for 'memory_leakage'"):
         EnergyTable.load("ihp130").primitive_pj("memory_leakage", Attributes(8, 8))
+
+
+AREA_TABLES = [name for name in SHIPPED if EnergyTable.load(name).has_area]
+
+
+def test_tables_with_an_area():
+    assert AREA_TABLES == ["horowitz45", "ihp130"]
+
+
+@given(st.sampled_from(AREA_TABLES), word_bits, word_bits, depths, depths)
+def test_area_of_a_memory_grows_with_bits_and_depth(name, bits, more_bits, depth, more_depth):
+    table = EnergyTable.load(name)
+    small = table.area_um2("memory_area", Attributes(bits, depth))
+    assert small > 0
+    wide, deep = Attributes(bits + more_bits, depth), Attributes(bits, depth + more_depth)
+    assert table.area_um2("memory_area", wide) >= small * (1 - 1e-9)
+    assert table.area_um2("memory_area", deep) >= small * (1 - 1e-9)
+
+
+@pytest.mark.parametrize("name", AREA_TABLES)
+def test_small_areas(name):
+    table = EnergyTable.load(name)
+    binary = Attributes(activation_bits=8, weight_bits=1)
+    assert table.area_um2("multiply_area", binary) == 0
+    register = table.area_um2("register_area", Attributes(24))
+    assert table.area_um2("memory_area", Attributes(24, 1)) == register
+
+
+def test_aladdins_area_shrinks_with_the_feature_size():
+    table = EnergyTable.load("horowitz45")
+    wide = Attributes(activation_bits=32, weight_bits=32)
+    assert table.area_um2("multiply_area", wide) == pytest.approx(6350 * (45 / 40) ** 2)
+
+
+def test_a_table_without_area_says_what_lacks():
+    table = EnergyTable.load("eyeriss65")
+    with pytest.raises(InputError, match="eyeriss65: has no area: entries multiply_area, add_area"):
+        table.area_um2("memory_area", Attributes(8, 256))

@@ -1,0 +1,190 @@
+"""`pilaster map`: the least hardware that is not late."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pilaster.options import frequency, whole_number
+
+if TYPE_CHECKING:
+    from pilaster.sim.mapper import Mapping
+
+__all__ = ["add_command"]
+
+HELP = """\
+Find the cheapest machine for NETWORK that takes a column every column interval, for ever, and gives
+every answer within a latency after its image's last column. The machine is proven to be the
+cheapest of all folds considered, or printed with the bound that is.
+
+The table shows, for every stage,
+
+  lanes         multipliers
+  busy          cycles of work on an image, without waiting
+  last column   least cycles from the last input column to the last output column
+  slack         cycles that the work on every column could take longer, all other stages as they are
+"""
+
+EXAMPLES = """\
+examples:
+  pilaster map lenet5 --column-interval 256 --max-latency 2000 --out mine.yaml
+  pilaster run lenet5 --machine mine.yaml
+  pilaster map lenet5 --column-interval 256 --objective energy --out frugal.yaml
+  pilaster map lenet5 --column-interval 256 --objective area --energy ihp130 --out small.yaml
+
+exit code: 1 where no machine keeps the limits, with the nearest request that one does keep
+"""
+
+EXIT_INFEASIBLE = 1
+
+
+def add_command(commands: Any) -> None:
+    """Add `map` to the command line."""
+    command = commands.add_parser(
+        "map",
+        help="find the cheapest machine that keeps an interval and a latency",
+        description=HELP,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("network", metavar="NETWORK", help="a name that `pilaster networks` lists")
+    count = whole_number(1)
+    command.add_argument(
+        "--column-interval",
+        metavar="I",
+        type=count,
+        required=True,
+        help="cycles between two columns at the input",
+    )
+    command.add_argument(
+        "--max-latency",
+        metavar="L",
+        type=count,
+        help="cycles from the last column to the answer (default: any)",
+    )
+    command.add_argument(
+        "--max-lanes", metavar="N", type=count, help="multipliers at most (default: any)"
+    )
+    command.add_argument(
+        "--objective",
+        metavar="WHAT",
+        default="lanes",
+        help="what to have least of: lanes, energy, power or area (default: lanes)",
+    )
+    command.add_argument(
+        "--energy", metavar="TABLE", help="a name that `pilaster tables` lists, or a YAML file"
+    )
+    command.add_argument(
+        "--clock-mhz", metavar="F", type=frequency, help="clock in MHz: for power, and for leakage"
+    )
+    command.add_argument(
+        "--policy",
+        metavar="HOW",
+        default="multi-cycle",
+        help="multi-cycle, or immediate: all open kernel columns at once (default: multi-cycle)",
+    )
+    command.add_argument(
+        "--schedule",
+        metavar="WHICH",
+        default="scatter",
+        help="of the stages: scatter, gather or both (default: scatter)",
+    )
+    command.add_argument(
+        "--on-chip-weight-bits",
+        metavar="N",
+        type=count,
+        help="a layer with more bits of weights takes them from DRAM (default: all on chip)",
+    )
+    command.add_argument(
+        "--out", metavar="M.yaml", type=Path, required=True, help="file to write the machine to"
+    )
+    command.add_argument("--json", action="store_true", help="print one JSON object and no table")
+    command.set_defaults(handler=_map)
+
+
+def _map(options: argparse.Namespace) -> int:
+    from pilaster.api import load
+    from pilaster.models.output_files import check_writable, write_files
+    from pilaster.progress import Progress
+    from pilaster.sim.machine_file import machine_yaml
+    from pilaster.sim.mapper import Infeasible, map_network
+
+    network = load(options.network)
+    folder, name = options.out.parent, options.out.name
+    check_writable(folder, [name], "machine")
+    try:
+        found = map_network(
+            network,
+            column_interval=options.column_interval,
+            max_latency=options.max_latency,
+            max_lanes=options.max_lanes,
+            objective=options.objective,
+            table=options.energy,
+            clock_mhz=options.clock_mhz,
+            policy=options.policy,
+            schedule=options.schedule,
+            on_chip_weight_bits=options.on_chip_weight_bits,
+        )
+    except Infeasible as reason:
+        print(f"pilaster: {reason}", file=sys.stderr)
+        return EXIT_INFEASIBLE
+    text = machine_yaml(found.machine)
+    write_files(folder, {name: text.encode()}, "machine")
+    if options.json:
+        print(json.dumps(found.as_dict(), allow_nan=False))
+    else:
+        _print(found)
+    with Progress("files", 0) as progress:
+        progress.say(f"wrote {options.out}")
+    return 0
+
+
+def _print(found: Mapping) -> None:
+    from rich.table import Table
+
+    from pilaster.console import PlainConsole
+    from pilaster.sim.machine_file import fold_text
+
+    table = Table(box=None, pad_edge=False)
+    table.add_column("stage")
+    for title in ("lanes", "busy", "last column", "slack"):
+        table.add_column(title, justify="right")
+    table.add_column("fold", overflow="fold")
+    for stage in found.stages:
+        numbers = (stage.busy_cycles, stage.last_column_cycles, stage.slack_cycles)
+        table.add_row(
+            stage.name,
+            f"{stage.lanes:,}" if stage.lanes else "-",
+            *(f"{number:,}" for number in numbers),
+            fold_text(found.machine.stages[stage.name].fold),
+        )
+    PlainConsole().print(table)
+    print()
+    print(f"{_summary(found)}; {_proof(found)}")
+
+
+def _summary(found: Mapping) -> str:
+    parts = [
+        f"a column every {found.column_interval_cycles:,} cycles",
+        f"the answer {found.latency_cycles:,} cycles after the last",
+        f"{found.lanes:,} lanes",
+        f"{found.energy_pj / 1e3:,.1f} nJ an image",
+    ]
+    if found.power_uw is not None:
+        parts.append(f"{found.power_uw / 1e3:,.3g} mW at {found.clock_mhz:g} MHz")
+    if found.area_um2 is not None:
+        parts.append(f"{found.area_um2 / 1e6:,.3g} mm2")
+    return f"{found.network}: {', '.join(parts)} ({found.table})"
+
+
+def _proof(found: Mapping) -> str:
+    folds = f"of {found.candidates:,} folds"
+    if found.proven:
+        return f"least {found.objective}, proven: none {folds} makes a cheaper machine"
+    return (
+        f"least {found.objective} found: no machine {folds} has less than {found.bound:,.6g} "
+        f"{found.unit}, {found.gap:.2%} below"
+    )

@@ -1,0 +1,77 @@
+"""The area of a stage's hardware: lanes, requantisers, adders, registers and memories.
+
+Counted is what the action counts and the storage of a stage tell of: not the control, the wiring
+and the output buffer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pilaster.models.energy.actions import Attributes
+from pilaster.models.energy.table import EnergyTable
+from pilaster.sim.machine import Schedule
+from pilaster.sim.stages import ConvStage, PoolStage, Stage
+from pilaster.sim.stages.conv_actions import column_buffer_bits, psum_bits, register_bits
+from pilaster.sim.stages.pool_actions import (
+    pool_column_buffer_bits,
+    pool_psum_bits,
+    pool_register_bits,
+    sum_bits,
+)
+
+__all__ = ["stage_area_um2"]
+
+Part = tuple[str, Attributes, int]
+"""Entry of a table, its attributes, and how many."""
+
+
+def stage_area_um2(stage: Stage, table: EnergyTable) -> float:
+    """Area of a stage in µm².
+
+    Raises
+    ------
+    InputError
+        If the table has no area.
+    """
+    parts = _pool_parts(stage) if isinstance(stage, PoolStage) else _conv_parts(stage)
+    return sum(count * table.area_um2(name, attributes) for name, attributes, count in parts)
+
+
+def _conv_parts(stage: ConvStage) -> Iterator[Part]:
+    fold, widths = stage.fold, stage.widths
+    banks = fold.kernel_columns if stage.spec.schedule is Schedule.SCATTER else 1
+    add = Attributes(bits=widths.accumulator)
+    operands = Attributes(activation_bits=widths.activation, weight_bits=widths.weight)
+    scale = Attributes(activation_bits=widths.accumulator, weight_bits=widths.scale)
+    yield "multiply_area", operands, stage.lanes
+    yield "multiply_area", scale, fold.requantizers
+    # A lane adds its product; each sum adds to what waits; a requantiser rounds.
+    yield "add_area", add, stage.lanes + fold.out_channels * banks + fold.requantizers
+    yield "register_area", Attributes(bits=register_bits(stage)), 1
+    word = fold.in_channels * widths.activation
+    if stage.geometry.is_depthwise:
+        word *= fold.out_channels
+    yield "memory_area", _memory(word, column_buffer_bits(stage)), 1
+    if stage.weight_sets > 1 and not stage.spec.dram_bits_per_cycle:
+        yield "memory_area", Attributes(stage.lanes * widths.weight, stage.weight_sets), 1
+    bits, word = psum_bits(stage), fold.out_channels * widths.accumulator
+    if bits:
+        yield "memory_area", Attributes(word, max(1, bits // word // banks)), banks
+
+
+def _pool_parts(stage: PoolStage) -> Iterator[Part]:
+    tile, bits = stage.fold.out_channels, sum_bits(stage)
+    # Down the column, and across columns.
+    yield "add_area", Attributes(bits=bits), tile * stage.layer.window.kernel[0]
+    if stage.layer.mode == "average":
+        yield "multiply_area", Attributes(activation_bits=bits, weight_bits=bits), tile
+    yield "register_area", Attributes(bits=pool_register_bits(stage)), 1
+    yield "memory_area", _memory(tile * stage.bits, pool_column_buffer_bits(stage)), 1
+    waiting = pool_psum_bits(stage)
+    if waiting:
+        yield "memory_area", _memory(tile * bits, waiting), 1
+
+
+def _memory(word: int, bits: int) -> Attributes:
+    return Attributes(word, -(-bits // word))

@@ -1,0 +1,17 @@
+"""The mapper: the least hardware that is not late."""
+
+from pilaster.sim.mapper.map import map_network, map_request
+from pilaster.sim.mapper.request import SCHEDULES, Objective, Policy, Request
+from pilaster.sim.mapper.result import Infeasible, Mapping, StageMapping
+
+__all__ = [
+    "SCHEDULES",
+    "Infeasible",
+    "Mapping",
+    "Objective",
+    "Policy",
+    "Request",
+    "StageMapping",
+    "map_network",
+    "map_request",
+]

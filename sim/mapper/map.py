@@ -1,0 +1,313 @@
+"""The mapper: from a request to the machine of least cost that keeps it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pilaster.models.energy.table import EnergyTable
+from pilaster.models.errors import InputError
+from pilaster.models.network import Network
+from pilaster.sim.actions import count_actions
+from pilaster.sim.area import stage_area_um2
+from pilaster.sim.energy import stage_energy_pj
+from pilaster.sim.machine import Machine
+from pilaster.sim.mapper.check import steady_times
+from pilaster.sim.mapper.explain import explain, refuse_impossible
+from pilaster.sim.mapper.folds import Limits
+from pilaster.sim.mapper.prices import Pricing, areas_um2, column_write_pj, energies_pj
+from pilaster.sim.mapper.problem import Costs, Problem, StageOptions
+from pilaster.sim.mapper.relaxation import Route
+from pilaster.sim.mapper.request import SCHEDULES, Objective, Policy, Request
+from pilaster.sim.mapper.result import Mapping, StageMapping
+from pilaster.sim.mapper.search import Effort, Found, search
+from pilaster.sim.mapper.slack import stage_slack
+from pilaster.sim.mapper.space import Candidates, candidates
+from pilaster.sim.pipeline import Pipeline
+from pilaster.sim.simulate import DEFAULT_TABLE
+
+__all__ = ["Space", "map_network", "map_request"]
+
+LANE = 2**20
+"""Requantisers that a lane outweighs where lanes are counted: more than a machine has."""
+
+Choice = TypeVar("Choice", bound=StrEnum)
+
+
+def map_network(
+    network: Network,
+    *,
+    column_interval: int,
+    max_latency: int | None = None,
+    max_lanes: int | None = None,
+    objective: str = "lanes",
+    table: EnergyTable | str | Path | None = None,
+    clock_mhz: float | None = None,
+    policy: str = "multi-cycle",
+    schedule: str = "scatter",
+    on_chip_weight_bits: int | None = None,
+) -> Mapping:
+    """Find the machine of least cost that is never late.
+
+    Columns of images back to back arrive every `column_interval` cycles and are accepted the moment
+    they arrive, for ever; every answer comes within `max_latency` cycles of its last column.
+
+    Parameters
+    ----------
+    column_interval : cycles between two columns at the input
+    max_latency : cycles from the last column accepted to the answer; None for any
+    max_lanes : multipliers at most; None for any
+    objective : "lanes", "energy" of an image, "power" or "area"
+    table : energy table, its name or file; by default ``eyeriss65``
+    clock_mhz : needed for power; leakage is an energy only where it is known
+    policy : "multi-cycle", or "immediate" to do all open kernel columns at once
+    schedule : "scatter", "gather" or "both"
+    on_chip_weight_bits : a layer with more bits of weights takes them from DRAM, in one cycle for
+        all lanes; None keeps all on chip
+
+    Raises
+    ------
+    InputError
+        If the request makes no sense, or asks for what no machine can have.
+    Infeasible
+        If no machine keeps all limits together: says which binds where, and the nearest request.
+    """
+    if not isinstance(table, EnergyTable):
+        table = EnergyTable.load(DEFAULT_TABLE if table is None else table)
+    request = Request(
+        network=network,
+        column_interval=column_interval,
+        max_latency=max_latency,
+        max_lanes=max_lanes,
+        objective=_choice("objective", Objective, objective),
+        table=table,
+        clock_mhz=clock_mhz,
+        policy=_choice("policy", Policy, policy),
+        schedule=str(schedule),
+        on_chip_weight_bits=on_chip_weight_bits,
+    )
+    return map_request(request)
+
+
+def _choice(what: str, kind: type[Choice], name: str) -> Choice:
+    known = [str(member) for member in kind]
+    if name not in known:
+        close = difflib.get_close_matches(str(name), known, 1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        raise InputError(f"{what}: {name!r} is not known; use {', '.join(known)}{hint}")
+    return kind(name)
+
+
+def map_request(
+    request: Request, limits: Limits | None = None, effort: Effort | None = None
+) -> Mapping:
+    """Find the machine of least cost for a request.
+
+    Parameters
+    ----------
+    limits : the space of folds; by default what the request allows
+    effort : how hard to search
+    """
+    space = Space(request, limits or default_limits(request))
+    refuse_impossible(request, space.candidates, space.least_latency())
+    objective = request.objective
+    problem = space.problem(objective, request.max_lanes)
+    found = search(problem, effort)
+    if found.choice is None:
+
+        def least_lanes() -> Found:
+            return search(space.problem(Objective.LANES, None), effort)
+
+        raise explain(request, space.candidates, least_lanes, found.proven)
+    return space.mapping(found)
+
+
+def default_limits(request: Request) -> Limits:
+    """Give the space of folds that a request allows."""
+    return Limits(
+        schedules=SCHEDULES[request.schedule],
+        immediate=request.policy is Policy.IMMEDIATE,
+        on_chip_weight_bits=request.on_chip_weight_bits,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Space:
+    """The candidates of every stage of a request, and what they cost."""
+
+    request: Request
+    limits: Limits
+
+    @cached_property
+    def candidates(self) -> tuple[Candidates, ...]:
+        """Candidates by stage."""
+        network = self.request.network
+        return tuple(candidates(network, node, self.limits) for node in network.graph.nodes)
+
+    def problem(self, objective: Objective, max_lanes: int | None) -> Problem:
+        """Pose the choice of the candidates that may keep the limits."""
+        request = self.request
+        whole = self._problem(self.costs(objective), max_lanes)
+        least = Route.last(whole).least_latency(whole)
+        kept = []
+        for stage, latency in zip(whole.stages, least, strict=True):
+            may = stage.work.busy <= request.image_cycles
+            if request.max_latency is not None:
+                may &= latency <= request.max_latency
+            if max_lanes is not None:
+                may &= stage.lanes <= max_lanes
+            kept.append(np.flatnonzero(may))
+        return whole.of(kept)
+
+    def least_latency(self) -> int:
+        """Bound the latency of every machine, by the fastest candidates."""
+        whole = self._problem(self.costs(Objective.LANES), None)
+        return min(int(latency.min()) for latency in Route.last(whole).least_latency(whole))
+
+    def _problem(self, costs: Iterable[Costs], max_lanes: int | None) -> Problem:
+        """Pose the choice of any candidates."""
+        request, stages = self.request, []
+        for found, cost in zip(self.candidates, costs, strict=True):
+            told_apart = cost.shape[1] > 1
+            nothing = np.zeros(len(found), np.intp)
+            stages.append(
+                StageOptions(
+                    name=found.name,
+                    work=found.work,
+                    cost=cost,
+                    schedule=self._schedule_index(found) if told_apart else nothing,
+                    lanes=found.lanes,
+                    index=np.arange(len(found)),
+                )
+            )
+        shape = request.network.graph.input_shape
+        return Problem(
+            stages=tuple(stages),
+            rows=shape.height,
+            columns=shape.width,
+            column_interval=request.column_interval,
+            max_latency=request.max_latency,
+            max_lanes=max_lanes,
+        )
+
+    def costs(self, objective: Objective) -> Iterable[Costs]:
+        """Cost of every candidate, by stage: (candidates, schedules of the next stage)."""
+        if objective is Objective.LANES:
+            for found in self.candidates:
+                yield (LANE * found.lanes + found.small_units)[:, np.newaxis].astype(np.float64)
+        elif objective is Objective.AREA:
+            for found in self.candidates:
+                yield areas_um2(found, self.request.table)[:, np.newaxis]
+        else:
+            yield from self._energies()
+
+    @property
+    def _pricing(self) -> Pricing:
+        request = self.request
+        return Pricing(request.table, request.image_cycles, request.clock_mhz)
+
+    def _energies(self) -> Iterable[Costs]:
+        """Energies; the writes into a stage's column buffers depend on its neighbour's beats.
+
+        They are counted with the stage that sends them, by the schedule of the one that takes them.
+        """
+        schedules, table = self.limits.schedules, self.request.table
+        channels = np.array([self.request.network.graph.input_shape.channels])
+        for number, found in enumerate(self.candidates):
+            own = energies_pj(found, self._pricing)
+            if number == 0:  # the source sends to it
+                sent = [column_write_pj(found, each, channels, table)[0] for each in schedules]
+                own = own + np.array(sent)[self._schedule_index(found)]
+            if number + 1 == len(self.candidates):
+                yield np.repeat(own[:, np.newaxis], len(schedules), axis=1)
+                return
+            after, beats = self.candidates[number + 1], found.out_channels
+            beat = [column_write_pj(after, each, beats, table) for each in schedules]
+            yield own[:, np.newaxis] + np.stack(beat, axis=1)
+
+    def _schedule_index(self, found: Candidates) -> NDArray[np.intp]:
+        """Place of every candidate's schedule among those of the space."""
+        several = len(self.limits.schedules) > 1
+        return (found.gathers if several else np.zeros(len(found), bool)).astype(np.intp)
+
+    def mapping(self, found: Found) -> Mapping:
+        """Describe the machine that was found."""
+        request, choice = self.request, found.choice
+        assert choice is not None
+        objective = request.objective
+        work = [each.work.of(choice[[i]]) for i, each in enumerate(self.candidates)]
+        rows = request.network.graph.input_shape.height
+        times = steady_times(rows, request.column_interval, work)
+        slack = stage_slack(rows, request.column_interval, request.max_latency, work)
+        lanes = [int(each.lanes[c]) for each, c in zip(self.candidates, choice, strict=True)]
+        cost, bound, proven = found.cost, found.bound, found.proven
+        if objective is Objective.LANES:
+            cost, bound = float(cost // LANE), float(bound // LANE)
+            proven = bound >= cost
+        scale = request.clock_mhz / request.image_cycles if request.clock_mhz else None
+        if objective is Objective.POWER:
+            assert scale is not None
+            cost, bound = cost * scale, bound * scale
+        machine = Machine(
+            request.machine_name,
+            request.network.name,
+            request.column_interval,
+            {each.name: each.spec(int(c)) for each, c in zip(self.candidates, choice, strict=True)},
+        )
+        pipeline = Pipeline(request.network, machine)
+        energy = _energy_pj(request, pipeline)
+        area = None
+        if request.table.has_area:
+            area = sum(stage_area_um2(stage, request.table) for stage in pipeline.stages)
+        return Mapping(
+            network=request.network.name,
+            machine=machine,
+            objective=str(objective),
+            unit=objective.unit,
+            cost=cost,
+            bound=cost if proven else bound,
+            proven=proven,
+            column_interval_cycles=request.column_interval,
+            max_latency_cycles=request.max_latency,
+            max_lanes=request.max_lanes,
+            policy=str(request.policy),
+            schedule=request.schedule,
+            latency_cycles=int(times.latency[0]),
+            lanes=sum(lanes),
+            table=request.table.name,
+            clock_mhz=request.clock_mhz,
+            energy_pj=energy,
+            power_uw=None if scale is None else energy * scale,
+            area_um2=area,
+            not_included=request.table.missing,
+            candidates=sum(map(len, self.candidates)),
+            stages=tuple(
+                StageMapping(
+                    each.name, lane, int(table.busy[0]), int(table.last_column[0]), int(spare)
+                )
+                for each, lane, table, spare in zip(
+                    self.candidates, lanes, work, slack, strict=True
+                )
+            ),
+        )
+
+
+def _energy_pj(request: Request, pipeline: Pipeline) -> float:
+    """Energy of an image in which no activation is zero."""
+    total, beat = 0.0, request.network.graph.input_shape.channels
+    for stage in pipeline.stages:
+        actions = count_actions(stage, beat, 1, None)
+        energy = stage_energy_pj(
+            stage, actions, request.image_cycles, request.table, request.clock_mhz
+        )
+        total += sum(energy.values())
+        beat = stage.fold.out_channels
+    return total

@@ -1,0 +1,253 @@
+"""What candidates cost: lanes, energy of an image, or area, for many folds at once.
+
+Energies and areas are those that `simulate` and `stage_area_um2` give of each stage alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pilaster.models.energy.actions import Action, Attributes
+from pilaster.models.energy.table import EnergyTable
+from pilaster.sim.actions import count_actions
+from pilaster.sim.area import stage_area_um2
+from pilaster.sim.energy import stage_energy_pj
+from pilaster.sim.machine import Schedule
+from pilaster.sim.mapper.space import BlockTiles, Candidates, ConvCandidates, PoolCandidates
+from pilaster.sim.stages import ConvStage, PoolStage, Stage
+from pilaster.sim.stages.conv_actions import column_buffer_bits, kernel_uses
+from pilaster.sim.stages.pool_actions import pool_column_buffer_bits
+
+__all__ = ["Pricing", "areas_um2", "column_write_pj", "energies_pj"]
+
+Ints = NDArray[np.int64]
+Costs = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Pricing:
+    """What energies are worked out with.
+
+    Attributes
+    ----------
+    image_cycles : cycles between two answers
+    clock_mhz : None where it is not known, which leaves leakage out
+    """
+
+    table: EnergyTable
+    image_cycles: int
+    clock_mhz: float | None
+
+
+def areas_um2(found: Candidates, table: EnergyTable) -> Costs:
+    """Area of every candidate, in µm²."""
+    if isinstance(found, PoolCandidates):
+        return np.array([stage_area_um2(stage, table) for stage in found.stages])
+    return np.concatenate([_conv_areas(found, tiles, table) for tiles in found.blocks])
+
+
+def energies_pj(found: Candidates, pricing: Pricing) -> Costs:
+    """Energy of an image in which no activation is zero, but for the writes into column buffers."""
+    if isinstance(found, PoolCandidates):
+        return np.array([_pool_energy(stage, pricing) for stage in found.stages])
+    return np.concatenate([_conv_energies(found, tiles, pricing) for tiles in found.blocks])
+
+
+def column_write_pj(
+    found: Candidates, schedule: Schedule, beat_channels: Ints, table: EnergyTable
+) -> Costs:
+    """Energy of writing an image into a stage's column buffers, by the channels of a beat."""
+    stage: Stage
+    if isinstance(found, PoolCandidates):
+        stage = found.stages[0]
+        shape, bits, buffered = stage.shape, stage.bits, pool_column_buffer_bits(stage)
+    else:
+        stage = replace(found.stage, spec=replace(found.stage.spec, schedule=schedule))
+        shape, bits = stage.geometry.shape, stage.widths.activation
+        buffered = column_buffer_bits(stage)
+    beats = shape.width * shape.height * -(-shape.channels // beat_channels)
+    words = beat_channels * bits
+    return beats * _energy(table, Action.COLUMN_WRITE, words, -(-buffered // words))
+
+
+def _pool_energy(stage: PoolStage, pricing: Pricing) -> float:
+    """Energy of an image in a pooling stage, its column writes left out."""
+    actions = count_actions(stage, stage.shape.channels, 1, None)
+    energy = stage_energy_pj(stage, actions, pricing.image_cycles, pricing.table, pricing.clock_mhz)
+    return sum(value for action, value in energy.items() if action != Action.COLUMN_WRITE)
+
+
+@dataclass(frozen=True, eq=False)
+class _Hardware:
+    """Memories and registers of a block's folds; see `conv_actions` for each."""
+
+    column_word: Ints
+    column_bits: int
+    psum_word: Ints
+    psum_bits: Ints
+    banks: int
+    weight_word: Ints
+    weight_sets: Ints
+    register_bits: Ints
+
+    @property
+    def column_depth(self) -> Ints:
+        """Words of the column buffers."""
+        return -(-self.column_bits // self.column_word)
+
+    @property
+    def psum_depth(self) -> Ints:
+        """Words of a bank of partial sums."""
+        depth: Ints = np.maximum(1, self.psum_bits // self.psum_word // self.banks)
+        return depth
+
+
+def _hardware(found: ConvCandidates, tiles: BlockTiles) -> _Hardware:
+    block, geometry, widths = tiles.block, found.stage.geometry, found.stage.widths
+    scatter = block.schedule is Schedule.SCATTER
+    stage = replace(found.stage, spec=replace(found.stage.spec, schedule=block.schedule))
+    sets = tiles.groups.sets.sum(axis=0)
+    outs = geometry.tiled_groups * -(-geometry.out_channels // block.out_channels)
+    word = block.in_channels * widths.activation
+    if geometry.is_depthwise:
+        word = word * block.out_channels
+    psum_word = block.out_channels * widths.accumulator
+    banks = block.kernel_columns if scatter else 1
+    pending = _pending(tiles, stage, sets, outs)
+    waiting = -(-pending // banks) * banks * geometry.rows_out * (outs if scatter else 1)
+    copies = np.ones_like(sets) if block.held else np.where(sets > 1, 2, 1)
+    registers = copies * block.lanes * widths.weight
+    registers = registers + 2 * block.taps * block.in_channels * widths.activation
+    registers = registers + block.lanes * (widths.activation + widths.weight)
+    registers = registers + 2 * psum_word * banks
+    each = widths.accumulator + widths.scale + widths.output
+    return _Hardware(
+        column_word=word,
+        column_bits=column_buffer_bits(stage),
+        psum_word=psum_word,
+        psum_bits=waiting * psum_word,
+        banks=banks,
+        weight_word=block.lanes * widths.weight,
+        weight_sets=sets,
+        register_bits=registers + block.requantizers * each,
+    )
+
+
+def _pending(tiles: BlockTiles, stage: ConvStage, sets: Ints, outs: Ints) -> Ints:
+    """Output columns whose partial sums wait in memory at the same time."""
+    block, geometry = tiles.block, stage.geometry
+    if block.schedule is Schedule.GATHER:
+        return np.where(block.held | (sets == outs), 0, 1)
+    if block.held:
+        return np.full_like(sets, -(-(geometry.kernel_columns - 1) // geometry.stride))
+    single = (sets == outs) & (geometry.kernel_columns == 1)
+    return np.where(single, 0, geometry.open_columns)
+
+
+def _conv_energies(found: ConvCandidates, tiles: BlockTiles, pricing: Pricing) -> Costs:
+    block, classes, runs, groups = tiles.block, tiles.classes, tiles.runs, tiles.groups
+    table, stage = pricing.table, found.stage
+    geometry, widths = stage.geometry, stage.widths
+    rows_out, columns_out = geometry.rows_out, geometry.columns_out
+    hardware = _hardware(found, tiles)
+    spec = replace(stage.spec, schedule=block.schedule)
+    spec = replace(spec, fold=replace(spec.fold, kernel_columns=block.kernel_columns))
+    columns = kernel_uses(replace(stage, spec=spec, present=None)).sum(axis=0)
+
+    lane = Attributes(
+        activation_bits=widths.activation,
+        weight_bits=widths.weight,
+        accumulator_bits=widths.accumulator,
+    )
+    performed = columns @ groups.inside
+    gated = columns @ groups.slots * rows_out - performed
+    energy: Costs = performed * table.energy_pj(Action.MAC, lane)
+    energy = energy + gated * table.energy_pj(Action.MAC_GATED, lane)
+
+    words = classes.words @ groups.rows
+    word = hardware.column_word
+    energy += words * _energy(table, Action.COLUMN_READ, word, hardware.column_depth)
+    energy += words * _energy(table, Action.WINDOW_SHIFT, word * block.taps)
+
+    fetched = classes.uses @ groups.sets * (rows_out if block.held else 1)
+    several = hardware.weight_sets > 1
+    fetched = np.where(several, fetched, 0)
+    if found.in_dram:
+        once = table.energy_pj(Action.DRAM_READ, Attributes(widths.weight))
+        energy += fetched * block.lanes * once
+    else:
+        sets = np.maximum(hardware.weight_sets, 1)
+        energy += fetched * _energy(table, Action.WEIGHT_READ, hardware.weight_word, sets)
+
+    deferred, completing = classes.copies.T
+    adds = deferred @ runs.deferred_adds + completing @ runs.adds
+    energy += adds * rows_out * table.energy_pj(Action.ACCUMULATE, Attributes(widths.accumulator))
+    outs = geometry.tiled_groups * -(-geometry.out_channels // block.out_channels)
+    if block.held:
+        touches = deferred @ runs.touched + completing.sum() * outs
+    else:
+        touches = deferred @ runs.deferred + completing @ runs.total
+    waits = (touches - columns_out * outs) * rows_out
+    for action in (Action.PSUM_READ, Action.PSUM_WRITE):
+        energy += waits * _energy(table, action, hardware.psum_word, hardware.psum_depth)
+
+    scale = Attributes(accumulator_bits=widths.accumulator, scale_bits=widths.scale)
+    outputs = rows_out * columns_out
+    once = table.energy_pj(Action.REQUANTIZE, scale)
+    energy += outputs * geometry.layer.out_channels * once
+    energy += outputs * outs * _energy(table, Action.STREAM, block.out_channels * widths.output)
+    energy += pricing.image_cycles * _energy(table, Action.CLOCK, hardware.register_bits)
+    if pricing.clock_mhz is not None and table.has_leakage:
+        power = block.lanes * (table.leakage_uw((), 1) or 0.0)
+        power += (words > 0) * _leaking(table, word, hardware.column_depth)
+        power += (waits > 0) * _leaking(table, hardware.psum_word, hardware.psum_depth)
+        if not found.in_dram:
+            sets = np.maximum(hardware.weight_sets, 1)
+            power += (fetched > 0) * _leaking(table, hardware.weight_word, sets)
+        energy += power * pricing.image_cycles / pricing.clock_mhz
+    return energy
+
+
+def _conv_areas(found: ConvCandidates, tiles: BlockTiles, table: EnergyTable) -> Costs:
+    block, widths = tiles.block, found.stage.widths
+    hardware = _hardware(found, tiles)
+    operands = Attributes(activation_bits=widths.activation, weight_bits=widths.weight)
+    scale = Attributes(activation_bits=widths.accumulator, weight_bits=widths.scale)
+    adders = block.lanes + block.out_channels * hardware.banks + block.requantizers
+    area = block.lanes * table.area_um2("multiply_area", operands)
+    area = area + block.requantizers * table.area_um2("multiply_area", scale)
+    area = area + adders * table.area_um2("add_area", Attributes(bits=widths.accumulator))
+    area = area + _area(table, "register_area", hardware.register_bits)
+    area = area + _area(table, "memory_area", hardware.column_word, hardware.column_depth)
+    if not found.in_dram:
+        sets = np.maximum(hardware.weight_sets, 1)
+        weights = _area(table, "memory_area", hardware.weight_word, sets)
+        area = area + np.where(hardware.weight_sets > 1, weights, 0.0)
+    bank = _area(table, "memory_area", hardware.psum_word, hardware.psum_depth)
+    area = area + np.where(hardware.psum_bits > 0, bank * hardware.banks, 0.0)
+    total: Costs = np.asarray(area, np.float64)
+    return total
+
+
+def _energy(table: EnergyTable, action: Action, bits: Ints, depth: Ints | None = None) -> Costs:
+    return _each(lambda at: table.energy_pj(action, at), bits, depth)
+
+
+def _area(table: EnergyTable, name: str, bits: Ints, depth: Ints | None = None) -> Costs:
+    return _each(lambda at: table.area_um2(name, at), bits, depth)
+
+
+def _leaking(table: EnergyTable, bits: Ints, depth: Ints) -> Costs:
+    return _each(lambda at: table.leakage_uw((at,)) or 0.0, bits, depth)
+
+
+def _each(price: Callable[[Attributes], float], bits: Ints, depth: Ints | None) -> Costs:
+    """Price many widths and depths, each different pair once."""
+    words = np.ones_like(bits) if depth is None else depth
+    pairs, which = np.unique(bits + 1j * words, return_inverse=True)
+    prices = [price(Attributes(int(pair.real), int(pair.imag))) for pair in pairs]
+    return np.array(prices)[which]

@@ -1,0 +1,119 @@
+"""What is asked of the mapper."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pilaster.models.energy.table import EnergyTable
+from pilaster.models.errors import InputError
+from pilaster.models.network import Network
+from pilaster.sim.machine import Schedule
+
+__all__ = ["SCHEDULES", "Objective", "Policy", "Request"]
+
+
+class Objective(StrEnum):
+    """What a machine is to have least of."""
+
+    LANES = "lanes"
+    """Multipliers; of equal ones, the fewest requantisers and pooled channels in parallel."""
+    ENERGY = "energy"
+    """Energy of an image in which no activation is zero."""
+    POWER = "power"
+    """The same over the time of an image, which the interval fixes."""
+    AREA = "area"
+
+    @property
+    def unit(self) -> str:
+        """Unit of the cost."""
+        return {"lanes": "lanes", "energy": "pJ", "power": "uW", "area": "um2"}[self]
+
+
+class Policy(StrEnum):
+    """How long the kernel columns that complete no output may take."""
+
+    MULTI_CYCLE = "multi-cycle"
+    """Until they are needed; the completing one alone is on the critical path."""
+    IMMEDIATE = "immediate"
+    """As long as the completing one: all open kernel columns are done at once."""
+
+
+SCHEDULES = {
+    "scatter": (Schedule.SCATTER,),
+    "gather": (Schedule.GATHER,),
+    "both": (Schedule.SCATTER, Schedule.GATHER),
+}
+"""Schedules that the stages may have, by the name of the choice."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A network and the limits of its machine.
+
+    Attributes
+    ----------
+    column_interval : cycles between two columns at the input
+    max_latency : cycles from the last column accepted to the answer, of every image; None for any
+    max_lanes : None for any
+    clock_mhz : needed for power, and for leakage to be an energy
+    schedule : a key of `SCHEDULES`
+    on_chip_weight_bits : a layer with more bits of weights takes them from DRAM, in one cycle for
+        all lanes; None keeps all on chip
+
+    Raises
+    ------
+    InputError
+        If a limit is not positive, or the objective needs what is not given.
+    """
+
+    network: Network
+    column_interval: int
+    max_latency: int | None
+    max_lanes: int | None
+    objective: Objective
+    table: EnergyTable
+    clock_mhz: float | None
+    policy: Policy
+    schedule: str
+    on_chip_weight_bits: int | None
+
+    def __post_init__(self) -> None:
+        limits = {
+            "column_interval": (self.column_interval, "cycle"),
+            "max_latency": (self.max_latency, "cycle"),
+            "max_lanes": (self.max_lanes, "lane"),
+            "on_chip_weight_bits": (self.on_chip_weight_bits, "bit"),
+        }
+        for name, (value, unit) in limits.items():
+            if value is None:
+                continue
+            if not isinstance(value, int) or isinstance(value, bool):
+                raise InputError(f"{name}: must be a whole number, not {value!r}")
+            if value < 1:
+                raise InputError(f"{name}: must be at least 1 {unit}, not {value}")
+        if self.clock_mhz is not None and not 0 < self.clock_mhz < float("inf"):
+            raise InputError(f"clock_mhz: must be above 0, not {self.clock_mhz:g}")
+        if self.schedule not in SCHEDULES:
+            raise InputError(
+                f"schedule: {self.schedule!r} is not known; use {', '.join(SCHEDULES)}"
+            )
+        if self.objective is Objective.POWER and self.clock_mhz is None:
+            raise InputError("objective: power needs a clock; give clock_mhz")
+        if self.objective is Objective.AREA and not self.table.has_area:
+            raise InputError(f"objective: {self.table.why_no_area}")
+        if not self.network.graph.is_chain:
+            raise InputError(
+                f"network {self.network.name}: a tensor with several readers is not supported"
+            )
+
+    @property
+    def image_cycles(self) -> int:
+        """Cycles in which an image's columns arrive."""
+        return self.column_interval * self.network.graph.input_shape.width
+
+    @property
+    def machine_name(self) -> str:
+        """Name of the machine that is made."""
+        name = f"{self.network.name} every {self.column_interval}"
+        return name if self.max_latency is None else f"{name} within {self.max_latency}"

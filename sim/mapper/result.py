@@ -1,0 +1,110 @@
+"""What the mapper found, or why it found nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pilaster.sim.machine import Machine
+
+__all__ = ["Infeasible", "Mapping", "StageMapping"]
+
+
+class Infeasible(ValueError):  # noqa: N818 - it is an answer, not an error of the program
+    """A request that no machine keeps.
+
+    The message is one line: which limit binds, at which stage, and the nearest request that a
+    machine was found for. The command line prints it and exits with code 1.
+
+    Attributes
+    ----------
+    limit : "column_interval", "max_latency" or "max_lanes"
+    stage : the stage where it binds
+    nearest : the value of that limit that a machine was found for; None where none was
+    """
+
+    def __init__(self, message: str, limit: str, stage: str, nearest: int | None) -> None:
+        super().__init__(" ".join(message.split()))
+        self.limit = limit
+        self.stage = stage
+        self.nearest = nearest
+
+
+@dataclass(frozen=True)
+class StageMapping:
+    """One stage of a mapping.
+
+    Attributes
+    ----------
+    busy_cycles : cycles of work on an image, without waiting
+    last_column_cycles : least cycles from the last input column to the last output column
+    slack_cycles : cycles that can be added to the work on every column of this stage before a
+        limit is broken, all other stages as they are
+    """
+
+    name: str
+    lanes: int
+    busy_cycles: int
+    last_column_cycles: int
+    slack_cycles: int
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """The best machine found for a request.
+
+    Attributes
+    ----------
+    cost : of the machine, in `unit`
+    bound : no machine of the space that keeps the limits costs less
+    proven : whether the cost is that bound
+    latency_cycles : from the last column accepted to the answer, of every image once the pipeline
+        is full; the first images take no longer
+    energy_pj : of an image in which no activation is zero
+    power_uw : over the time of an image; None where no clock is known
+    area_um2 : None where the table has no area
+    candidates : folds considered, over all stages
+    """
+
+    network: str
+    machine: Machine
+    objective: str
+    unit: str
+    cost: float
+    bound: float
+    proven: bool
+    column_interval_cycles: int
+    max_latency_cycles: int | None
+    max_lanes: int | None
+    policy: str
+    schedule: str
+    latency_cycles: int
+    lanes: int
+    table: str
+    clock_mhz: float | None
+    energy_pj: float
+    power_uw: float | None
+    area_um2: float | None
+    not_included: tuple[str, ...]
+    candidates: int
+    stages: tuple[StageMapping, ...]
+
+    @property
+    def gap(self) -> float:
+        """How far above the bound the cost may be, as a share of the cost."""
+        return 0.0 if self.proven else (self.cost - self.bound) / self.cost
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain values, for JSON. Units are in the names."""
+        plain = {
+            name: value
+            for name, value in vars(self).items()
+            if name not in ("machine", "stages", "not_included")
+        }
+        return {
+            **plain,
+            "gap": self.gap,
+            "machine": self.machine.name,
+            "not_included": list(self.not_included),
+            "stages": [dict(vars(stage)) for stage in self.stages],
+        }

@@ -1,0 +1,63 @@
+"""Law: a candidate costs what the simulator says of a machine that has it."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pilaster.models.energy import EnergyTable
+from pilaster.sim.area import stage_area_um2
+from pilaster.sim.machine import Machine, Schedule
+from pilaster.sim.mapper.folds import Limits
+from pilaster.sim.mapper.prices import Pricing, areas_um2, column_write_pj, energies_pj
+from pilaster.sim.mapper.space import candidates
+from pilaster.sim.pipeline import build_stage
+from pilaster.sim.simulate import simulate
+from tests.sim.strategies import networks
+
+BOTH = (Schedule.SCATTER, Schedule.GATHER)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    networks(3),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(["eyeriss65", "horowitz45", "ihp130"]),
+    st.sampled_from([None, 7, 10**9]),
+    st.sampled_from([None, 50.0]),
+)
+def test_energy_is_that_of_the_simulation(network, seed, name, on_chip, clock_mhz):
+    table, rng = EnergyTable.load(name), np.random.default_rng(seed)
+    limits = Limits(schedules=BOTH, on_chip_weight_bits=on_chip)
+    nodes = network.graph.nodes
+    found = [candidates(network, node, limits) for node in nodes]
+    chosen = [int(rng.integers(len(each))) for each in found]
+    specs = {node.name: each.spec(i) for node, each, i in zip(nodes, found, chosen, strict=True)}
+    machine = Machine("random", "random", 100, specs)
+    result = simulate(network, machine, table=table, clock_mhz=clock_mhz)
+    pricing = Pricing(table, result.cycles_per_image, clock_mhz)
+    beat = network.graph.input_shape.channels
+    for stage, each, i in zip(result.stages, found, chosen, strict=True):
+        spec = each.spec(i)
+        energy = energies_pj(each, pricing)[i]
+        energy += column_write_pj(each, spec.schedule, np.array([beat]), table)[0]
+        assert energy == pytest.approx(stage.energy_pj, rel=1e-9)
+        beat = spec.fold.out_channels
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    networks(3),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from(["horowitz45", "ihp130"]),
+    st.sampled_from([None, 7]),
+)
+def test_area_is_that_of_the_stage(network, seed, name, on_chip):
+    table, rng = EnergyTable.load(name), np.random.default_rng(seed)
+    limits = Limits(schedules=BOTH, on_chip_weight_bits=on_chip)
+    for node in network.graph.nodes:
+        found = candidates(network, node, limits)
+        areas = areas_um2(found, table)
+        for index in rng.integers(0, len(found), 5).tolist():
+            stage = build_stage(network, node, found.spec(index))
+            assert areas[index] == pytest.approx(stage_area_um2(stage, table), rel=1e-9)

@@ -1,0 +1,89 @@
+"""Law: the mapper's answer is that of brute force, and every machine keeps what was asked."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pilaster.models.energy import EnergyTable
+from pilaster.models.zoo import ZOO
+from pilaster.sim.mapper.folds import Limits
+from pilaster.sim.mapper.map import Space
+from pilaster.sim.mapper.request import SCHEDULES, Objective, Policy, Request
+from pilaster.sim.mapper.search import Effort, search
+from tests.sim.mapper.brute_force import BruteForce
+from tests.sim.strategies import networks
+
+MOST_MACHINES = 500
+
+
+def request_of(network, rng, objective, schedule, interval=None):
+    shape = network.graph.input_shape
+    if interval is None:
+        interval = int(rng.integers(shape.height, 8 * shape.height * shape.channels + 40))
+    return Request(
+        network=network,
+        column_interval=interval,
+        max_latency=None,
+        max_lanes=None,
+        objective=objective,
+        table=EnergyTable.load("ihp130"),
+        clock_mhz=10.0,
+        policy=Policy(rng.choice([str(p) for p in Policy])),
+        schedule=schedule,
+        on_chip_weight_bits=None,
+    )
+
+
+def check_against_brute_force(network, seed, objective, schedule, interval=None):
+    """Search some of the candidates, with limits at which some machines are too slow or large."""
+    rng = np.random.default_rng(seed)
+    request = request_of(network, rng, objective, schedule, interval)
+    limits = Limits(schedules=SCHEDULES[schedule], immediate=request.policy is Policy.IMMEDIATE)
+    space = Space(request, limits)
+    stages = len(network.graph.nodes)
+    most = int(MOST_MACHINES ** (1 / stages))
+    kept = []
+    for found in space.candidates:
+        count = min(len(found), most)
+        kept.append(sorted(rng.choice(len(found), count, replace=False).tolist()))
+    free = BruteForce(space, kept)
+    for limit in ("none", "latency", "lanes", "both"):
+        changes = {}
+        if limit in ("latency", "both") and free.keeps.any():
+            changes["max_latency"] = int(np.quantile(free.latency[free.keeps], rng.random() ** 2))
+        if limit in ("lanes", "both") and free.keeps.any():
+            changes["max_lanes"] = int(np.quantile(free.lanes[free.keeps], rng.random()))
+        changes = {name: max(1, value) for name, value in changes.items()}
+        limited = Request(**{**vars(request), **changes})
+        brute = BruteForce(Space(limited, limits), kept) if changes else free
+        problem = Space(limited, limits).problem(objective, limited.max_lanes)
+        part = []
+        for stage, indices in zip(problem.stages, kept, strict=True):
+            part.append(np.flatnonzero(np.isin(stage.index, indices)))
+        found = search(problem.of(part), Effort(widths=(8, 4096), grown=4096))
+        assert found.proven
+        assert found.cost == pytest.approx(brute.least, rel=1e-9)
+
+
+OBJECTIVES = st.sampled_from([Objective.LANES, Objective.ENERGY, Objective.AREA])
+
+
+@settings(max_examples=25, deadline=None)
+@given(networks(3), st.integers(0, 2**32 - 1), OBJECTIVES, st.sampled_from(list(SCHEDULES)))
+def test_search_equals_brute_force(network, seed, objective, schedule):
+    check_against_brute_force(network, seed, objective, schedule)
+
+
+@pytest.mark.slow
+@settings(max_examples=300, deadline=None)
+@given(networks(4), st.integers(0, 2**32 - 1), OBJECTIVES, st.sampled_from(list(SCHEDULES)))
+def test_search_equals_brute_force_often(network, seed, objective, schedule):
+    check_against_brute_force(network, seed, objective, schedule)
+
+
+@pytest.mark.parametrize("objective", [Objective.LANES, Objective.ENERGY, Objective.AREA])
+@pytest.mark.parametrize("seed", range(3))
+def test_digits_equals_brute_force(objective, seed):
+    interval = (24, 60, 200)[seed]
+    check_against_brute_force(ZOO["digits"].load(), seed, objective, "scatter", interval)
