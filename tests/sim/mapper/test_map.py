@@ -13,7 +13,7 @@ from pilaster.sim.machine_file import machine_yaml, read_machine
 from pilaster.sim.mapper import SCHEDULES, Infeasible
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.steady import steady_cycles
-from tests.sim.strategies import networks
+from tests.strategies import graphs, networks
 
 IMAGES = 6
 
@@ -51,7 +51,7 @@ REQUESTS = {
 
 
 @settings(max_examples=40, deadline=None)
-@given(networks(3), st.integers(0, 2**32 - 1), st.fixed_dictionaries(REQUESTS), st.booleans())
+@given(networks(graphs(3)), st.integers(0, 2**32 - 1), st.fixed_dictionaries(REQUESTS), st.booleans())
 def test_a_machine_keeps_what_was_asked(network, seed, request, limited):
     request |= {"table": "ihp130", "clock_mhz": 10.0, "column_interval": interval_of(network, seed)}
     try:
@@ -74,7 +74,7 @@ def test_a_machine_keeps_what_was_asked(network, seed, request, limited):
 
 
 @settings(max_examples=30, deadline=None)
-@given(networks(3), st.integers(0, 2**32 - 1))
+@given(networks(graphs(3)), st.integers(0, 2**32 - 1))
 def test_multi_cycle_never_needs_more_lanes(network, seed):
     request = {"column_interval": interval_of(network, seed), "max_latency": None}
     try:

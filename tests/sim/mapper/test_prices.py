@@ -13,14 +13,14 @@ from pilaster.sim.mapper.prices import Pricing, areas_um2, column_write_pj, ener
 from pilaster.sim.mapper.space import candidates
 from pilaster.sim.pipeline import build_stage
 from pilaster.sim.simulate import simulate
-from tests.sim.strategies import networks
+from tests.strategies import graphs, networks
 
 BOTH = (Schedule.SCATTER, Schedule.GATHER)
 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    networks(3),
+    networks(graphs(3)),
     st.integers(0, 2**32 - 1),
     st.sampled_from(["eyeriss65", "horowitz45", "ihp130"]),
     st.sampled_from([None, 7, 10**9]),
@@ -47,7 +47,7 @@ def test_energy_is_that_of_the_simulation(network, seed, name, on_chip, clock_mh
 
 @settings(max_examples=60, deadline=None)
 @given(
-    networks(3),
+    networks(graphs(3)),
     st.integers(0, 2**32 - 1),
     st.sampled_from(["horowitz45", "ihp130"]),
     st.sampled_from([None, 7]),

@@ -12,7 +12,7 @@ from pilaster.sim.mapper.map import Space
 from pilaster.sim.mapper.request import SCHEDULES, Objective, Policy, Request
 from pilaster.sim.mapper.search import Effort, search
 from tests.sim.mapper.brute_force import BruteForce
-from tests.sim.strategies import networks
+from tests.strategies import graphs, networks
 
 MOST_MACHINES = 500
 
@@ -70,14 +70,14 @@ OBJECTIVES = st.sampled_from([Objective.LANES, Objective.ENERGY, Objective.AREA]
 
 
 @settings(max_examples=25, deadline=None)
-@given(networks(3), st.integers(0, 2**32 - 1), OBJECTIVES, st.sampled_from(list(SCHEDULES)))
+@given(networks(graphs(3)), st.integers(0, 2**32 - 1), OBJECTIVES, st.sampled_from(list(SCHEDULES)))
 def test_search_equals_brute_force(network, seed, objective, schedule):
     check_against_brute_force(network, seed, objective, schedule)
 
 
 @pytest.mark.slow
 @settings(max_examples=300, deadline=None)
-@given(networks(4), st.integers(0, 2**32 - 1), OBJECTIVES, st.sampled_from(list(SCHEDULES)))
+@given(networks(graphs(4)), st.integers(0, 2**32 - 1), OBJECTIVES, st.sampled_from(list(SCHEDULES)))
 def test_search_equals_brute_force_often(network, seed, objective, schedule):
     check_against_brute_force(network, seed, objective, schedule)
 

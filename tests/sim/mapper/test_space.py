@@ -9,7 +9,7 @@ from pilaster.sim.mapper.folds import Limits
 from pilaster.sim.mapper.sizes import useful_sizes
 from pilaster.sim.mapper.space import WorkTable, candidates
 from pilaster.sim.pipeline import build_stage
-from tests.sim.strategies import networks
+from tests.strategies import graphs, networks
 
 BOTH = Limits(schedules=(Schedule.SCATTER, Schedule.GATHER))
 
@@ -29,7 +29,7 @@ def test_fewer_sizes_are_useful_ones_with_both_ends(count, most):
 
 
 @settings(max_examples=100, deadline=None)
-@given(networks(3), st.integers(0, 2**32 - 1))
+@given(networks(graphs(3)), st.integers(0, 2**32 - 1))
 def test_work_is_that_of_the_stage(network, seed):
     rng = np.random.default_rng(seed)
     for node in network.graph.nodes:
