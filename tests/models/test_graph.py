@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT, Graph, Node
-from pilaster.models.layers import Conv, FullyConnected, Layer, Pool, Window
+from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Layer, Pool, Window
 from pilaster.models.shape import Padding, Shape
 from pilaster.models.zoo import architectures
 from tests.strategies import graphs, shapes, windows
@@ -94,6 +94,22 @@ def test_consumers_are_the_readers_of_each_tensor() -> None:
     assert graph.node("b").inputs == ("a",)
 
 
+def test_a_part_of_a_graph_has_what_its_last_layer_depends_on() -> None:
+    nodes = (
+        Node("a", CONV, (INPUT,)),
+        Node("b", Conv(3, Window((1, 1))), ("a",)),
+        Node("c", Conv(3, Window((1, 1))), ("a",)),
+        Node("d", Add(), ("b", "c")),
+    )
+    graph = Graph("net", SHAPE, nodes)
+    assert not graph.is_chain
+    assert [node.name for node in graph.until("c").nodes] == ["a", "c"]
+    assert graph.until("c").is_chain
+    assert graph.until("d") == graph
+    assert [node.name for node in graph.consumers["a"]] == ["b", "c"]
+    assert not Graph("net", SHAPE, (Node("a", Add(), (INPUT, INPUT)),)).is_chain
+
+
 def chain(layer: Layer) -> Callable[[], Graph]:
     return lambda: Graph.chain("net", SHAPE, {"good": CONV, "bad": layer})
 
@@ -126,6 +142,22 @@ REFUSED = {
     "a tensor that comes later": (
         graph_of(Node("a", CONV, ("b",)), Node("b", CONV, (INPUT,))),
         r"net: layer a: reads 'b', which does not come before",
+    ),
+    "an addition of one tensor": (
+        graph_of(Node("a", Add(), (INPUT,))),
+        r"net: layer a: an addition reads two tensors, not 1",
+    ),
+    "an addition of different shapes": (
+        graph_of(Node("a", CONV, (INPUT,)), Node("b", Add(), (INPUT, "a"))),
+        r"net: layer b: an addition needs equal shapes, not 8x6x4 and 6x4x3",
+    ),
+    "a concatenation of different maps": (
+        graph_of(Node("a", CONV, (INPUT,)), Node("b", Concat(), (INPUT, "a"))),
+        r"net: layer b: a concatenation needs equal maps, not 8x6x4 and 6x4x3",
+    ),
+    "a layer that reads nothing": (
+        graph_of(Node("a", Concat(), ())),
+        r"net: layer a: reads 0 tensors, must read one",
     ),
     "two tensors into one layer": (
         graph_of(Node("a", CONV, (INPUT, INPUT))),
@@ -167,6 +199,14 @@ BUILDERS: dict[str, tuple[Callable[[], object], str]] = {
         "3 output channels do not divide into 2 groups",
     ),
     "no output features": (lambda: FullyConnected(0), "at least one output"),
+    "a ceiling without a ReLU": (
+        lambda: Conv(1, Window((1, 1)), ceiling=6.0),
+        "a ceiling is positive and over a ReLU, not 6.0",
+    ),
+    "a ceiling of zero": (
+        lambda: FullyConnected(1, relu=True, ceiling=0.0),
+        "a ceiling is positive and over a ReLU, not 0.0",
+    ),
     "a pool of another mode": (
         lambda: Pool("median", Window((1, 1))),  # type: ignore[arg-type]
         "'max' or 'average', not 'median'",
