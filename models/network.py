@@ -123,7 +123,9 @@ class Network:
             images = images.transpose(0, 2, 1, 3)
         tensor = self.tensors[INPUT]
         if images.dtype == np.uint8:
-            bytes_as_reals = np.arange(256) * self.byte_scale.scale + self.byte_scale.offset
+            bytes_as_reals = (
+                np.arange(256, dtype=np.float64) * self.byte_scale.scale + self.byte_scale.offset
+            )
             by_byte = _to_stream(bytes_as_reals, tensor)
             stream: NDArray[np.int32] = by_byte[images.astype(np.uint8, copy=False)]
             return stream

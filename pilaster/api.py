@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pilaster.models.columns import read_along
 from pilaster.models.errors import InputError
-from pilaster.models.network import Network
-from pilaster.models.zoo import ZOO
+from pilaster.models.importers import SUFFIXES, import_network
+from pilaster.models.network import Columns, Network
+from pilaster.models.zoo import ZOO, zoo_entry
 from pilaster.sim.default import default_machine
 from pilaster.sim.machine import Machine
 from pilaster.sim.machine_file import machine_names, machine_path, read_machine
@@ -25,24 +27,49 @@ if TYPE_CHECKING:
 __all__ = ["default_machine", "load", "load_machine", "simulate", "verify", "write_rtl"]
 
 
-def load(network: str | Path) -> Network:
-    """Load a network of the zoo by name.
+DEFAULT_LANES = 64
+"""Lanes that a machine would need, were they never idle, for a network with no machine of its own:
+by this its column interval is chosen."""
+
+
+def load(
+    network: str | Path,
+    *,
+    columns: Columns = "width",
+    calibration: NDArray[np.generic] | None = None,
+) -> Network:
+    """Load a network of the zoo by name, or import one from a .tflite or .onnx file.
+
+    Parameters
+    ----------
+    columns : axis of an image that arrives a column at a time, ``"width"`` or ``"height"``
+    calibration : images (N, H, W, C) to quantise a float network on, as for `simulate`
 
     Raises
     ------
     InputError
-        If there is no such network.
+        If there is no such network, or the file cannot be used.
     """
     name = str(network)
+    if columns not in ("width", "height"):
+        raise InputError(f"columns: must be width or height, not {columns!r}")
+    if Path(name).suffix in SUFFIXES:
+        return read_along(import_network(Path(name), calibration), columns)
     if name not in ZOO:
         close = difflib.get_close_matches(name, ZOO, 1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(ZOO)}"
-        raise InputError(f"network {name}: not known; {hint}")
-    return ZOO[name].load()
+        files = " or ".join(SUFFIXES)
+        raise InputError(f"network {name}: not known; {hint}; a file ends in {files}")
+    if calibration is not None:
+        raise InputError(f"network {name}: is quantised already; leave the calibration images out")
+    return read_along(ZOO[name].load(), columns)
 
 
 def load_machine(machine: str | Path | None, network: Network) -> Machine:
     """Load a machine by name or from a YAML file; None gives the network's default machine.
+
+    For a network with no machine of its own that is `default_machine`'s, with a column interval
+    at which the layers need about 64 lanes.
 
     Raises
     ------
@@ -50,8 +77,9 @@ def load_machine(machine: str | Path | None, network: Network) -> Machine:
         If there is no such machine, or it is not one for `network`; the message names the file.
     """
     if machine is None:
-        if network.name not in machine_names():
-            raise InputError(f"network {network.name}: no default machine; give one")
+        if zoo_entry(network) is None or network.name not in machine_names():
+            work = network.graph.macs // (DEFAULT_LANES * network.graph.input_shape.width)
+            return default_machine(network, max(network.graph.input_shape.height, work))
         machine = network.name
     found = read_machine(machine_path(machine))
     if found.network != network.name:

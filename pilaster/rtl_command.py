@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pilaster.options import add_network
+from pilaster.options import add_network, load_network
 
 __all__ = ["add_command"]
 
@@ -32,10 +32,10 @@ def add_command(commands: Any) -> None:
 
 
 def _rtl(options: argparse.Namespace) -> int:
-    from pilaster.api import load, load_machine, write_rtl
+    from pilaster.api import load_machine, write_rtl
     from pilaster.progress import Progress
 
-    network = load(options.network)
+    network = load_network(options)
     machine = load_machine(options.machine, network)
     with Progress("files", 0) as progress:
         progress.say(f"writing the RTL of {network.name} on {machine.name}")

@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from pilaster.options import add_network, whole_number
+from pilaster.options import add_network, load_network, whole_number
 
 __all__ = ["add_command"]
 
@@ -94,7 +94,7 @@ def add_command(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from pilaster.api import load, load_machine
+    from pilaster.api import load_machine
     from pilaster.data import images_for
     from pilaster.models.energy.table import EnergyTable
     from pilaster.models.errors import InputError
@@ -106,7 +106,7 @@ def _run(options: argparse.Namespace) -> int:
 
         check_writable(options.report)
     table = EnergyTable.load(options.energy or DEFAULT_TABLE)
-    network = load(options.network)
+    network = load_network(options)
     machine = load_machine(options.machine, network)
     dataset = images_for(network, options.data, options.images)
     with Progress("images", len(dataset.images) if dataset else 0) as progress:

@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pilaster.options import add_network, whole_number
+from pilaster.options import add_network, load_network, whole_number
 
 if TYPE_CHECKING:
     from pilaster.rtl.verify import Verdict
@@ -61,11 +61,11 @@ def add_command(commands: Any) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from pilaster.api import load, load_machine, verify
+    from pilaster.api import load_machine, verify
     from pilaster.data import images_for
     from pilaster.models.errors import InputError
 
-    network = load(options.network)
+    network = load_network(options)
     machine = load_machine(options.machine, network)
     dataset = images_for(network, options.data, options.images)
     assert dataset is not None
@@ -126,7 +126,9 @@ def _again(verdict: Verdict, options: argparse.Namespace) -> str:
     """Command that reproduces the first difference, up to the stage that shows it."""
     stage = next(stage.name for stage in verdict.stages if stage.differences)
     words = ["pilaster", "verify", options.network, "--images", str(options.images)]
-    for name in ("machine", "data"):
+    if options.columns != "width":
+        words += ["--columns", options.columns]
+    for name in ("machine", "data", "calibration"):
         if getattr(options, name) is not None:
             words += [f"--{name}", str(getattr(options, name))]
     if options.stalls:

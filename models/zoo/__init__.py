@@ -12,7 +12,7 @@ from pilaster.models.zoo import architectures
 from pilaster.models.zoo.synthetic import synthetic
 from pilaster.models.zoo.trained import read_network
 
-__all__ = ["ZOO", "ZooEntry"]
+__all__ = ["ZOO", "ZooEntry", "zoo_entry"]
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -46,3 +46,9 @@ ZOO = {
     "vgg16": ZooEntry("VGG-16, 224x224x3", architectures.vgg16, False),
 }
 """Networks by name."""
+
+
+def zoo_entry(network: Network) -> ZooEntry | None:
+    """Give the entry whose network this is, read along its width; None for any other."""
+    entry = ZOO.get(network.name)
+    return entry if entry is not None and entry.build() == network.graph else None
