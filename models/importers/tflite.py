@@ -70,7 +70,7 @@ class _Value:
 def import_tflite(path: Path) -> Network:
     """Import a .tflite file whose tensors are int8.
 
-    A layer is called by its kind and its place among the file's operators, such as `conv0`. Softmax
+    A layer is called by its kind and its place among the file's operators, such as `conv_0`. Softmax
     and argmax at the end are left to the host, and the network's note says so.
 
     Raises
@@ -203,7 +203,7 @@ class _Importer:
     ) -> str:
         """Add a layer whose output is the operator's."""
         info = self._result(operator)
-        name = f"{kind}{operator.index}"
+        name = f"{kind}_{operator.index}"
         if isinstance(layer, Add | Concat):
             shape = layer.joined_shape(tuple(self._shapes[source] for source in sources))
         else:
@@ -450,7 +450,7 @@ class _Importer:
         sizes = [size for size in target.shape[1:] if size != 1]
         kept = [size for size in (shape.height, shape.width, shape.channels) if size != 1]
         if target.shape[1:] == (shape.height, shape.width, shape.channels) or (
-            len(target.shape) < 4 and sizes == kept and len(kept) == 1
+            len(target.shape) < 4 and sizes == kept and len(kept) <= 1
         ):
             flat = False
         elif sizes == [shape.size] and target.shape[-1] == shape.size:
