@@ -7,7 +7,7 @@ Scales in a file are single precision; LiteRT computes with them in double.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,15 @@ from numpy.typing import NDArray
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT, Graph, Node
 from pilaster.models.importers.tflite_file import Operator, TensorInfo, read_tflite
+from pilaster.models.importers.values import (
+    UNPADDED,
+    Value,
+    around,
+    dilated,
+    ones,
+    padded,
+    same_padding,
+)
 from pilaster.models.joins import JoinParameters, join_parameters
 from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Layer, Pool, Window
 from pilaster.models.network import ByteScale, Network, Precision
@@ -33,13 +42,8 @@ __all__ = ["SUPPORTED", "import_tflite"]
 
 LOW, HIGH = -128, 127
 
-UNPADDED = Padding()
-
 SAME = 0
 """Padding SAME in the schema; VALID is the other."""
-
-MOST_SPREAD = 1 << 24
-"""Weights of a dilated kernel, the zeros between its taps included."""
 
 ACTIVATIONS: Mapping[int, tuple[bool, float | None]] = {
     0: (False, None),
@@ -47,24 +51,6 @@ ACTIVATIONS: Mapping[int, tuple[bool, float | None]] = {
     3: (True, 6.0),
 }
 """ReLU and its ceiling, by the schema's fused activation: NONE, RELU, RELU6."""
-
-
-@dataclass(frozen=True)
-class _Value:
-    """What a tensor of the file is in the graph.
-
-    Attributes
-    ----------
-    name : of the graph's tensor
-    flat : whether the file has it flattened
-    padding : zeros that a PAD put around it
-    host : operators behind it that are left to the host
-    """
-
-    name: str
-    flat: bool = False
-    padding: Padding = UNPADDED
-    host: tuple[str, ...] = ()
 
 
 def import_tflite(path: Path) -> Network:
@@ -89,7 +75,7 @@ class _Importer:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._model = read_tflite(path)
-        self._values: dict[int, _Value] = {}
+        self._values: dict[int, Value] = {}
         self._nodes: list[Node] = []
         self._shapes: dict[str, Shape] = {}
         self._tensors: dict[str, TensorQuantization] = {}
@@ -107,7 +93,7 @@ class _Importer:
         source, target = model.inputs[0], model.outputs[0]
         if min(source, target) < 0:
             raise InputError(f"{self._path}: has no input or no output")
-        self._values[source] = _Value(INPUT)
+        self._values[source] = Value(INPUT)
         for operator in model.operators:
             where = f"{self._path}: operator {operator.index} {operator.kind}"
             handler = _HANDLERS.get(operator.kind)
@@ -164,7 +150,7 @@ class _Importer:
             raise InputError(f"has {len(operator.outputs)} outputs, must have one")
         return self._model.tensors[operator.outputs[0]]
 
-    def _value(self, operator: Operator, index: int = 0) -> _Value:
+    def _value(self, operator: Operator, index: int = 0) -> Value:
         """Give what an operator reads, computed by an earlier one."""
         info = self._info(operator, index)
         value = self._values.get(operator.inputs[index])
@@ -184,7 +170,7 @@ class _Importer:
             raise InputError("reads the result of a PAD; only convolutions may")
         return value.name, self._unflattened(value)
 
-    def _unflattened(self, value: _Value) -> Shape:
+    def _unflattened(self, value: Value) -> Shape:
         shape = self._shapes[value.name]
         if value.flat and (shape.height, shape.width) != (1, 1):
             raise InputError(f"reads a flattened map of {shape}; only FULLY_CONNECTED may")
@@ -214,7 +200,7 @@ class _Importer:
         self._nodes.append(Node(name, layer, sources))
         self._shapes[name] = shape
         self._tensors[name] = _activated(_quantization(info), fused)
-        self._values[operator.outputs[0]] = _Value(name)
+        self._values[operator.outputs[0]] = Value(name)
         return name
 
     def _set(self, name: str, parameters: ConvParameters) -> None:
@@ -252,7 +238,7 @@ class _Importer:
         value, options = self._value(operator), operator.options
         relu, ceiling = _activation(options["FusedActivationFunction"])
         dilation = (options["DilationHFactor"], options["DilationWFactor"])
-        shape = _padded(self._shapes[value.name], value.padding)
+        shape = padded(self._shapes[value.name], value.padding)
         extents = tuple(
             (size - 1) * step + 1 for size, step in zip(weight.shape[1:3], dilation, strict=True)
         )
@@ -265,7 +251,7 @@ class _Importer:
         name = self._add(operator, kind, layer, (value.name,), fused)
         real = self._real(operator, name, self._scales(operator, axis, len(weight)))
         bias = self._bias(operator, len(weight))
-        spread = weight if dilation == (1, 1) else _dilated(weight, dilation)
+        spread = weight if dilation == (1, 1) else dilated(weight, dilation)
         self._set(name, ConvParameters(spread, bias, *quantize_multiplier(real)))
 
     def fully_connected(self, operator: Operator) -> None:
@@ -358,7 +344,7 @@ class _Importer:
         multiplier, shift = quantize_multiplier(real)
         places = min(count.bit_length() - 1, 32, 31 + int(shift[0]))
         multiplier, shift = (multiplier << places) // count, shift - places
-        self._set(mean, _ones(shape.channels, window, multiplier, shift))
+        self._set(mean, ones(shape.channels, window, multiplier, shift))
 
     def rescale(self, operator: Operator) -> None:
         """QUANTIZE, RELU and RELU6 of int8: a depthwise convolution by one. QUANTIZE may begin."""
@@ -374,7 +360,7 @@ class _Importer:
         layer = Conv(shape.channels, window, shape.channels, relu, ceiling)
         scaled = self._add(operator, operator.kind.lower(), layer, (name,), fused)
         real = np.array([self._tensors[name].scale / self._tensors[scaled].scale])
-        self._set(scaled, _ones(shape.channels, window, *quantize_multiplier(real)))
+        self._set(scaled, ones(shape.channels, window, *quantize_multiplier(real)))
 
     def _quantized_input(self, operator: Operator, info: TensorInfo) -> None:
         """Take the result of a QUANTIZE of the file's input as the graph's input."""
@@ -388,7 +374,7 @@ class _Importer:
         if INPUT in self._shapes:
             raise InputError("is not the only operator that reads the input")
         self._start(operator.outputs[0])
-        self._values[operator.outputs[0]] = _Value(INPUT)
+        self._values[operator.outputs[0]] = Value(INPUT)
         del self._values[operator.inputs[0]]
 
     def pad(self, operator: Operator) -> None:
@@ -405,7 +391,7 @@ class _Importer:
         if (target.scale, target.zero_point) != (source.scale, source.zero_point):
             raise InputError("changes the scale")
         padding = Padding(*pairs[1], *pairs[2])
-        self._values[operator.outputs[0]] = _Value(name, padding=padding)
+        self._values[operator.outputs[0]] = Value(name, padding=padding)
 
     def add(self, operator: Operator) -> None:
         """ADD of two maps."""
@@ -444,7 +430,7 @@ class _Importer:
             if _elements(info) != _elements(target):
                 raise InputError(f"does not keep the size: {info.shape} to {target.shape}")
             self._start(operator.outputs[0])
-            self._values[operator.outputs[0]] = _Value(INPUT)
+            self._values[operator.outputs[0]] = Value(INPUT)
             return
         name, shape = self._map_or_flat(operator)
         sizes = [size for size in target.shape[1:] if size != 1]
@@ -462,7 +448,7 @@ class _Importer:
             info.zero_points.tolist(),
         ):
             raise InputError("changes the scale")
-        self._values[operator.outputs[0]] = _Value(name, flat)
+        self._values[operator.outputs[0]] = Value(name, flat)
 
     def _map_or_flat(self, operator: Operator) -> tuple[str, Shape]:
         value = self._value(operator)
@@ -569,50 +555,8 @@ def _weights(info: TensorInfo, axes: int) -> NDArray[np.int8]:
     return info.data.reshape(info.shape).astype(np.int8, copy=False)
 
 
-def _ones(
-    channels: int, window: Window, multiplier: NDArray[np.int64], shift: NDArray[np.int64]
-) -> ConvParameters:
-    """Sum each channel over the window, and scale the sum."""
-    weight = np.ones((channels, *window.kernel, 1), np.int8)
-    zero = np.zeros(channels, np.int64)
-    return ConvParameters(weight, zero, zero + multiplier, zero + shift)
-
-
-def _dilated(weight: NDArray[np.integer], dilation: tuple[int, int]) -> NDArray[np.integer]:
-    """Write a dilated kernel out, with zeros between its taps."""
-    outputs, rows, columns, channels = weight.shape
-    extents = ((rows - 1) * dilation[0] + 1, (columns - 1) * dilation[1] + 1)
-    if outputs * extents[0] * extents[1] * channels > MOST_SPREAD:
-        raise InputError(f"the dilation {dilation} makes a kernel of {extents}: too large")
-    spread = np.zeros((outputs, *extents, channels), weight.dtype)
-    spread[:, :: dilation[0], :: dilation[1]] = weight
-    return spread
-
-
-def _padded(shape: Shape, padding: Padding) -> Shape:
-    height = shape.height + padding.top + padding.bottom
-    return Shape(height, shape.width + padding.left + padding.right, shape.channels)
-
-
 def _padding(
     mode: int, shape: Shape, kernel: tuple[int, ...], stride: tuple[int, int], extra: Padding
 ) -> Padding:
-    """Padding of a window over `shape`, which has `extra` in it already.
-
-    SAME gives as many outputs as strides fit in the input, the odd zero at the end.
-    """
-    if min(*kernel, *stride) < 1:
-        raise InputError(f"kernel and stride must be positive: {kernel}, {stride}")
-    if mode != SAME:
-        return extra
-    total = [
-        max(0, (-(-size // step) - 1) * step + extent - size)
-        for size, extent, step in zip((shape.height, shape.width), kernel, stride, strict=True)
-    ]
-    top, left = total[0] // 2, total[1] // 2
-    return Padding(
-        extra.top + top,
-        extra.bottom + total[0] - top,
-        extra.left + left,
-        extra.right + total[1] - left,
-    )
+    """Padding of a window over `shape`, which has `extra` in it already."""
+    return around(extra, same_padding(shape, kernel, stride)) if mode == SAME else extra
