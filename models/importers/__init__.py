@@ -34,4 +34,8 @@ def import_network(path: Path, calibration: NDArray[np.generic] | None = None) -
         if calibration is not None:
             raise InputError(f"{path}: is quantised already; leave the calibration images out")
         return import_tflite(path)
+    if path.suffix == ".onnx":
+        from pilaster.models.importers.onnx import import_onnx
+
+        return import_onnx(path, calibration)
     raise InputError(f"{path}: not a {' or '.join(SUFFIXES)} file")

@@ -56,7 +56,7 @@ ACTIVATIONS: Mapping[int, tuple[bool, float | None]] = {
 def import_tflite(path: Path) -> Network:
     """Import a .tflite file whose tensors are int8.
 
-    A layer is called by its kind and its place among the file's operators, such as `conv_0`. Softmax
+    A layer is called by its kind and its place among the operators, such as `conv_0`. Softmax
     and argmax at the end are left to the host, and the network's note says so.
 
     Raises
