@@ -137,10 +137,13 @@ def _model(onnx: Any, model: Any) -> OnnxModel:
 
 
 def _attribute(onnx: Any, attribute: Any) -> Any:
+    kinds = onnx.AttributeProto
+    if attribute.type in (kinds.GRAPH, kinds.GRAPHS, kinds.SPARSE_TENSOR, kinds.TYPE_PROTO):
+        return None  # of operators that are not supported
     value = onnx.helper.get_attribute_value(attribute)
     if isinstance(value, bytes):
         return value.decode(errors="replace")
-    if attribute.type == onnx.AttributeProto.TENSOR:
+    if attribute.type == kinds.TENSOR:
         return _array(onnx, value)
     if isinstance(value, int | float | str):
         return value

@@ -359,7 +359,7 @@ def constant(graph: OnnxGraph, node: OnnxNode) -> None:
     raise InputError("has no value of numbers")
 
 
-MOST_FILLED = 1 << 28
+MOST_FILLED = 1 << 27
 """Elements of a constant that a file gives by its shape."""
 
 

@@ -7,12 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from pilaster.models.errors import InputError
 from pilaster.models.importers import import_network
 from tests.models import tflite_file as file
 from tests.models.importers.mutations import mutated
+from tests.models.importers.onnx_writer import OnnxWriter, quantized
 from tests.models.importers.tflite_writer import INPUT, RELU6, TfliteWriter
 
 SLOWEST_SECONDS = 5.0
@@ -31,11 +33,11 @@ def tflite() -> TfliteWriter:
     return writer
 
 
-def refusal(path: Path) -> str | None:
+def refusal(path: Path, calibration: np.ndarray | None = None) -> str | None:
     """Import a file: give the error's line, or None."""
     start = time.monotonic()
     try:
-        import_network(path)
+        import_network(path, calibration)
     except InputError as error:
         line = str(error)
         assert line.startswith(str(path))
@@ -46,15 +48,17 @@ def refusal(path: Path) -> str | None:
     return None
 
 
-def fuzz(content: bytes, suffix: str, folder: Path, count: int) -> tuple[int, int]:
+def fuzz(
+    content: bytes, suffix: str, folder: Path, count: int, calibration: np.ndarray | None = None
+) -> tuple[int, int]:
     """Import `count` mutations; give how many were refused, and how many imported."""
     path = folder / f"model{suffix}"
     path.write_bytes(content)
-    assert refusal(path) is None
+    assert refusal(path, calibration) is None
     refused = 0
     for seed in range(count):
         path.write_bytes(mutated(content, seed))
-        refused += refusal(path) is not None
+        refused += refusal(path, calibration) is not None
     return refused, count - refused
 
 
@@ -62,7 +66,141 @@ def fuzz(content: bytes, suffix: str, folder: Path, count: int) -> tuple[int, in
 def test_mutated_tflite_files(count: int, tmp_path: Path) -> None:
     refused, taken = fuzz(tflite().written(), ".tflite", tmp_path, count)
     assert refused > count // 4
-    assert taken > count // 20
+    assert taken > count // 60
+
+
+def onnx_float() -> tuple[OnnxWriter, bytes]:
+    """Write a float file with every kind of layer."""
+    w = OnnxWriter((3, 7, 6), 1)
+    first = w.relu(w.batch_norm(w.conv(INPUT, 4, (3, 3), pads=[1, 1, 1, 1])))
+    second = w.clip(w.conv(first, 4, (3, 3), 4, auto_pad="SAME_UPPER"), 6.0)
+    joined = w.add("Concat", [w.add("Add", [first, second], 4), first], 8, axis=1)
+    pooled = w.add("MaxPool", [joined], 8, kernel_shape=[2, 2], strides=[2, 2])
+    w.add("Softmax", [w.dense(pooled, 8 * 3 * 3, 5)], 5)
+    return w, w.model().SerializeToString()
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # mutated weights may overflow
+@pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_mutated_float_onnx_files(count: int, tmp_path: Path) -> None:
+    writer, content = onnx_float()
+    refused, taken = fuzz(content, ".onnx", tmp_path, count, writer.images(2))
+    assert refused > count // 4
+    assert taken > count // 60
+
+
+@pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("qdq", [True, False])
+def test_mutated_quantised_onnx_files(qdq: bool, count: int, tmp_path: Path) -> None:
+    writer, content = onnx_float()
+    made = quantized(
+        onnx.load_model_from_string(content),
+        writer.images(4),
+        tmp_path,
+        qdq=qdq,
+        per_channel=True,
+        unsigned=True,
+    )
+    refused, taken = fuzz(made.SerializeToString(), ".onnx", tmp_path, count)
+    assert refused > count // 4
+    assert taken > count // 60
+
+
+ONNX: dict[str, tuple[Callable[[OnnxWriter], object], str]] = {
+    "an unsupported operator": (
+        lambda w: w.add("Tanh", [INPUT], 3),
+        "node n1 (Tanh): is not supported; supported are Add, ArgMax, AveragePool, Batch",
+    ),
+    "an operator behind softmax": (
+        lambda w: w.relu(w.add("Softmax", ["t0"], 2)),
+        "node n2 (Relu): reads the result of softmax, which is left to the host",
+    ),
+    "weights that are computed": (
+        lambda w: w.add("Conv", ["t0", "t0"], 2),
+        "node n1 (Conv): input 1 (t0) must be a constant",
+    ),
+    "clipping from below zero": (
+        lambda w: w.add("Clip", ["t0", w.reals()], 2),
+        "it must be from 0 up",
+    ),
+    "an average that counts padding": (
+        lambda w: w.add(
+            "AveragePool", ["t0"], 2, kernel_shape=[2, 2], pads=[1, 1, 0, 0], count_include_pad=1
+        ),
+        "counts padding into its average (count_include_pad); it must not",
+    ),
+    "a concatenation of rows": (
+        lambda w: w.add("Concat", ["t0", "t0"], 2, axis=2),
+        "is along axis 2, must be along channels, axis 1",
+    ),
+    "a reshape that moves values": (
+        lambda w: w.add("Reshape", ["t0", w.constant(np.array([0, 3, -1, 1]))], 3),
+        "turns 6x6x2 into (0, 3, -1, 1); only flattening is supported",
+    ),
+    "a dense layer on a map": (
+        lambda w: w.add("MatMul", ["t0", w.reals(72, 5)], 5),
+        "reads the map 6x6x2 unflattened; put Flatten before it",
+    ),
+    "pads of the wrong kind": (
+        lambda w: w.conv("t0", 2, (3, 3), pads=[1, 1]),
+        "pads must be four numbers, not (1, 1)",
+    ),
+    "a layer that leads nowhere": (
+        lambda w: (w.relu(INPUT), w.conv("t0", 2, (1, 1))),
+        "one output is needed",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ONNX)
+def test_what_an_onnx_file_must_not_have_is_named(case: str, tmp_path: Path) -> None:
+    apply, message = ONNX[case]
+    writer = OnnxWriter((3, 6, 6), 1)
+    writer.conv(INPUT, 2, (1, 1))
+    apply(writer)
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(writer.model().SerializeToString())
+    assert message in (refusal(path, writer.images(1)) or "")
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        (["n", 3, "h", 6], "input image has a dynamic shape, (-1, 3, -1, 6); export it with fixed"),
+        ([1, 60], "input image has the shape (1, 60) and no columns; it must be (images, channels"),
+    ],
+)
+def test_a_shape_without_fixed_columns_is_refused(
+    shape: list[object], message: str, tmp_path: Path
+) -> None:
+    writer = OnnxWriter((3, 6, 6), 1)
+    writer.conv(INPUT, 2, (1, 1))
+    model = writer.model()
+    source = onnx.helper.make_tensor_value_info(INPUT, onnx.TensorProto.FLOAT, shape)
+    model.graph.input[0].CopyFrom(source)
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(model.SerializeToString())
+    assert message in (refusal(path) or "")
+
+
+def test_weights_in_another_file_are_refused(tmp_path: Path) -> None:
+    writer = OnnxWriter((3, 6, 6), 1)
+    writer.conv(INPUT, 2, (1, 1))
+    model = writer.model()
+    model.graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(model.SerializeToString())
+    assert refusal(path) == (
+        f"{path}: tensor c0 is in another file; save the model with its data inside"
+    )
+
+
+def test_calibration_images_for_integers_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.tflite"
+    path.write_bytes(tflite().written())
+    assert refusal(path, np.zeros((1, 8, 7, 3))) == (
+        f"{path}: is quantised already; leave the calibration images out"
+    )
 
 
 def change(name: str, **changes: object) -> Callable[[TfliteWriter], None]:
@@ -166,5 +304,6 @@ def test_what_is_no_tflite_file_is_refused(content: bytes, tmp_path: Path) -> No
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "none.tflite"
-    assert refusal(path) == f"{path}: cannot be read: No such file or directory"
+    for suffix in (".tflite", ".onnx"):
+        path = tmp_path / f"none{suffix}"
+        assert refusal(path) == f"{path}: cannot be read: No such file or directory"
