@@ -68,11 +68,13 @@ def import_onnx(
         if found.tensors:
             if calibration is not None:
                 raise InputError("is quantised already; leave the calibration images out")
-            return _quantized(found, graph, f"weights of {path.name}{host}")
+            with np.errstate(over="ignore", invalid="ignore"):
+                return _quantized(found, graph, f"weights of {path.name}{host}")
         network = FloatNetwork(graph, found.weights, found.biases)
         images = _reals(calibration, graph.input_shape)
         note = f"weights of {path.name}, quantised on {len(images)} images{host}"
-        return quantize(network, images, settings or QuantizerSettings(), note)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return quantize(network, images, settings or QuantizerSettings(), note)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
@@ -96,7 +98,8 @@ def build(path: Path) -> OnnxGraph:
         if handler is None:
             raise InputError(f"{where}: is not supported; supported are {', '.join(SUPPORTED)}")
         try:
-            handler(found, node)
+            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused
+                handler(found, node)
         except InputError as error:
             raise InputError(f"{where}: {error}") from error
         except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:

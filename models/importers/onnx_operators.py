@@ -20,10 +20,9 @@ from pilaster.models.importers.values import (
     around,
     dilated,
     padded,
-    same_padding,
 )
 from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Pool, Weighted, Window
-from pilaster.models.shape import Padding, Shape
+from pilaster.models.shape import Padding, Shape, same_padding
 
 __all__ = ["OPERATORS", "Handler", "add_conv", "add_dense", "global_average", "host", "pool"]
 

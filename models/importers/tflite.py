@@ -23,7 +23,6 @@ from pilaster.models.importers.values import (
     dilated,
     ones,
     padded,
-    same_padding,
 )
 from pilaster.models.joins import JoinParameters, join_parameters
 from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Layer, Pool, Window
@@ -35,7 +34,7 @@ from pilaster.models.quantization import (
     quantize_multiplier,
     signed_bits,
 )
-from pilaster.models.shape import Padding, Shape
+from pilaster.models.shape import Padding, Shape, same_padding
 from pilaster.models.single_rounding import multiplier_rounded_once
 
 __all__ = ["SUPPORTED", "import_tflite"]
@@ -540,7 +539,8 @@ def _activated(tensor: TensorQuantization, fused: int) -> TensorQuantization:
         return tensor
     maximum = tensor.maximum
     if ceiling is not None:
-        edge = float(np.float32(ceiling) / np.float32(tensor.scale))
+        with np.errstate(over="ignore"):  # an edge beyond all reals is beyond the maximum
+            edge = float(np.float32(ceiling) / np.float32(tensor.scale))
         maximum = int(min(maximum, tensor.zero_point + np.floor(edge + 0.5)))
     return replace(tensor, minimum=tensor.zero_point, maximum=maximum)
 

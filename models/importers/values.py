@@ -12,7 +12,7 @@ from pilaster.models.layers import Window
 from pilaster.models.quantization import ConvParameters
 from pilaster.models.shape import Padding, Shape
 
-__all__ = ["UNPADDED", "Value", "around", "dilated", "ones", "padded", "same_padding"]
+__all__ = ["UNPADDED", "Value", "around", "dilated", "ones", "padded"]
 
 UNPADDED = Padding()
 
@@ -72,20 +72,3 @@ def around(first: Padding, second: Padding) -> Padding:
         first.left + second.left,
         first.right + second.right,
     )
-
-
-def same_padding(
-    shape: Shape, kernel: tuple[int, ...], stride: tuple[int, ...], *, odd_first: bool = False
-) -> Padding:
-    """Padding that gives as many outputs as strides fit in the input.
-
-    odd_first : whether the odd zero is at the top and left; else it is at the bottom and right
-    """
-    if min(*kernel, *stride) < 1:
-        raise InputError(f"kernel and stride must be positive: {kernel}, {stride}")
-    amounts = []
-    for size, extent, step in zip((shape.height, shape.width), kernel, stride, strict=True):
-        total = max(0, (-(-size // step) - 1) * step + extent - size)
-        less, more = total // 2, total - total // 2
-        amounts += [more, less] if odd_first else [less, more]
-    return Padding(*amounts)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT, Graph, Node
-from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Layer, Pool, Window
+from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Layer, Pool, Weighted, Window
 from pilaster.models.shape import Padding, Shape
-from pilaster.models.zoo import architectures
+from pilaster.models.zoo import architectures, branching
 from tests.strategies import graphs, shapes, windows
 
 SHAPE = Shape(8, 6, 4)
@@ -230,7 +230,7 @@ def conv_macs(graph: Graph) -> int:
 def weight_count(graph: Graph) -> int:
     total = 0
     for node in graph.nodes:
-        if not isinstance(node.layer, Pool):
+        if isinstance(node.layer, Weighted):
             outputs, rows, columns, channels = node.layer.weight_shape(graph.input_of(node))
             total += outputs * rows * columns * channels
     return total
@@ -238,7 +238,7 @@ def weight_count(graph: Graph) -> int:
 
 def bias_count(graph: Graph) -> int:
     return sum(
-        graph.shapes[node.name].channels for node in graph.nodes if not isinstance(node.layer, Pool)
+        graph.shapes[node.name].channels for node in graph.nodes if isinstance(node.layer, Weighted)
     )
 
 
@@ -260,6 +260,30 @@ def test_vgg16_has_the_published_counts() -> None:
     # Simonyan and Zisserman, ICLR 2015, table 2: 138 million parameters.
     assert weight_count(graph) == 138_344_128
     assert weight_count(graph) + bias_count(graph) == 138_357_544
+
+
+def test_squeezenet_has_the_published_counts() -> None:
+    graph = branching.squeezenet()
+    # Iandola et al., SqueezeNet 1.1's page: 1,235,496 parameters.
+    assert weight_count(graph) + bias_count(graph) == 1_235_496
+    assert graph.macs == 349_151_936
+
+
+def test_resnet18_has_the_published_counts() -> None:
+    graph = branching.resnet18()
+    # He et al., CVPR 2016, table 1: 1.8 G MACs. torchvision: 11,689,512 parameters, of which 9,600
+    # are batch normalisation's; folded, it is a bias for each of the 4,800 channels.
+    assert weight_count(graph) + bias_count(graph) == 11_689_512 - 9_600 + 4_800
+    assert graph.macs == 1_814_073_344
+
+
+def test_googlenet_has_the_published_counts() -> None:
+    graph = branching.googlenet()
+    # Szegedy et al., CVPR 2015, section 5: 1.5 billion MACs; table 1: about 7 million parameters.
+    assert graph.macs == 1_582_671_872
+    assert weight_count(graph) + bias_count(graph) == 6_998_552
+    assert graph.shapes["inception3a"] == Shape(28, 28, 256)
+    assert graph.shapes["inception5b"] == Shape(7, 7, 1024)
 
 
 def test_lenet5_has_its_counts() -> None:

@@ -80,7 +80,6 @@ def onnx_float() -> tuple[OnnxWriter, bytes]:
     return w, w.model().SerializeToString()
 
 
-@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # mutated weights may overflow
 @pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)])
 def test_mutated_float_onnx_files(count: int, tmp_path: Path) -> None:
     writer, content = onnx_float()

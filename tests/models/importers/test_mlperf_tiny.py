@@ -9,6 +9,7 @@ import io
 import os
 import tarfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +19,12 @@ from matplotlib import image as picture
 from numpy.typing import NDArray
 
 from pilaster.models.columns import read_along
-from pilaster.models.graph import INPUT
+from pilaster.models.graph import INPUT, Graph
 from pilaster.models.importers import import_network
 from pilaster.models.importers.tflite_file import read_tflite
+from pilaster.models.layers import Pool
 from pilaster.models.reference.network import classify, infer, infer_by_columns, tensors
+from pilaster.models.zoo import tiny
 
 REPOSITORY = Path(__file__).parents[3]
 DATA = Path(os.environ.get("PILASTER_DATA", REPOSITORY / ".." / "shared" / "data"))
@@ -31,11 +34,11 @@ CIFAR10 = DATA / "cifar10" / "cifar10_test_jpg.tar"
 pytestmark = pytest.mark.skipif(not MODELS.is_dir(), reason=f"{MODELS} is not there")
 
 RESNET8 = "resnet8_cifar10_int8"
-# Multiply-accumulates by the layers' shapes: Banbury et al., MLPerf Tiny Benchmark, 2021, models.
+# Multiply-accumulates, and the shapes in the zoo.
 NAMES = {
-    RESNET8: 12_501_632,
-    "dscnn_kws_int8": 2_656_768,
-    "mobilenetv1_025_vww96_int8": 7_489_664,
+    RESNET8: (12_501_632, tiny.resnet8),
+    "dscnn_kws_int8": (2_656_768, tiny.dscnn),
+    "mobilenetv1_025_vww96_int8": (7_489_664, tiny.mobilenet_v1_025),
 }
 CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
@@ -56,7 +59,6 @@ def interpreter(path: Path) -> Interpreter:
 def test_every_layer_equals_litert_on_100_random_inputs(name: str) -> None:
     path = MODELS / f"{name}.tflite"
     network, model, judge = import_network(path), read_tflite(path), interpreter(path)
-    assert network.graph.macs == NAMES[name]
     shape = network.graph.input_shape
     rng = np.random.default_rng(2023)
     size = (100, shape.height, shape.width, shape.channels)
@@ -85,6 +87,23 @@ def test_columns_may_arrive_along_either_axis(name: str) -> None:
         reading = read_along(network, columns)  # type: ignore[arg-type]
         *_, found = infer_by_columns(reading, reading.encode(images)).values()
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_zoos_shapes_are_the_files(name: str) -> None:
+    ours, theirs = NAMES[name][1](), import_network(MODELS / f"{name}.tflite").graph
+    assert ours.macs == theirs.macs == NAMES[name][0]
+
+    def shapes(graph: Graph) -> list[tuple[object, ...]]:
+        found = []
+        for node in graph.nodes:
+            layer = node.layer
+            if isinstance(layer, Pool):  # over the whole map, where no stride matters
+                layer = replace(layer, window=replace(layer.window, stride=(1, 1)))
+            found.append((layer, graph.input_of(node), graph.shapes[node.name]))
+        return sorted(found, key=str)
+
+    assert shapes(ours) == shapes(theirs)
 
 
 def test_columns_of_a_spectrogram_are_its_frames() -> None:
