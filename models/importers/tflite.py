@@ -331,9 +331,8 @@ class _Importer:
     def mean(self, operator: Operator) -> None:
         """MEAN over rows and columns: a depthwise convolution whose weights are ones."""
         name, shape = self._map(operator)
-        axes = self._info(operator, 1).data
-        rank = len(self._info(operator, 0).shape)
-        if axes is None or sorted(int(axis) % rank for axis in axes.ravel()) != [1, 2]:
+        axes = _integers(self._info(operator, 1))
+        if len(self._info(operator, 0).shape) != 4 or sorted(a % 4 for a in axes) != [1, 2]:
             raise InputError("must be over rows and columns")
         count = shape.height * shape.width
         window = Window((shape.height, shape.width))
@@ -379,10 +378,10 @@ class _Importer:
     def pad(self, operator: Operator) -> None:
         """PAD: zeros around a map, for the convolution that reads it."""
         name, _ = self._map(operator)
-        amounts = self._info(operator, 1).data
-        if amounts is None or amounts.size != 8:
-            raise InputError("needs constant paddings for four axes")
-        pairs = amounts.reshape(4, 2).astype(np.int64).tolist()
+        amounts = _integers(self._info(operator, 1))
+        if len(amounts) != 8:
+            raise InputError("needs paddings for four axes")
+        pairs = [amounts[i : i + 2] for i in range(0, 8, 2)]
         if pairs[0] != [0, 0] or pairs[3] != [0, 0]:
             raise InputError(f"must pad rows and columns only, not {pairs}")
         target = _quantization(self._result(operator))
@@ -508,6 +507,13 @@ def _shape(info: TensorInfo) -> Shape:
 
 def _elements(info: TensorInfo) -> int:
     return int(np.prod([abs(size) for size in info.shape], dtype=np.int64))
+
+
+def _integers(info: TensorInfo) -> list[int]:
+    if info.dtype not in ("INT32", "INT64") or info.data is None:
+        raise InputError(f"needs constant whole numbers, has {_described(info)}")
+    found: list[int] = info.data.ravel().tolist()
+    return found
 
 
 def _described(info: TensorInfo) -> str:

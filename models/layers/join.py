@@ -50,6 +50,8 @@ class Concat:
 
     def joined_shape(self, shapes: tuple[Shape, ...]) -> Shape:
         """Shape of the output over inputs of `shapes`."""
+        if not shapes:
+            raise InputError("a concatenation reads one tensor or more, not none")
         first = shapes[0]
         for shape in shapes:
             if (shape.height, shape.width) != (first.height, first.width):
