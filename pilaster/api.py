@@ -18,7 +18,7 @@ from pilaster.models.zoo import ZOO, zoo_entry
 from pilaster.sim.default import default_machine
 from pilaster.sim.machine import Machine
 from pilaster.sim.machine_file import machine_names, machine_path, read_machine
-from pilaster.sim.pipeline import Pipeline
+from pilaster.sim.pipeline import Pipeline, check_chain
 from pilaster.sim.simulate import simulate
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ __all__ = ["default_machine", "load", "load_machine", "simulate", "verify", "wri
 DEFAULT_LANES = 64
 """Lanes that a machine would need, were they never idle, for a network with no machine of its own:
 by this its column interval is chosen."""
+
+LONGEST_INTERVAL = 1 << 40
+"""Cycles that no layer needs for a column."""
 
 
 def load(
@@ -57,9 +60,9 @@ def load(
         return read_along(import_network(Path(name), calibration), columns)
     if name not in ZOO:
         close = difflib.get_close_matches(name, ZOO, 1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(ZOO)}"
-        files = " or ".join(SUFFIXES)
-        raise InputError(f"network {name}: not known; {hint}; a file ends in {files}")
+        names = f"there are {', '.join(ZOO)}, and {' and '.join(SUFFIXES)} files"
+        hint = f"did you mean {close[0]}?" if close else names
+        raise InputError(f"network {name}: not known; {hint}")
     if calibration is not None:
         raise InputError(f"network {name}: is quantised already; leave the calibration images out")
     return read_along(ZOO[name].load(), columns)
@@ -68,8 +71,8 @@ def load(
 def load_machine(machine: str | Path | None, network: Network) -> Machine:
     """Load a machine by name or from a YAML file; None gives the network's default machine.
 
-    For a network with no machine of its own that is `default_machine`'s, with a column interval
-    at which the layers need about 64 lanes.
+    For a network with no machine of its own that is `default_machine`'s, with a column interval at
+    which the layers need about 64 lanes; a longer one where a layer cannot keep up with that.
 
     Raises
     ------
@@ -78,8 +81,7 @@ def load_machine(machine: str | Path | None, network: Network) -> Machine:
     """
     if machine is None:
         if zoo_entry(network) is None or network.name not in machine_names():
-            work = network.graph.macs // (DEFAULT_LANES * network.graph.input_shape.width)
-            return default_machine(network, max(network.graph.input_shape.height, work))
+            return _machine_for(network)
         machine = network.name
     found = read_machine(machine_path(machine))
     if found.network != network.name:
@@ -92,6 +94,19 @@ def load_machine(machine: str | Path | None, network: Network) -> Machine:
     except InputError as error:
         raise InputError(f"{machine}: {error}") from error
     return found
+
+
+def _machine_for(network: Network) -> Machine:
+    check_chain(network)
+    shape, macs = network.graph.input_shape, network.graph.macs
+    interval = max(shape.height, macs // (DEFAULT_LANES * shape.width))
+    while True:
+        try:
+            return default_machine(network, interval)
+        except InputError:
+            if interval > LONGEST_INTERVAL:
+                raise
+            interval *= 2
 
 
 def verify(
