@@ -14,6 +14,7 @@ from pilaster.models.columns import read_along
 from pilaster.models.errors import InputError
 from pilaster.models.importers import SUFFIXES, import_network
 from pilaster.models.network import Columns, Network
+from pilaster.models.quantization import Rounding
 from pilaster.models.zoo import ZOO, zoo_entry
 from pilaster.sim.default import default_machine
 from pilaster.sim.machine import Machine
@@ -162,4 +163,10 @@ def write_rtl(network: Network, machine: Machine, directory: str | Path) -> tupl
         from pilaster.rtl.export import export
     except ImportError as error:
         raise InputError("needs the RTL extra: pip install 'pilaster[rtl]'") from error
+    for name, parameters in network.parameters.items():
+        if parameters.rounding is Rounding.ONCE:
+            raise InputError(
+                f"{network.name}: layer {name} rounds its sums once, and the RTL rounds twice as "
+                f"yet: values would differ by one at times"
+            )
     return export(network, machine, Path(directory))

@@ -84,6 +84,13 @@ def test_a_network_with_joins_has_no_machine_as_yet(command: Command, tmp_path: 
     )
 
 
+def test_no_verilog_is_written_that_rounds_otherwise(command: Command, tmp_path: Path) -> None:
+    outcome = command("rtl", separable(tmp_path / "mine.tflite"), "--out", "rtl")
+    assert outcome.code == 2
+    assert "mine: layer fc_5 rounds its sums once, and the RTL rounds twice" in outcome.err
+    assert not (tmp_path / "rtl").exists()
+
+
 @pytest.mark.parametrize("name", ["mine.pb", "mine"])
 def test_other_files_are_refused(command: Command, name: str) -> None:
     outcome = command("run", name)
