@@ -16,14 +16,19 @@ from numpy.typing import NDArray
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT, Graph, Node
 from pilaster.models.importers.tflite_file import Operator, TensorInfo, read_tflite
-from pilaster.models.importers.values import (
-    UNPADDED,
-    Value,
-    around,
-    dilated,
-    ones,
-    padded,
+from pilaster.models.importers.tflite_tensors import (
+    LOW,
+    activated,
+    activation,
+    described,
+    elements,
+    input_shape,
+    integers,
+    quantization,
+    weights_of,
+    window_padding,
 )
+from pilaster.models.importers.values import UNPADDED, Value, dilated, ones, padded
 from pilaster.models.joins import JoinParameters, join_parameters
 from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Layer, Pool, Window
 from pilaster.models.network import ByteScale, Network, Precision
@@ -34,22 +39,10 @@ from pilaster.models.quantization import (
     quantize_multiplier,
     signed_bits,
 )
-from pilaster.models.shape import Padding, Shape, same_padding
+from pilaster.models.shape import Padding, Shape
 from pilaster.models.single_rounding import multiplier_rounded_once
 
 __all__ = ["SUPPORTED", "import_tflite"]
-
-LOW, HIGH = -128, 127
-
-SAME = 0
-"""Padding SAME in the schema; VALID is the other."""
-
-ACTIVATIONS: Mapping[int, tuple[bool, float | None]] = {
-    0: (False, None),
-    1: (True, None),
-    3: (True, 6.0),
-}
-"""ReLU and its ceiling, by the schema's fused activation: NONE, RELU, RELU6."""
 
 
 def import_tflite(path: Path) -> Network:
@@ -180,8 +173,8 @@ class _Importer:
         if INPUT in self._shapes:
             return
         info = self._model.tensors[index]
-        self._shapes[INPUT] = _shape(info)
-        self._tensors[INPUT] = _quantization(info)
+        self._shapes[INPUT] = input_shape(info)
+        self._tensors[INPUT] = quantization(info)
 
     def _add(
         self, operator: Operator, kind: str, layer: Layer, sources: tuple[str, ...], fused: int
@@ -198,7 +191,7 @@ class _Importer:
             raise InputError(f"gives the shape {info.shape} by the file, and {shape} by its inputs")
         self._nodes.append(Node(name, layer, sources))
         self._shapes[name] = shape
-        self._tensors[name] = _activated(_quantization(info), fused)
+        self._tensors[name] = activated(quantization(info), fused)
         self._values[operator.outputs[0]] = Value(name)
         return name
 
@@ -213,7 +206,7 @@ class _Importer:
 
     def conv(self, operator: Operator) -> None:
         """CONV_2D: weights (out, rows, columns, in / groups)."""
-        weight = _weights(self._info(operator, 1), 4)
+        weight = weights_of(self._info(operator, 1), 4)
         shape = self._unflattened(self._value(operator))
         groups, rest = divmod(shape.channels, weight.shape[3])
         if rest:
@@ -224,7 +217,7 @@ class _Importer:
 
     def depthwise(self, operator: Operator) -> None:
         """DEPTHWISE_CONV_2D: weights (1, rows, columns, out)."""
-        weight = _weights(self._info(operator, 1), 4)
+        weight = weights_of(self._info(operator, 1), 4)
         shape = self._unflattened(self._value(operator))
         if weight.shape[0] != 1 or weight.shape[3] % shape.channels:
             raise InputError(f"weights {weight.shape} do not fit {shape.channels} channels")
@@ -235,14 +228,14 @@ class _Importer:
         self, operator: Operator, kind: str, weight: NDArray[np.integer], axis: int, groups: int
     ) -> None:
         value, options = self._value(operator), operator.options
-        relu, ceiling = _activation(options["FusedActivationFunction"])
+        relu, ceiling = activation(options["FusedActivationFunction"])
         dilation = (options["DilationHFactor"], options["DilationWFactor"])
         shape = padded(self._shapes[value.name], value.padding)
         extents = tuple(
             (size - 1) * step + 1 for size, step in zip(weight.shape[1:3], dilation, strict=True)
         )
         stride = (options["StrideH"], options["StrideW"])
-        padding = _padding(options["Padding"], shape, extents, stride, value.padding)
+        padding = window_padding(options["Padding"], shape, extents, stride, value.padding)
         window = Window(extents, stride, padding)
         layer = Conv(weight.shape[0], window, groups, relu, ceiling)
         layer.output_shape(self._shapes[value.name])  # before a large kernel is written out
@@ -255,7 +248,7 @@ class _Importer:
 
     def fully_connected(self, operator: Operator) -> None:
         """FULLY_CONNECTED: weights (out, in), rounded once, in double precision."""
-        weight = _weights(self._info(operator, 1), 2)
+        weight = weights_of(self._info(operator, 1), 2)
         if operator.options["WeightsFormat"]:
             raise InputError("has shuffled weights, must have them in the default format")
         value = self._value(operator)
@@ -265,7 +258,7 @@ class _Importer:
                 f"weights for {weight.shape[1]} inputs do not fit the map {shape}; it must be "
                 f"a layer over the whole map"
             )
-        relu, ceiling = _activation(operator.options["FusedActivationFunction"])
+        relu, ceiling = activation(operator.options["FusedActivationFunction"])
         layer = FullyConnected(len(weight), relu, ceiling)
         fused = operator.options["FusedActivationFunction"]
         name = self._add(operator, "fc", layer, (value.name,), fused)
@@ -302,7 +295,7 @@ class _Importer:
             return np.zeros(outputs, np.int64)
         info = self._info(operator, 2)
         if info.dtype != "INT32" or info.data is None or info.data.shape != (outputs,):
-            raise InputError(f"needs {outputs} constant biases of INT32, has {_described(info)}")
+            raise InputError(f"needs {outputs} constant biases of INT32, has {described(info)}")
         return info.data.astype(np.int64)
 
     def pool(self, operator: Operator) -> None:
@@ -311,10 +304,10 @@ class _Importer:
         options = operator.options
         kernel = (options["FilterHeight"], options["FilterWidth"])
         stride = (options["StrideH"], options["StrideW"])
-        padding = _padding(options["Padding"], shape, kernel, stride, UNPADDED)
+        padding = window_padding(options["Padding"], shape, kernel, stride, UNPADDED)
         mode = "max" if operator.kind == "MAX_POOL_2D" else "average"
         fused = options["FusedActivationFunction"]
-        _activation(fused)
+        activation(fused)
         layer = Pool(mode, Window(kernel, stride, padding))  # type: ignore[arg-type]
         pooled = self._add(operator, f"{mode}_pool", layer, (name,), fused)
         self._check_equal(name, pooled)
@@ -331,7 +324,7 @@ class _Importer:
     def mean(self, operator: Operator) -> None:
         """MEAN over rows and columns: a depthwise convolution whose weights are ones."""
         name, shape = self._map(operator)
-        axes = _integers(self._info(operator, 1))
+        axes = integers(self._info(operator, 1))
         if len(self._info(operator, 0).shape) != 4 or sorted(a % 4 for a in axes) != [1, 2]:
             raise InputError("must be over rows and columns")
         count = shape.height * shape.width
@@ -353,7 +346,7 @@ class _Importer:
             return
         name, shape = self._map(operator)
         fused = {"QUANTIZE": 0, "RELU": 1, "RELU6": 3}[operator.kind]
-        relu, ceiling = _activation(fused)
+        relu, ceiling = activation(fused)
         window = Window((1, 1))
         layer = Conv(shape.channels, window, shape.channels, relu, ceiling)
         scaled = self._add(operator, operator.kind.lower(), layer, (name,), fused)
@@ -362,7 +355,7 @@ class _Importer:
 
     def _quantized_input(self, operator: Operator, info: TensorInfo) -> None:
         """Take the result of a QUANTIZE of the file's input as the graph's input."""
-        target = _quantization(self._result(operator))
+        target = quantization(self._result(operator))
         if info.dtype == "UINT8":
             scale, zero = info.scales.tolist(), info.zero_points.tolist()
             if scale != [target.scale] or zero != [target.zero_point - LOW]:
@@ -378,13 +371,13 @@ class _Importer:
     def pad(self, operator: Operator) -> None:
         """PAD: zeros around a map, for the convolution that reads it."""
         name, _ = self._map(operator)
-        amounts = _integers(self._info(operator, 1))
+        amounts = integers(self._info(operator, 1))
         if len(amounts) != 8:
             raise InputError("needs paddings for four axes")
         pairs = [amounts[i : i + 2] for i in range(0, 8, 2)]
         if pairs[0] != [0, 0] or pairs[3] != [0, 0]:
             raise InputError(f"must pad rows and columns only, not {pairs}")
-        target = _quantization(self._result(operator))
+        target = quantization(self._result(operator))
         source = self._tensors[name]
         if (target.scale, target.zero_point) != (source.scale, source.zero_point):
             raise InputError("changes the scale")
@@ -397,7 +390,7 @@ class _Importer:
             raise InputError(f"has {len(operator.inputs)} inputs, must have two")
         names = tuple(self._map(operator, index)[0] for index in range(2))
         fused = operator.options["FusedActivationFunction"]
-        self._join(operator, Add(*_activation(fused)), "add", names, fused)
+        self._join(operator, Add(*activation(fused)), "add", names, fused)
 
     def concat(self, operator: Operator) -> None:
         """CONCATENATION along channels, of inputs of one scale."""
@@ -425,7 +418,7 @@ class _Importer:
         """RESHAPE, SQUEEZE and EXPAND_DIMS, where they flatten or move no value."""
         info, target = self._info(operator, 0), self._result(operator)
         if operator.inputs[0] == self._model.inputs[0] and INPUT not in self._shapes:
-            if _elements(info) != _elements(target):
+            if elements(info) != elements(target):
                 raise InputError(f"does not keep the size: {info.shape} to {target.shape}")
             self._start(operator.outputs[0])
             self._values[operator.outputs[0]] = Value(INPUT)
@@ -489,80 +482,3 @@ _HANDLERS: Mapping[str, Callable[[_Importer, Operator], None]] = {
 
 SUPPORTED = tuple(_HANDLERS)
 """Operators that the importer takes."""
-
-
-def _shape(info: TensorInfo) -> Shape:
-    """Shape of the graph's input, for a batch of any size."""
-    if any(size < 0 for size in info.shape[1:]):
-        raise InputError(f"the input has a dynamic shape, {info.shape}; export it with fixed sizes")
-    if len(info.shape) == 3:
-        return Shape(1, info.shape[1], info.shape[2])
-    if len(info.shape) != 4:
-        raise InputError(
-            f"the input has the shape {info.shape} and no columns; it must be "
-            f"(images, rows, columns, channels)"
-        )
-    return Shape(*info.shape[1:])
-
-
-def _elements(info: TensorInfo) -> int:
-    return int(np.prod([abs(size) for size in info.shape], dtype=np.int64))
-
-
-def _integers(info: TensorInfo) -> list[int]:
-    if info.dtype not in ("INT32", "INT64") or info.data is None:
-        raise InputError(f"needs constant whole numbers, has {_described(info)}")
-    found: list[int] = info.data.ravel().tolist()
-    return found
-
-
-def _described(info: TensorInfo) -> str:
-    constant = "computed" if info.data is None else "constant"
-    return f"{constant} {info.dtype} of the shape {info.shape} ({info.name})"
-
-
-def _quantization(info: TensorInfo) -> TensorQuantization:
-    if info.dtype != "INT8":
-        raise InputError(
-            f"tensor {info.name} is {info.dtype}, must be INT8; quantise the model to int8 before "
-            f"it is exported, or give a float model as .onnx"
-        )
-    if len(info.scales) != 1 or len(info.zero_points) != 1:
-        raise InputError(f"tensor {info.name}: needs one scale and one zero point")
-    return TensorQuantization(float(info.scales[0]), int(info.zero_points[0]), LOW, HIGH)
-
-
-def _activation(fused: int) -> tuple[bool, float | None]:
-    if fused not in ACTIVATIONS:
-        raise InputError(f"fused activation {fused}: only NONE, RELU and RELU6 are supported")
-    return ACTIVATIONS[fused]
-
-
-def _activated(tensor: TensorQuantization, fused: int) -> TensorQuantization:
-    """Bound a tensor by an activation; its edges are computed in single precision."""
-    relu, ceiling = _activation(fused)
-    if not relu:
-        return tensor
-    maximum = tensor.maximum
-    if ceiling is not None:
-        with np.errstate(over="ignore"):  # an edge beyond all reals is beyond the maximum
-            edge = float(np.float32(ceiling) / np.float32(tensor.scale))
-        maximum = int(min(maximum, tensor.zero_point + np.floor(edge + 0.5)))
-    return replace(tensor, minimum=tensor.zero_point, maximum=maximum)
-
-
-def _weights(info: TensorInfo, axes: int) -> NDArray[np.int8]:
-    if info.dtype != "INT8" or info.data is None or len(info.shape) != axes:
-        raise InputError(f"needs constant weights of INT8 and {axes} axes, has {_described(info)}")
-    if info.data.size != _elements(info) or min(info.shape) < 1:
-        raise InputError(f"weights {info.name} have {info.data.size} values for {info.shape}")
-    if info.zero_points.any():
-        raise InputError(f"weights {info.name} have a zero point, must be symmetric")
-    return info.data.reshape(info.shape).astype(np.int8, copy=False)
-
-
-def _padding(
-    mode: int, shape: Shape, kernel: tuple[int, ...], stride: tuple[int, int], extra: Padding
-) -> Padding:
-    """Padding of a window over `shape`, which has `extra` in it already."""
-    return around(extra, same_padding(shape, kernel, stride)) if mode == SAME else extra

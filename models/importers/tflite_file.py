@@ -40,46 +40,24 @@ MALFORMED = (
 )
 """What the FlatBuffers reader raises where offsets or lengths lead nowhere."""
 
+FUSED = "FusedActivationFunction"
+
+STEPS = ("Padding", "StrideH", "StrideW", FUSED)
+
+POOL = ("Pool2DOptions", (*STEPS, "FilterHeight", "FilterWidth"))
+
+DILATION = ("DilationHFactor", "DilationWFactor")
+
 OPTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
-    "ADD": ("AddOptions", ("FusedActivationFunction",)),
-    "AVERAGE_POOL_2D": (
-        "Pool2DOptions",
-        (
-            "Padding",
-            "StrideH",
-            "StrideW",
-            "FilterHeight",
-            "FilterWidth",
-            "FusedActivationFunction",
-        ),
-    ),
-    "CONCATENATION": ("ConcatenationOptions", ("Axis", "FusedActivationFunction")),
-    "CONV_2D": (
-        "Conv2DOptions",
-        (
-            "Padding",
-            "StrideH",
-            "StrideW",
-            "DilationHFactor",
-            "DilationWFactor",
-            "FusedActivationFunction",
-        ),
-    ),
-    "DEPTHWISE_CONV_2D": (
-        "DepthwiseConv2DOptions",
-        (
-            "Padding",
-            "StrideH",
-            "StrideW",
-            "DilationHFactor",
-            "DilationWFactor",
-            "FusedActivationFunction",
-        ),
-    ),
-    "FULLY_CONNECTED": ("FullyConnectedOptions", ("WeightsFormat", "FusedActivationFunction")),
+    "ADD": ("AddOptions", (FUSED,)),
+    "AVERAGE_POOL_2D": POOL,
+    "CONCATENATION": ("ConcatenationOptions", ("Axis", FUSED)),
+    "CONV_2D": ("Conv2DOptions", (*STEPS, *DILATION)),
+    "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", (*STEPS, *DILATION)),
+    "FULLY_CONNECTED": ("FullyConnectedOptions", ("WeightsFormat", FUSED)),
+    "MAX_POOL_2D": POOL,
 }
 """Options read, by operator: their table, and its fields."""
-OPTIONS = {**OPTIONS, "MAX_POOL_2D": OPTIONS["AVERAGE_POOL_2D"]}
 
 
 @dataclass(frozen=True)
