@@ -14,9 +14,10 @@ from pilaster.models.importers.onnx_file import OnnxModel, read_onnx
 from pilaster.models.importers.onnx_graph import OnnxGraph
 from pilaster.models.importers.onnx_operators import OPERATORS
 from pilaster.models.importers.onnx_quantized import QUANTIZERS
+from pilaster.models.importers.values import UNPADDED, precision
 from pilaster.models.joins import JoinParameters, join_parameters
 from pilaster.models.layers import Concat, Conv, Join, Pool, Weighted
-from pilaster.models.network import ByteScale, Network, Precision
+from pilaster.models.network import ByteScale, Network
 from pilaster.models.quantization import (
     ConvParameters,
     Rounding,
@@ -160,10 +161,7 @@ def _quantized(found: OnnxGraph, graph: Graph, note: str) -> Network:
         except InputError as error:
             raise InputError(f"layer {node.name}: {error}") from error
         nodes.append(node)
-    precisions = {
-        name: Precision(signed_bits(int(np.abs(p.weight.astype(np.int64)).max())), p.scale_bits)
-        for name, p in parameters.items()
-    }
+    precisions = {name: precision(found) for name, found in parameters.items()}
     first = tensors[INPUT]
     byte_scale = ByteScale()
     if np.issubdtype(found.model.dtype, np.integer):
@@ -240,7 +238,7 @@ def _averaging(node: Node, shape: Shape) -> Node:
     layer = node.layer
     if not isinstance(layer, Pool) or layer.mode != "average":
         raise InputError("changes the scale; only an average may")
-    if layer.window.padding != type(layer.window.padding)():
+    if layer.window.padding != UNPADDED:
         raise InputError("changes the scale, and has padding; only one of these is supported")
     return replace(node, layer=Conv(shape.channels, layer.window, shape.channels))
 

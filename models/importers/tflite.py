@@ -28,16 +28,15 @@ from pilaster.models.importers.tflite_tensors import (
     weights_of,
     window_padding,
 )
-from pilaster.models.importers.values import UNPADDED, Value, dilated, ones, padded
+from pilaster.models.importers.values import UNPADDED, Value, dilated, ones, padded, precision
 from pilaster.models.joins import JoinParameters, join_parameters
 from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Layer, Pool, Window
-from pilaster.models.network import ByteScale, Network, Precision
+from pilaster.models.network import ByteScale, Network
 from pilaster.models.quantization import (
     ConvParameters,
     Rounding,
     TensorQuantization,
     quantize_multiplier,
-    signed_bits,
 )
 from pilaster.models.shape import Padding, Shape
 from pilaster.models.single_rounding import multiplier_rounded_once
@@ -108,13 +107,7 @@ class _Importer:
         if graph.outputs[0] != last.name:
             raise InputError(f"{self._path}: layer {graph.outputs[0]} does not lead to the output")
         first = self._tensors[INPUT]
-        precisions = {
-            name: Precision(
-                signed_bits(max(1, int(np.abs(found.weight.astype(np.int64)).max()))),
-                found.scale_bits,
-            )
-            for name, found in self._parameters.items()
-        }
+        precisions = {name: precision(found) for name, found in self._parameters.items()}
         note = f"weights of {self._path.name}"
         if last.host:
             note += f"; {' and '.join(last.host)} left to the host"

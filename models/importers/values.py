@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
 from pilaster.models.layers import Window
-from pilaster.models.quantization import ConvParameters
+from pilaster.models.network import Precision
+from pilaster.models.quantization import ConvParameters, signed_bits
 from pilaster.models.shape import Padding, Shape
 
-__all__ = ["UNPADDED", "Value", "around", "dilated", "ones", "padded"]
+__all__ = ["UNPADDED", "Value", "around", "dilated", "ones", "padded", "precision"]
 
 UNPADDED = Padding()
 
@@ -45,6 +46,12 @@ def ones(
     weight = np.ones((channels, *window.kernel, 1), np.int8)
     zero = np.zeros(channels, np.int64)
     return ConvParameters(weight, zero, zero + multiplier, zero + shift)
+
+
+def precision(parameters: ConvParameters) -> Precision:
+    """Give the widths that a layer's integers need; one bit would stand for -1 or +1."""
+    largest = int(np.abs(parameters.weight.astype(np.int64)).max())
+    return Precision(signed_bits(max(1, largest)), parameters.scale_bits)
 
 
 def dilated(weight: NDArray[np.integer], dilation: tuple[int, int]) -> NDArray[np.integer]:

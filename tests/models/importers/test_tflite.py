@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -182,6 +183,58 @@ def test_softmax_is_left_to_the_host_and_said_so(folder: Path) -> None:
     network = imported(file.written(), folder)
     assert network.note == "weights of model.tflite; softmax left to the host"
     assert [node.name for node in network.graph.nodes] == ["conv_0", "fc_2"]
+
+
+def retyped(writer: TfliteWriter, name: str, **changes: object) -> None:
+    place = next(i for i, tensor in enumerate(writer.tensors) if tensor.name == name)
+    writer.tensors[place] = replace(writer.tensors[place], **changes)  # type: ignore[arg-type]
+
+
+def test_reals_in_and_reals_out(folder: Path) -> None:
+    file = TfliteWriter((5, 6, 2), 1)
+    first = file.rescale("QUANTIZE", INPUT)
+    last = file.conv(first, 3, (3, 3))
+    file._add("DEQUANTIZE", (last,), file.shapes[last], "DequantizeOptions", 1.0)
+    for name in (INPUT, "t2"):
+        retyped(file, name, dtype="float32", scales=np.zeros(0, np.float32))
+    network = imported(file.written(), folder)
+    assert network.note == "weights of model.tflite; dequantisation left to the host"
+    images = np.random.default_rng(2).uniform(-2, 2, (1, 5, 6, 2)).astype(np.float32)
+    found = run_reference(file.written(), images)
+    stream = network.encode(images)
+    np.testing.assert_array_equal(stream + network.tensors[SOURCE].zero_point, found["t0"])
+    ((name, tensor),) = tensors(network, stream)
+    np.testing.assert_array_equal(tensor + network.tensors[name].zero_point, found["t1"])
+    output = tensor * network.tensors[name].scale
+    np.testing.assert_allclose(output, found["t2"], rtol=1e-6)
+
+
+def test_unsigned_bytes_in(folder: Path) -> None:
+    file = TfliteWriter((5, 6, 2), 1)
+    first = file.rescale("QUANTIZE", INPUT)
+    file.conv(first, 3, (3, 3))
+    target = next(tensor for tensor in file.tensors if tensor.name == first)
+    zero = target.zero_point + 128
+    retyped(file, INPUT, dtype="uint8", scales=target.scales, zero_point=zero)
+    network = imported(file.written(), folder)
+    images = stored_images(network, 3, 1)
+    found = run_reference(file.written(), images)
+    ((name, tensor),) = tensors(network, network.encode(images))
+    np.testing.assert_array_equal(tensor + network.tensors[name].zero_point, found["t1"])
+
+
+def test_an_input_that_is_reshaped_first(folder: Path) -> None:
+    file = TfliteWriter((60,), 1)  # type: ignore[arg-type]
+    shape = file._constant(np.array([1, 5, 6, 2], np.int32))
+    map_ = file._add("RESHAPE", (INPUT, shape), (5, 6, 2), "ReshapeOptions", 0, INPUT)
+    file.conv(map_, 3, (3, 3))
+    network = imported(file.written(), folder)
+    assert str(network.graph.input_shape) == "5x6x2"
+    images = stored_images(network, 3, 1)
+    raw = (images.astype(np.int16) - 128).astype(np.int8).reshape(1, 60)
+    found = run_reference(file.written(), raw)
+    ((name, tensor),) = tensors(network, network.encode(images))
+    np.testing.assert_array_equal(tensor + network.tensors[name].zero_point, found["t1"])
 
 
 def test_bytes_are_the_inputs_integers(folder: Path) -> None:
