@@ -34,6 +34,7 @@ examples:
   pilaster run lenet5 --machine lenet5-gather  the same lanes as a line-buffer machine
   pilaster machines lenet5 > mine.yaml         a machine to edit ...
   pilaster run lenet5 --machine mine.yaml --report out    ... and to look at
+  pilaster run model.tflite                    your own network, on a machine for it
   pilaster run vgg16 --images 0 --json         times and energy only, for a script
 """
 

@@ -94,16 +94,18 @@ class _Importer:
                 handler(self, operator)
             except InputError as error:
                 raise InputError(f"{where}: {error}") from error
-        return self._finished(source, target)
+        return self._finished(target)
 
-    def _finished(self, source: int, target: int) -> Network:
+    def _finished(self, target: int) -> Network:
         if target not in self._values or not self._nodes:
             raise InputError(f"{self._path}: no layer leads from the input to the output")
         last = self._values[target]
         if last.padding != UNPADDED:
             raise InputError(f"{self._path}: ends with a PAD, must end with a layer")
-        self._start(source)
-        graph = Graph(self._path.stem, self._shapes[INPUT], tuple(self._nodes))
+        try:
+            graph = Graph(self._path.stem, self._shapes[INPUT], tuple(self._nodes))
+        except InputError as error:
+            raise InputError(f"{self._path}: {error}") from error
         if graph.outputs[0] != last.name:
             raise InputError(f"{self._path}: layer {graph.outputs[0]} does not lead to the output")
         first = self._tensors[INPUT]

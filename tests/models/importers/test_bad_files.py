@@ -295,6 +295,15 @@ def test_a_layer_behind_softmax_is_refused(tmp_path: Path) -> None:
     )
 
 
+def test_a_layer_that_leads_nowhere_is_refused(tmp_path: Path) -> None:
+    writer = TfliteWriter((5, 6, 2), 1)
+    writer.conv(INPUT, 2)
+    writer.conv(INPUT, 2)
+    path = tmp_path / "bad.tflite"
+    path.write_bytes(writer.written())
+    assert refusal(path) == (f"{path}: bad: one output is needed, there are ('conv_0', 'conv_1')")
+
+
 @pytest.mark.parametrize("content", [b"", b"TFL3", b"\x1c\0\0\0TFL3", b"PK\3\4" * 9])
 def test_what_is_no_tflite_file_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "bad.tflite"
