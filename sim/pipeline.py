@@ -29,8 +29,8 @@ class Pipeline:
     Raises
     ------
     InputError
-        If a stage is missing or unknown, a fold does not fit its layer, or the weights kept on
-        chip do not fit the machine's memory.
+        If the network is no chain, a stage is missing or unknown, a fold does not fit its layer, or
+        the weights kept on chip do not fit the machine's memory.
     """
 
     network: Network
