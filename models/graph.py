@@ -8,7 +8,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 from pilaster.models.errors import InputError
-from pilaster.models.layers import Layer
+from pilaster.models.layers import Join, Layer
 from pilaster.models.shape import Shape
 
 __all__ = ["INPUT", "Graph", "Node"]
@@ -55,22 +55,27 @@ class Graph:
             where = f"{self.name}: layer {node.name}"
             if node.name in shapes:
                 raise InputError(f"{where}: the name is used twice")
-            if len(node.inputs) != 1:
+            if not node.inputs or (len(node.inputs) > 1 and not isinstance(node.layer, Join)):
                 raise InputError(f"{where}: reads {len(node.inputs)} tensors, must read one")
-            if node.inputs[0] not in shapes:
-                raise InputError(f"{where}: reads {node.inputs[0]!r}, which does not come before")
+            for name in node.inputs:
+                if name not in shapes:
+                    raise InputError(f"{where}: reads {name!r}, which does not come before")
+            sources = tuple(shapes[name] for name in node.inputs)
             try:
-                shapes[node.name] = node.layer.output_shape(shapes[node.inputs[0]])
+                if isinstance(node.layer, Join):
+                    shapes[node.name] = node.layer.joined_shape(sources)
+                else:
+                    shapes[node.name] = node.layer.output_shape(sources[0])
             except InputError as error:
                 raise InputError(f"{where}: {error}") from error
         return MappingProxyType(shapes)
 
     @cached_property
     def consumers(self) -> Mapping[str, tuple[Node, ...]]:
-        """Nodes that read each tensor, by the tensor's name."""
+        """Nodes that read each tensor, by the tensor's name; each once."""
         readers: dict[str, list[Node]] = {name: [] for name in self.shapes}
         for node in self.nodes:
-            for name in node.inputs:
+            for name in dict.fromkeys(node.inputs):
                 readers[name].append(node)
         return MappingProxyType({name: tuple(nodes) for name, nodes in readers.items()})
 
@@ -85,7 +90,7 @@ class Graph:
         return self.shapes[self.outputs[0]]
 
     def input_of(self, node: Node) -> Shape:
-        """Shape of what `node` reads."""
+        """Shape of what `node` reads; of the first where it reads several."""
         return self.shapes[node.inputs[0]]
 
     def node(self, name: str) -> Node:
@@ -98,14 +103,20 @@ class Graph:
         )
 
     def until(self, layer: str) -> Graph:
-        """Leave out the layers after `layer`."""
-        last = self.nodes.index(self.node(layer))
-        return Graph(self.name, self.input_shape, self.nodes[: last + 1])
+        """Leave out the layers that `layer` does not depend on."""
+        needed = {self.node(layer).name}
+        for node in reversed(self.nodes):
+            if node.name in needed:
+                needed.update(node.inputs)
+        nodes = tuple(node for node in self.nodes if node.name in needed)
+        return Graph(self.name, self.input_shape, nodes)
 
     @property
     def is_chain(self) -> bool:
-        """Whether every tensor has exactly one reader, but for the output."""
-        return all(len(readers) <= 1 for readers in self.consumers.values())
+        """Whether every layer reads one tensor, and every tensor has one reader at most."""
+        return all(len(readers) <= 1 for readers in self.consumers.values()) and not any(
+            isinstance(node.layer, Join) for node in self.nodes
+        )
 
     @property
     def macs(self) -> int:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT, Graph
-from pilaster.models.layers import Pool
+from pilaster.models.joins import AddParameters, ConcatParameters, JoinParameters
+from pilaster.models.layers import Add, Concat, Weighted
 from pilaster.models.quantization import ConvParameters, TensorQuantization
+from pilaster.models.shape import Shape
 
-__all__ = ["Network", "Precision"]
+__all__ = ["ByteScale", "Columns", "Network", "Precision"]
+
+Columns = Literal["width", "height"]
+"""Axis of an image that arrives a column at a time."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +29,14 @@ class Precision:
 
     weight_bits: int
     scale_bits: int
+
+
+@dataclass(frozen=True)
+class ByteScale:
+    """What an unsigned byte of an image stands for: ``scale * byte + offset``."""
+
+    scale: float = 1 / 255
+    offset: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,9 @@ class Network:
     precisions : widths by layer name, known without the parameters
     dense : True where no weight is zero by construction, so that a schedule skips no pass
     note : where the weights come from, for every output that uses them
+    joins : integers of the layers that join tensors, by layer name
+    byte_scale : reals that bytes of an image stand for
+    columns : axis of an image that the graph has as its width
     """
 
     graph: Graph
@@ -43,44 +61,72 @@ class Network:
     precisions: Mapping[str, Precision]
     dense: bool
     note: str
+    joins: Mapping[str, JoinParameters] = field(default_factory=lambda: MappingProxyType({}))
+    byte_scale: ByteScale = ByteScale()
+    columns: Columns = "width"
 
     def __post_init__(self) -> None:
         for name in self.graph.shapes:
             if name not in self.tensors:
                 raise InputError(f"{self.name}: tensor {name} has no quantisation")
         for node in self.graph.nodes:
-            if not isinstance(node.layer, Pool) and node.name not in self.precisions:
+            if isinstance(node.layer, Weighted) and node.name not in self.precisions:
                 raise InputError(f"{self.name}: layer {node.name} has no parameters")
+            join = self.joins.get(node.name)
+            if isinstance(node.layer, Add) and not isinstance(join, AddParameters):
+                raise InputError(f"{self.name}: layer {node.name} has no parameters of a sum")
+            if isinstance(node.layer, Concat) and not (
+                isinstance(join, ConcatParameters) and len(join.inputs) == len(node.inputs)
+            ):
+                raise InputError(f"{self.name}: layer {node.name} has no scale for each input")
 
     @property
     def name(self) -> str:
         """Name of the network."""
         return self.graph.name
 
+    @property
+    def image_shape(self) -> Shape:
+        """Shape of an image as it is stored: the graph's input, or that transposed."""
+        shape = self.graph.input_shape
+        if self.columns == "width":
+            return shape
+        return Shape(shape.width, shape.height, shape.channels)
+
     def until(self, layer: str) -> Network:
-        """Leave out the layers after `layer`."""
+        """Leave out the layers that `layer` does not depend on."""
         graph = self.graph.until(layer)
         return replace(self, graph=graph)
 
     def encode(self, images: NDArray[np.generic]) -> NDArray[np.int32]:
-        """Quantise images (N, H, W, C) to stream values of the input.
+        """Quantise images (N, H, W, C) of the shape `image_shape` to stream values of the input.
 
-        Unsigned bytes stand for reals from 0 to 1 (byte / 255); anything else is taken as reals.
+        Unsigned bytes stand for reals by `byte_scale`; anything else is taken as reals.
+
+        Returns
+        -------
+        NDArray
+            (N, rows, columns, channels), with the axis that arrives as columns last but one
 
         Raises
         ------
         InputError
-            If the shape is not the network's input shape, or a value is not finite.
+            If the shape is not the network's image shape, or a value is not finite.
         """
-        shape = self.graph.input_shape
+        shape = self.image_shape
         if images.ndim != 4 or images.shape[1:] != (shape.height, shape.width, shape.channels):
             raise InputError(
                 f"{self.name}: images have the shape {images.shape}, "
                 f"must be (N, {shape.height}, {shape.width}, {shape.channels})"
             )
+        if self.columns == "height":
+            images = images.transpose(0, 2, 1, 3)
         tensor = self.tensors[INPUT]
         if images.dtype == np.uint8:
-            by_byte = _to_stream(np.arange(256) / 255.0, tensor)
+            bytes_as_reals = (
+                np.arange(256, dtype=np.float64) * self.byte_scale.scale + self.byte_scale.offset
+            )
+            by_byte = _to_stream(bytes_as_reals, tensor)
             stream: NDArray[np.int32] = by_byte[images.astype(np.uint8, copy=False)]
             return stream
         real = images.astype(np.float64)

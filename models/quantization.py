@@ -10,6 +10,7 @@ A stream carries ``q - zero_point``, so that zero means zero.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from functools import cached_property
 
 import numpy as np
@@ -19,6 +20,7 @@ from pilaster.models.errors import InputError
 
 __all__ = [
     "ConvParameters",
+    "Rounding",
     "TensorQuantization",
     "quantize_multiplier",
     "requantize",
@@ -32,6 +34,18 @@ MULTIPLIER_BITS = 31
 
 LARGEST_SHIFT = 30
 """Most places that TensorFlow Lite shifts an accumulator to the left."""
+
+
+class Rounding(Enum):
+    """How a product of accumulator and multiplier becomes an activation.
+
+    TWICE : to the 31st fraction bit, halves up, then by the rest of a right shift, halves away from
+        zero: TensorFlow Lite's fixed-point kernels
+    ONCE : by all places in one step, halves up
+    """
+
+    TWICE = "twice"
+    ONCE = "once"
 
 
 @dataclass(frozen=True)
@@ -81,12 +95,14 @@ class ConvParameters:
     weight : (out_channels, kernel rows, kernel columns, in_channels / groups), signed
     bias : (out_channels,), in accumulator units
     multiplier, shift : (out_channels,), see `quantize_multiplier`
+    rounding : how the products are rounded, see `requantize`
     """
 
     weight: NDArray[np.integer]
     bias: Integers
     multiplier: Integers
     shift: Integers
+    rounding: Rounding = Rounding.TWICE
 
     def __post_init__(self) -> None:
         outputs = self.weight.shape[0]
@@ -104,10 +120,19 @@ class ConvParameters:
         trailing = (union & -union).bit_length() - 1 if union else MULTIPLIER_BITS - 1
         return MULTIPLIER_BITS - trailing
 
+    def requantize(self, accumulator: Integers) -> Integers:
+        """Scale accumulators, whose last axis is the output channel, to activations."""
+        return requantize(accumulator, self.multiplier, self.shift, self.rounding)
+
+    def accumulator_bounds(self, magnitude: int) -> Integers:
+        """Largest magnitude of any partial sum over inputs of at most `magnitude`, by channel."""
+        products = np.abs(self.weight.astype(np.int64)).sum(axis=(1, 2, 3)) * magnitude
+        bounds: Integers = products + np.abs(self.bias)
+        return bounds
+
     def accumulator_bound(self, magnitude: int) -> int:
-        """Largest magnitude of any partial sum over inputs of at most `magnitude`."""
-        per_channel = np.abs(self.weight.astype(np.int64)).sum(axis=(1, 2, 3)) * magnitude
-        return int((per_channel + np.abs(self.bias)).max())
+        """Largest of `accumulator_bounds`."""
+        return int(self.accumulator_bounds(magnitude).max())
 
 
 def signed_bits(magnitude: int) -> int:
@@ -143,15 +168,23 @@ def quantize_multiplier(
     return multiplier, shift
 
 
-def requantize(accumulator: Integers, multiplier: Integers, shift: Integers) -> Integers:
+def requantize(
+    accumulator: Integers,
+    multiplier: Integers,
+    shift: Integers,
+    rounding: Rounding = Rounding.TWICE,
+) -> Integers:
     """Scale accumulators to activations, bit-exact to TensorFlow Lite's reference kernels.
 
-    A left shift that saturates at 32 bits, a rounding doubling high multiply (halves round up),
-    then a rounding right shift (halves round away from zero). The last axis of `accumulator` is
-    the output channel. These are the kernels of CONV_2D and DEPTHWISE_CONV_2D, and of
-    FULLY_CONNECTED up to LiteRT 1; LiteRT 2 rounds FULLY_CONNECTED once, in double precision,
-    which differs by at most one.
+    Rounded twice: a left shift that saturates at 32 bits, a rounding doubling high multiply (halves
+    round up), then a rounding right shift (halves round away from zero). The last axis of
+    `accumulator` is the output channel. These are the kernels of CONV_2D and DEPTHWISE_CONV_2D, and
+    of FULLY_CONNECTED up to LiteRT 1. Rounded once, for FULLY_CONNECTED of LiteRT 2, the
+    multiplier comes from `multiplier_rounded_once`.
     """
+    if rounding is Rounding.ONCE:
+        places = MULTIPLIER_BITS - shift
+        return (accumulator * multiplier + (np.int64(1) << (places - 1))) >> places
     left = np.maximum(shift, 0)
     right = np.maximum(-shift, 0)
     if left.any():

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT, Graph
-from pilaster.models.layers import Conv, Pool
+from pilaster.models.joins import JoinParameters, join_parameters
+from pilaster.models.layers import Add, Concat, Conv, Join, Pool, Weighted
 from pilaster.models.network import Network, Precision
 from pilaster.models.quantization import (
     MULTIPLIER_BITS,
@@ -48,7 +49,7 @@ class FloatNetwork:
 
     def __post_init__(self) -> None:
         for node in self.graph.nodes:
-            if isinstance(node.layer, Pool):
+            if not isinstance(node.layer, Weighted):
                 continue
             expected = node.layer.weight_shape(self.graph.input_of(node))
             for what, values, shape in (
@@ -85,7 +86,12 @@ def float_tensors(network: FloatNetwork, images: Floats) -> dict[str, Floats]:
     known = {INPUT: images}
     for node in network.graph.nodes:
         source = known[node.inputs[0]]
-        if isinstance(node.layer, Pool):
+        if isinstance(node.layer, Add):
+            total = source + known[node.inputs[1]]
+            known[node.name] = _activated(total, node.layer.relu, node.layer.ceiling)
+        elif isinstance(node.layer, Concat):
+            known[node.name] = np.concatenate([known[name] for name in node.inputs], axis=-1)
+        elif isinstance(node.layer, Pool):
             known[node.name] = _pool(source, node.layer)
         else:
             layer = node.layer.as_conv(network.graph.input_of(node))
@@ -111,10 +117,15 @@ def quantize(
             tensors[name] = tensors[graph.node(name).inputs[0]]
         else:
             tensors[name] = _affine(float(values.min()), float(values.max()), settings)
+    joins: dict[str, JoinParameters] = {}
     for node in graph.nodes:
+        source, target = tensors[node.inputs[0]], tensors[node.name]
+        if isinstance(node.layer, Join):
+            sources = tuple(tensors[name] for name in node.inputs)
+            joins[node.name] = join_parameters(node.layer, sources, target, settings.scale_bits)
+            continue
         if isinstance(node.layer, Pool):
             continue
-        source, target = tensors[node.inputs[0]], tensors[node.name]
         # No scale so small that a bias in its units would leave 31 bits.
         least = np.abs(network.biases[node.name]) / (source.scale * LARGEST_BIAS)
         weight, scale = _symmetric(network.weights[node.name], settings.weight_bits, least)
@@ -132,7 +143,8 @@ def quantize(
             )
         parameters[node.name] = found
     precision = Precision(settings.weight_bits, settings.scale_bits)
-    return Network(graph, tensors, parameters, dict.fromkeys(parameters, precision), False, note)
+    precisions = dict.fromkeys(parameters, precision)
+    return Network(graph, tensors, parameters, precisions, False, note, joins)
 
 
 def _affine(low: float, high: float, settings: QuantizerSettings) -> TensorQuantization:
@@ -166,9 +178,11 @@ def _conv(values: Floats, layer: Conv, weight: Floats, bias: Floats) -> Floats:
     per_group = weight.reshape(layer.groups, -1, *weight.shape[1:])
     sums = np.einsum("nrqgcjk,gojkc->nrqgo", grouped, per_group, optimize=True)
     result: Floats = sums.reshape(count, rows, columns, layer.out_channels) + bias
-    if layer.relu:
-        np.maximum(result, 0.0, out=result)
-    return result
+    return _activated(result, layer.relu, layer.ceiling)
+
+
+def _activated(values: Floats, relu: bool, ceiling: float | None) -> Floats:
+    return np.clip(values, 0.0, ceiling) if relu else values
 
 
 def _pool(values: Floats, layer: Pool) -> Floats:

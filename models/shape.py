@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from pilaster.models.errors import InputError
 
-__all__ = ["Padding", "Shape", "output_extent"]
+__all__ = ["Padding", "Shape", "output_extent", "same_padding"]
 
 
 @dataclass(frozen=True)
@@ -57,3 +57,20 @@ class Padding:
 def output_extent(size: int, kernel: int, stride: int, before: int, after: int) -> int:
     """Positions of a window of `kernel` that moves by `stride` over a padded `size`."""
     return (size + before + after - kernel) // stride + 1
+
+
+def same_padding(
+    shape: Shape, kernel: tuple[int, ...], stride: tuple[int, ...], *, odd_first: bool = False
+) -> Padding:
+    """Padding that gives as many outputs as strides fit in the input.
+
+    odd_first : whether the odd zero is at the top and left; else it is at the bottom and right
+    """
+    if min(*kernel, *stride) < 1:
+        raise InputError(f"kernel and stride must be positive: {kernel}, {stride}")
+    amounts = []
+    for size, extent, step in zip((shape.height, shape.width), kernel, stride, strict=True):
+        total = max(0, (-(-size // step) - 1) * step + extent - size)
+        less, more = total // 2, total - total // 2
+        amounts += [more, less] if odd_first else [less, more]
+    return Padding(*amounts)

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from pilaster.models.columns import read_along
 from pilaster.models.errors import InputError
-from pilaster.models.network import Network
-from pilaster.models.zoo import ZOO
+from pilaster.models.importers import SUFFIXES, import_network
+from pilaster.models.network import Columns, Network
+from pilaster.models.zoo import ZOO, zoo_entry
 from pilaster.sim.default import default_machine
 from pilaster.sim.machine import Machine
 from pilaster.sim.machine_file import machine_names, machine_path, read_machine
 from pilaster.sim.mapper import map_network as map  # noqa: A004 - `pl.map` is its name
-from pilaster.sim.pipeline import Pipeline
+from pilaster.sim.pipeline import Pipeline, check_chain
 from pilaster.sim.simulate import simulate
 
 if TYPE_CHECKING:
@@ -26,24 +28,52 @@ if TYPE_CHECKING:
 __all__ = ["default_machine", "load", "load_machine", "map", "simulate", "verify", "write_rtl"]
 
 
-def load(network: str | Path) -> Network:
-    """Load a network of the zoo by name.
+DEFAULT_LANES = 64
+"""Lanes that a machine would need, were they never idle, for a network with no machine of its own:
+by this its column interval is chosen."""
+
+LONGEST_INTERVAL = 1 << 40
+"""Cycles that no layer needs for a column."""
+
+
+def load(
+    network: str | Path,
+    *,
+    columns: Columns = "width",
+    calibration: NDArray[np.generic] | None = None,
+) -> Network:
+    """Load a network of the zoo by name, or import one from a .tflite or .onnx file.
+
+    Parameters
+    ----------
+    columns : axis of an image that arrives a column at a time, ``"width"`` or ``"height"``
+    calibration : images (N, H, W, C) to quantise a float network on, as for `simulate`
 
     Raises
     ------
     InputError
-        If there is no such network.
+        If there is no such network, or the file cannot be used.
     """
     name = str(network)
+    if columns not in ("width", "height"):
+        raise InputError(f"columns: must be width or height, not {columns!r}")
+    if Path(name).suffix in SUFFIXES:
+        return read_along(import_network(Path(name), calibration), columns)
     if name not in ZOO:
         close = difflib.get_close_matches(name, ZOO, 1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(ZOO)}"
+        names = f"there are {', '.join(ZOO)}, and {' and '.join(SUFFIXES)} files"
+        hint = f"did you mean {close[0]}?" if close else names
         raise InputError(f"network {name}: not known; {hint}")
-    return ZOO[name].load()
+    if calibration is not None:
+        raise InputError(f"network {name}: is quantised already; leave the calibration images out")
+    return read_along(ZOO[name].load(), columns)
 
 
 def load_machine(machine: str | Path | None, network: Network) -> Machine:
     """Load a machine by name or from a YAML file; None gives the network's default machine.
+
+    For a network with no machine of its own that is `default_machine`'s, with a column interval at
+    which the layers need about 64 lanes; a longer one where a layer cannot keep up with that.
 
     Raises
     ------
@@ -51,8 +81,8 @@ def load_machine(machine: str | Path | None, network: Network) -> Machine:
         If there is no such machine, or it is not one for `network`; the message names the file.
     """
     if machine is None:
-        if network.name not in machine_names():
-            raise InputError(f"network {network.name}: no default machine; give one")
+        if zoo_entry(network) is None or network.name not in machine_names():
+            return _machine_for(network)
         machine = network.name
     found = read_machine(machine_path(machine))
     if found.network != network.name:
@@ -65,6 +95,19 @@ def load_machine(machine: str | Path | None, network: Network) -> Machine:
     except InputError as error:
         raise InputError(f"{machine}: {error}") from error
     return found
+
+
+def _machine_for(network: Network) -> Machine:
+    check_chain(network)
+    shape, macs = network.graph.input_shape, network.graph.macs
+    interval = max(shape.height, macs // (DEFAULT_LANES * shape.width))
+    while True:
+        try:
+            return default_machine(network, interval)
+        except InputError:
+            if interval > LONGEST_INTERVAL:
+                raise
+            interval *= 2
 
 
 def verify(

@@ -9,6 +9,7 @@ import numpy as np
 from pilaster.models.datasets import Dataset, embedded_digits, fit, load
 from pilaster.models.errors import InputError
 from pilaster.models.network import Network
+from pilaster.models.zoo import zoo_entry
 
 __all__ = ["DEFAULT_IMAGES", "images_for"]
 
@@ -26,8 +27,8 @@ def images_for(network: Network, path: Path | None, count: int | None) -> Datase
 
     Parameters
     ----------
-    path : a folder or file of images; None takes the embedded digits never trained on, or seeded
-        noise for a network with seeded weights
+    path : a folder or file of images; None takes the embedded digits never trained on for a
+        network trained on digits, and seeded noise for any other
     count : images wanted; None for 200, but none of noise; 0 gives None
 
     Raises
@@ -35,13 +36,14 @@ def images_for(network: Network, path: Path | None, count: int | None) -> Datase
     InputError
         If the images cannot be read, are too few, or do not fit the network.
     """
-    synthetic = network.dense
+    entry = zoo_entry(network)
+    synthetic = entry is None or not entry.trained
     exact = count is not None
     if count is None:
         count = 0 if synthetic and path is None else DEFAULT_IMAGES
     if count == 0:
         return None
-    shape = network.graph.input_shape
+    shape = network.image_shape
     if path is not None:
         found = load(path)
     elif synthetic:

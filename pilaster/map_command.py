@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pilaster.options import frequency, whole_number
+from pilaster.options import add_network, frequency, load_network, whole_number
 
 if TYPE_CHECKING:
     from pilaster.sim.mapper import Mapping
@@ -50,7 +50,7 @@ def add_command(commands: Any) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("network", metavar="NETWORK", help="a name that `pilaster networks` lists")
+    add_network(command)
     count = whole_number(1)
     command.add_argument(
         "--column-interval",
@@ -106,13 +106,12 @@ def add_command(commands: Any) -> None:
 
 
 def _map(options: argparse.Namespace) -> int:
-    from pilaster.api import load
     from pilaster.models.output_files import check_writable, write_files
     from pilaster.progress import Progress
     from pilaster.sim.machine_file import machine_yaml
     from pilaster.sim.mapper import Infeasible, map_network
 
-    network = load(options.network)
+    network = load_network(options)
     folder, name = options.out.parent, options.out.name
     check_writable(folder, [name], "machine")
     try:

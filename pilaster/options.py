@@ -4,15 +4,47 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["add_load_weights", "add_network", "frequency", "whole_number"]
+if TYPE_CHECKING:
+    from pilaster.models.network import Network
+
+__all__ = [
+    "add_load_weights",
+    "add_machine",
+    "add_network",
+    "frequency",
+    "load_network",
+    "whole_number",
+]
 
 LOWEST_MHZ, HIGHEST_MHZ = 1e-6, 1e6
 
 
 def add_network(command: argparse.ArgumentParser) -> None:
-    """Add NETWORK, and the machine it runs on."""
-    command.add_argument("network", metavar="NETWORK", help="a name that `pilaster networks` lists")
+    """Add NETWORK, and how it is read."""
+    command.add_argument(
+        "network",
+        metavar="NETWORK",
+        help="a name that `pilaster networks` lists, or a .tflite or .onnx file",
+    )
+    command.add_argument(
+        "--columns",
+        choices=("width", "height"),
+        default="width",
+        help="axis of an image that arrives a column at a time (default: width)",
+    )
+    command.add_argument(
+        "--calibration",
+        metavar="D",
+        type=Path,
+        help="images to quantise a float .onnx file on, as for --data of `pilaster run`",
+    )
+
+
+def add_machine(command: argparse.ArgumentParser) -> None:
+    """Add the machine that the network runs on."""
     command.add_argument(
         "--machine", metavar="M", help="a name that `pilaster machines` lists, or a YAML file"
     )
@@ -25,6 +57,15 @@ def add_load_weights(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="load weights and biases through a stream, instead of having them in the design",
     )
+
+
+def load_network(options: argparse.Namespace) -> Network:
+    """Load the network that the options of `add_network` name."""
+    from pilaster.api import load
+    from pilaster.models.datasets import load as load_images
+
+    images = None if options.calibration is None else load_images(options.calibration).images
+    return load(options.network, columns=options.columns, calibration=images)
 
 
 def whole_number(least: int) -> Callable[[str], int]:

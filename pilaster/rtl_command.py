@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pilaster.options import add_load_weights, add_network
+from pilaster.options import add_load_weights, add_machine, add_network, load_network
 
 __all__ = ["add_command"]
 
@@ -25,6 +25,7 @@ def add_command(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_network(command)
+    add_machine(command)
     command.add_argument(
         "--out", metavar="DIR", type=Path, required=True, help="folder to write to; made if needed"
     )
@@ -33,10 +34,10 @@ def add_command(commands: Any) -> None:
 
 
 def _rtl(options: argparse.Namespace) -> int:
-    from pilaster.api import load, load_machine, write_rtl
+    from pilaster.api import load_machine, write_rtl
     from pilaster.progress import Progress
 
-    network = load(options.network)
+    network = load_network(options)
     machine = load_machine(options.machine, network)
     with Progress("files", 0) as progress:
         progress.say(f"writing the RTL of {network.name} on {machine.name}")

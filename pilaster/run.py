@@ -8,7 +8,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from pilaster.options import add_network, frequency, whole_number
+from pilaster.options import add_machine, add_network, frequency, load_network, whole_number
 
 __all__ = ["add_command"]
 
@@ -34,6 +34,7 @@ examples:
   pilaster run lenet5 --machine lenet5-gather  the same lanes as a line-buffer machine
   pilaster machines lenet5 > mine.yaml         a machine to edit ...
   pilaster run lenet5 --machine mine.yaml --report out    ... and to look at
+  pilaster run model.tflite                    your own network, on a machine for it
   pilaster run vgg16 --images 0 --json         times and energy only, for a script
 """
 
@@ -48,6 +49,7 @@ def add_command(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_network(command)
+    add_machine(command)
     command.add_argument(
         "--data",
         metavar="D",
@@ -81,7 +83,7 @@ def add_command(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from pilaster.api import load, load_machine
+    from pilaster.api import load_machine
     from pilaster.data import images_for
     from pilaster.models.energy.table import EnergyTable
     from pilaster.models.errors import InputError
@@ -93,7 +95,7 @@ def _run(options: argparse.Namespace) -> int:
 
         check_writable(options.report)
     table = EnergyTable.load(options.energy or DEFAULT_TABLE)
-    network = load(options.network)
+    network = load_network(options)
     machine = load_machine(options.machine, network)
     dataset = images_for(network, options.data, options.images)
     with Progress("images", len(dataset.images) if dataset else 0) as progress:

@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pilaster.options import add_load_weights, add_network, whole_number
+from pilaster.options import add_load_weights, add_machine, add_network, load_network, whole_number
 
 if TYPE_CHECKING:
     from pilaster.rtl.verify import Verdict
@@ -34,6 +34,7 @@ def add_command(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_network(command)
+    add_machine(command)
     command.add_argument("--data", metavar="D", type=Path, help="images, as for `pilaster run`")
     command.add_argument(
         "--images",
@@ -62,11 +63,11 @@ def add_command(commands: Any) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from pilaster.api import load, load_machine, verify
+    from pilaster.api import load_machine, verify
     from pilaster.data import images_for
     from pilaster.models.errors import InputError
 
-    network = load(options.network)
+    network = load_network(options)
     machine = load_machine(options.machine, network)
     dataset = images_for(network, options.data, options.images)
     assert dataset is not None
@@ -129,7 +130,9 @@ def _again(verdict: Verdict, options: argparse.Namespace) -> str:
     """Command that reproduces the first difference, up to the stage that shows it."""
     stage = next(stage.name for stage in verdict.stages if stage.differences)
     words = ["pilaster", "verify", options.network, "--images", str(options.images)]
-    for name in ("machine", "data"):
+    if options.columns != "width":
+        words += ["--columns", options.columns]
+    for name in ("machine", "data", "calibration"):
         if getattr(options, name) is not None:
             words += [f"--{name}", str(getattr(options, name))]
     if options.load_weights:

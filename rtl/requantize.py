@@ -8,9 +8,10 @@ import numpy as np
 from amaranth.hdl import Const, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
+from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
-from pilaster.models.quantization import MULTIPLIER_BITS, ConvParameters
+from pilaster.models.quantization import MULTIPLIER_BITS, ConvParameters, Rounding
 from pilaster.rtl.shapes import index_shape
 
 __all__ = ["Requantizer", "ScaleFormat"]
@@ -35,8 +36,7 @@ class ScaleFormat:
         if largest >= MULTIPLIER_BITS:
             raise InputError(f"a scale of 2**{largest} is too large for RTL")
         bits = max(parameters.scale_bits, largest + 1)  # so that the first shift is to the right
-        first = bits - np.maximum(parameters.shift, 0)
-        second = np.maximum(-parameters.shift, 0)
+        first, second = _shifts(parameters, bits)
         return cls(bits, tuple(sorted(set(first.tolist()))), int(second.max()))
 
     @property
@@ -52,13 +52,19 @@ class ScaleFormat:
 
     def constants(self, parameters: ConvParameters) -> list[dict[str, int]]:
         """Scales of all channels, as values of `layout`."""
-        first = self.bits - np.maximum(parameters.shift, 0)
-        second = np.maximum(-parameters.shift, 0)
+        first, second = _shifts(parameters, self.bits)
         multipliers = parameters.multiplier >> (MULTIPLIER_BITS - self.bits)
         return [
             {"multiplier": m, "first": self.first_shifts.index(f), "second": s}
             for m, f, s in zip(multipliers.tolist(), first.tolist(), second.tolist(), strict=True)
         ]
+
+
+def _shifts(parameters: ConvParameters, bits: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Give the right shifts of the first rounding and of the second, by output channel."""
+    if parameters.rounding is Rounding.ONCE:
+        return bits - parameters.shift, np.zeros_like(parameters.shift)
+    return bits - np.maximum(parameters.shift, 0), np.maximum(-parameters.shift, 0)
 
 
 class Requantizer(wiring.Component):

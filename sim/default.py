@@ -13,7 +13,7 @@ from pilaster.models.graph import Node
 from pilaster.models.layers import Pool
 from pilaster.models.network import Network
 from pilaster.sim.machine import Fold, LoopOrder, Machine, Schedule, StageSpec
-from pilaster.sim.pipeline import build_stage
+from pilaster.sim.pipeline import build_stage, check_chain
 from pilaster.sim.stages import ConvStage
 
 __all__ = ["default_machine"]
@@ -44,6 +44,7 @@ def default_machine(
     InputError
         If a stage cannot keep up even where everything is done in parallel.
     """
+    check_chain(network)
     image = column_interval * network.graph.input_shape.width
     stages = {}
     for node in network.graph.nodes:

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
 from pilaster.models.graph import Node
-from pilaster.models.layers import Pool
+from pilaster.models.layers import Join, Pool
 from pilaster.models.network import Network
 from pilaster.models.quantization import signed_bits
 from pilaster.sim.geometry import ConvGeometry
 from pilaster.sim.machine import Machine, StageSpec
 from pilaster.sim.stages import ConvStage, PoolStage, Stage, Widths
 
-__all__ = ["Pipeline", "build_stage"]
+__all__ = ["Pipeline", "build_stage", "check_chain"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,14 +29,15 @@ class Pipeline:
     Raises
     ------
     InputError
-        If a stage is missing or unknown, a fold does not fit its layer, or the weights kept on
-        chip do not fit the machine's memory.
+        If the network is no chain, a stage is missing or unknown, a fold does not fit its layer, or
+        the weights kept on chip do not fit the machine's memory.
     """
 
     network: Network
     machine: Machine
 
     def __post_init__(self) -> None:
+        check_chain(self.network)
         names = [node.name for node in self.network.graph.nodes]
         for name in self.machine.stages:
             if name not in names:
@@ -46,8 +47,6 @@ class Pipeline:
         for name in names:
             if name not in self.machine.stages:
                 raise InputError(f"{self._where}: layer {name} has no stage")
-        if not self.network.graph.is_chain:
-            raise InputError(f"{self._where}: a tensor with several readers is not supported")
         limit = self.machine.weight_memory_bits
         if limit is not None and self.weight_bits_on_chip > limit:
             raise InputError(
@@ -93,8 +92,31 @@ class Pipeline:
         )
 
 
+def check_chain(network: Network) -> None:
+    """Check that every layer reads one tensor, and every tensor has one reader.
+
+    Raises
+    ------
+    InputError
+        If not; the message names the first layer or tensor that is otherwise.
+    """
+    for node in network.graph.nodes:
+        if isinstance(node.layer, Join):
+            raise InputError(
+                f"{network.name}: layer {node.name} joins {len(node.inputs)} tensors; "
+                f"machines are for chains of layers as yet"
+            )
+    for name, readers in network.graph.consumers.items():
+        if len(readers) > 1:
+            raise InputError(
+                f"{network.name}: {name} is read by {' and '.join(n.name for n in readers)}; "
+                f"machines are for chains of layers as yet"
+            )
+
+
 def build_stage(network: Network, node: Node, spec: StageSpec) -> Stage:
-    """Lay one layer of `network` on a stage."""
+    """Lay one layer of `network`, which is a chain, on a stage."""
+    assert not isinstance(node.layer, Join)
     shape = network.graph.input_of(node)
     source, target = network.tensors[node.inputs[0]], network.tensors[node.name]
     if isinstance(node.layer, Pool):

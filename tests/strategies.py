@@ -1,4 +1,4 @@
-"""Test support: Hypothesis strategies for random chain networks and their inputs.
+"""Test support: Hypothesis strategies for random networks, chains and others, and their inputs.
 
 Structure (layers, windows, groups, widths, which weights are zero) is drawn by Hypothesis and
 shrinks; integers are drawn by NumPy from a drawn seed.
@@ -6,16 +6,20 @@ shrinks; integers are drawn by NumPy from a drawn seed.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pilaster.models.graph import INPUT, Graph
-from pilaster.models.layers import Conv, FullyConnected, Layer, Pool, Window
+from pilaster.models.graph import INPUT, Graph, Node
+from pilaster.models.joins import JoinParameters, join_parameters
+from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Join, Layer, Pool, Window
 from pilaster.models.network import Network, Precision
 from pilaster.models.quantization import (
     MULTIPLIER_BITS,
     ConvParameters,
+    Rounding,
     TensorQuantization,
     quantize_multiplier,
 )
@@ -26,6 +30,7 @@ __all__ = [
     "fully_connecteds",
     "graphs",
     "inputs",
+    "joined_graphs",
     "networks",
     "pools",
     "seeds",
@@ -118,17 +123,72 @@ def graphs(
 
 
 @st.composite
+def joined_graphs(draw: st.DrawFn, max_blocks: int = 3, height: int = 8, width: int = 8) -> Graph:
+    """Draw a graph with forks and joins: residual and inception blocks, and layers between."""
+    source = draw(shapes(height, width, 3))
+    nodes: list[Node] = []
+    last, shape = INPUT, source
+
+    def put(kind: str, layer: Layer, *inputs: str) -> str:
+        nodes.append(Node(f"{kind}{len(nodes)}", layer, inputs))
+        return nodes[-1].name
+
+    def same(kernel: int) -> Window:
+        before = draw(st.integers(0, kernel - 1))
+        after = kernel - 1 - before
+        return Window((kernel, kernel), padding=Padding(before, after, after, before))
+
+    def arm(channels: int) -> str:
+        kernels = draw(st.lists(st.integers(1, 3), min_size=1, max_size=2))
+        name = last
+        for kernel in kernels:
+            name = put("conv", Conv(channels, same(kernel), relu=draw(st.booleans())), name)
+        return name
+
+    for _ in range(draw(st.integers(1, max_blocks))):
+        block = draw(st.sampled_from(["residual", "projected", "twice", "concat", "layer"]))
+        if block == "layer":
+            layer = draw(st.one_of(convolutions(shape, 4), pools(shape)))
+            last = put("layer", layer, last)
+            shape = layer.output_shape(shape)
+        elif block == "concat":
+            arms = [arm(draw(st.integers(1, 3))) for _ in range(draw(st.integers(1, 3)))]
+            arms.append(last)
+            widths = {
+                node.name: node.layer.out_channels for node in nodes if node.name in arms[:-1]
+            }
+            channels = shape.channels + sum(widths[name] for name in arms[:-1])
+            last = put("concat", Concat(), *draw(st.permutations(arms)))
+            shape = Shape(shape.height, shape.width, channels)
+        else:
+            first = arm(shape.channels)
+            second = {"residual": last, "twice": first}.get(block) or arm(shape.channels)
+            pair = draw(st.permutations([first, second]))
+            last = put("add", Add(draw(st.booleans())), *pair)
+    if draw(st.booleans()):
+        put("fc", FullyConnected(draw(st.integers(1, 4))), last)
+    return Graph("random", source, tuple(nodes))
+
+
+@st.composite
 def networks(
     draw: st.DrawFn, graph: st.SearchStrategy[Graph] | None = None, max_bits: int = 8
 ) -> Network:
-    """Draw a chain network with integers of 1 to `max_bits` bits and, at times, zero tiles."""
+    """Draw a network with integers of 1 to `max_bits` bits and, at times, zero tiles: a chain."""
     drawn = draw(graphs() if graph is None else graph)
     rng = np.random.default_rng(draw(seeds()))
     tensors = {INPUT: draw(_quantizations(max_bits))}
     parameters: dict[str, ConvParameters] = {}
     precisions: dict[str, Precision] = {}
+    joins: dict[str, JoinParameters] = {}
     for node in drawn.nodes:
         source = tensors[node.inputs[0]]
+        if isinstance(node.layer, Join):
+            sources = tuple(tensors[name] for name in node.inputs)
+            relu = isinstance(node.layer, Add) and node.layer.relu
+            tensors[node.name] = draw(_quantizations(max_bits, relu=relu))
+            joins[node.name] = join_parameters(node.layer, sources, tensors[node.name])
+            continue
         if isinstance(node.layer, Pool):
             tensors[node.name] = source
             continue
@@ -138,9 +198,10 @@ def networks(
         shape = node.layer.weight_shape(drawn.input_of(node))
         weight = _sparsify(_weights(rng, shape, precision.weight_bits), sparsity, rng)
         tensors[node.name] = target
-        parameters[node.name] = _scaled(rng, weight, source, target, precision.scale_bits)
+        scaled = _scaled(rng, weight, source, target, precision.scale_bits)
+        parameters[node.name] = replace(scaled, rounding=draw(st.sampled_from(Rounding)))
         precisions[node.name] = precision
-    return Network(drawn, tensors, parameters, precisions, False, "random integers")
+    return Network(drawn, tensors, parameters, precisions, False, "random integers", joins)
 
 
 @st.composite
@@ -172,7 +233,8 @@ def _quantizations(draw: st.DrawFn, max_bits: int, relu: bool = False) -> Tensor
     minimum = -(1 << (bits - 1))
     maximum = minimum + (1 << bits) - 1
     zero_point = draw(st.integers(minimum, maximum - 1))
-    return TensorQuantization(1 / 16, zero_point, zero_point if relu else minimum, maximum)
+    scale = draw(st.sampled_from([1 / 16, 0.05, 0.07, 0.2]))
+    return TensorQuantization(scale, zero_point, zero_point if relu else minimum, maximum)
 
 
 def _weights(rng: np.random.Generator, shape: tuple[int, ...], bits: int) -> NDArray[np.integer]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pilaster.models.errors import InputError
+from pilaster.models.layers.activation import check_activation
 from pilaster.models.layers.window import Window
 from pilaster.models.shape import Shape
 
@@ -15,15 +16,18 @@ __all__ = ["Conv", "FullyConnected"]
 class Conv:
     """A two-dimensional convolution with an optional fused ReLU.
 
-    Weights have the shape (out_channels, kernel rows, kernel columns, in_channels / groups).
+    Weights have the shape (out_channels, kernel rows, kernel columns, in_channels / groups). The
+    ReLU may have a `ceiling`: 6.0 for ReLU6.
     """
 
     out_channels: int
     window: Window
     groups: int = 1
     relu: bool = False
+    ceiling: float | None = None
 
     def __post_init__(self) -> None:
+        check_activation(self.relu, self.ceiling)
         if self.out_channels < 1 or self.groups < 1:
             raise InputError("a convolution needs at least one output channel and one group")
         if self.out_channels % self.groups:
@@ -67,8 +71,10 @@ class FullyConnected:
 
     out_features: int
     relu: bool = False
+    ceiling: float | None = None
 
     def __post_init__(self) -> None:
+        check_activation(self.relu, self.ceiling)
         if self.out_features < 1:
             raise InputError("a fully connected layer needs at least one output")
 
@@ -91,4 +97,5 @@ class FullyConnected:
 
     def as_conv(self, shape: Shape) -> Conv:
         """Give the convolution with one output position that computes this layer."""
-        return Conv(self.out_features, Window((shape.height, shape.width)), relu=self.relu)
+        window = Window((shape.height, shape.width))
+        return Conv(self.out_features, window, relu=self.relu, ceiling=self.ceiling)

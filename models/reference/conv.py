@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from pilaster.models.layers import Conv
-from pilaster.models.quantization import ConvParameters, TensorQuantization, requantize
+from pilaster.models.quantization import ConvParameters, TensorQuantization
 from pilaster.models.shape import Shape
 
 __all__ = ["ColumnConv", "conv", "conv_accumulators"]
@@ -40,7 +40,7 @@ def conv(
     result = np.empty((count, shape.height, shape.width, shape.channels), np.int32)
     low, high = output.stream_range
     for images, rows, sums in _blocks(values, layer, parameters, magnitude):
-        scaled = requantize(sums, parameters.multiplier, parameters.shift)
+        scaled = parameters.requantize(sums)
         np.clip(scaled, low, high, out=result[images, rows], casting="unsafe")
     return result
 
@@ -149,5 +149,5 @@ class ColumnConv:
         return sums.reshape(count, rows, layer.out_channels)
 
     def _finish(self, accumulators: Integers) -> NDArray[np.int32]:
-        scaled = requantize(accumulators, self._parameters.multiplier, self._parameters.shift)
+        scaled = self._parameters.requantize(accumulators)
         return np.clip(scaled, *self._range).astype(np.int32)

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from pilaster.models.graph import INPUT
-from pilaster.models.layers import Pool
+from pilaster.models.layers import Join, Pool
 from pilaster.models.network import Network
 from pilaster.models.reference.conv import ColumnConv, conv
+from pilaster.models.reference.join import ColumnJoin, join
 from pilaster.models.reference.pool import ColumnPool, pool
 
 __all__ = ["classify", "infer", "infer_by_columns", "one_thread", "tensors"]
@@ -32,7 +34,10 @@ def tensors(network: Network, values: Stream) -> Iterator[tuple[str, Stream]]:
     waiting = {name: len(readers) for name, readers in network.graph.consumers.items()}
     for node in network.graph.nodes:
         source = node.inputs[0]
-        if isinstance(node.layer, Pool):
+        if isinstance(node.layer, Join):
+            sources = [known[name] for name in node.inputs]
+            result = join(sources, network.joins[node.name], network.tensors[node.name])
+        elif isinstance(node.layer, Pool):
             result = pool(known[source], node.layer, network.tensors[node.name])
         else:
             layer = node.layer.as_conv(network.graph.input_of(node))
@@ -44,9 +49,10 @@ def tensors(network: Network, values: Stream) -> Iterator[tuple[str, Stream]]:
                 network.tensors[source].magnitude,
             )
         known[node.name] = result
-        waiting[source] -= 1
-        if not waiting[source]:
-            del known[source]
+        for name in dict.fromkeys(node.inputs):
+            waiting[name] -= 1
+            if not waiting[name]:
+                del known[name]
         yield node.name, result
 
 
@@ -82,10 +88,13 @@ def infer_by_columns(network: Network, values: Stream) -> dict[str, Stream]:
     equals that of `tensors` for every layer.
     """
     graph = network.graph
-    engines: dict[str, ColumnConv | ColumnPool] = {}
+    engines: dict[str, ColumnConv | ColumnPool | ColumnJoin] = {}
     for node in graph.nodes:
         shape, tensor = graph.input_of(node), network.tensors[node.name]
-        if isinstance(node.layer, Pool):
+        if isinstance(node.layer, Join):
+            combine = partial(join, parameters=network.joins[node.name], output=tensor)
+            engines[node.name] = ColumnJoin(len(node.inputs), combine)
+        elif isinstance(node.layer, Pool):
             engines[node.name] = ColumnPool(node.layer, shape, tensor)
         else:
             layer = node.layer.as_conv(shape)
@@ -94,9 +103,14 @@ def infer_by_columns(network: Network, values: Stream) -> dict[str, Stream]:
 
     def push(tensor: str, column: Stream) -> None:
         for node in graph.consumers[tensor]:
-            for finished in engines[node.name].push(column):
-                outputs[node.name].append(finished)
-                push(node.name, finished)
+            for arm, name in enumerate(node.inputs):
+                if name != tensor:
+                    continue
+                engine = engines[node.name]
+                arguments = (column, arm) if isinstance(engine, ColumnJoin) else (column,)
+                for finished in engine.push(*arguments):
+                    outputs[node.name].append(finished)
+                    push(node.name, finished)
 
     for w in range(graph.input_shape.width):
         push(INPUT, values[:, :, w])

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from pilaster.models.graph import Graph
 from pilaster.models.network import Network
-from pilaster.models.zoo import architectures
+from pilaster.models.zoo import architectures, branching, tiny
 from pilaster.models.zoo.synthetic import synthetic
 from pilaster.models.zoo.trained import read_network
 
-__all__ = ["ZOO", "ZooEntry"]
+__all__ = ["ZOO", "ZooEntry", "zoo_entry"]
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -44,5 +44,19 @@ ZOO = {
     "lenet5": ZooEntry("LeNet-5 for 32x32 digits", architectures.lenet5, True),
     "alexnet": ZooEntry("AlexNet, 227x227x3, two groups", architectures.alexnet, False),
     "vgg16": ZooEntry("VGG-16, 224x224x3", architectures.vgg16, False),
+    "resnet8": ZooEntry("ResNet-8 of MLPerf Tiny, 32x32x3", tiny.resnet8, False),
+    "dscnn": ZooEntry("DS-CNN of MLPerf Tiny, 49 frames of 10", tiny.dscnn, False),
+    "mobilenet_v1_025": ZooEntry(
+        "MobileNet-v1 0.25 of MLPerf Tiny, 96x96x3", tiny.mobilenet_v1_025, False
+    ),
+    "squeezenet": ZooEntry("SqueezeNet 1.1, 224x224x3", branching.squeezenet, False),
+    "googlenet": ZooEntry("GoogLeNet, 224x224x3", branching.googlenet, False),
+    "resnet18": ZooEntry("ResNet-18, 224x224x3", branching.resnet18, False),
 }
 """Networks by name."""
+
+
+def zoo_entry(network: Network) -> ZooEntry | None:
+    """Give the entry whose network this is, read along its width; None for any other."""
+    entry = ZOO.get(network.name)
+    return entry if entry is not None and entry.build() == network.graph else None

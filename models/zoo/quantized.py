@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pilaster.models.datasets import embedded_digits, fit, load
-from pilaster.models.layers import Pool
+from pilaster.models.layers import Weighted
 from pilaster.models.network import Network
 from pilaster.models.quantizer import FloatNetwork, QuantizerSettings, quantize
 from pilaster.models.reference.network import classify, infer
@@ -31,7 +31,7 @@ def quantize_trained(name: str, floats: Path) -> Network:
         arrays = {key: file[key] for key in file.files}
     weights, biases = {}, {}
     for node in graph.nodes:
-        if not isinstance(node.layer, Pool):
+        if isinstance(node.layer, Weighted):
             expected = node.layer.weight_shape(graph.input_of(node))
             weights[node.name] = arrays[f"{node.name}.weight"].reshape(expected).astype(np.float64)
             biases[node.name] = arrays[f"{node.name}.bias"].astype(np.float64)

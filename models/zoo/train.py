@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pilaster.models.datasets import Dataset, embedded_digits, fit, load
 from pilaster.models.errors import InputError
 from pilaster.models.graph import Graph
-from pilaster.models.layers import FullyConnected, Pool
+from pilaster.models.layers import FullyConnected, Pool, Weighted
 from pilaster.models.zoo import architectures
 
 __all__ = ["accuracy", "train_digits", "train_lenet5"]
@@ -181,6 +181,7 @@ def _forward(graph: Graph, model: Mapping[str, Any], images: Any) -> Any:
         if isinstance(node.layer, Pool):
             values = functional.max_pool2d(values, node.layer.window.kernel)
             continue
+        assert isinstance(node.layer, Weighted)  # these are chains
         weight, bias = model[f"{node.name}.weight"], model[f"{node.name}.bias"]
         if isinstance(node.layer, FullyConnected):
             values = functional.linear(values.flatten(1), weight.flatten(1), bias)
@@ -215,7 +216,7 @@ def _weight_shapes(graph: Graph) -> dict[str, tuple[int, int, int, int]]:
     return {
         node.name: node.layer.weight_shape(graph.input_of(node))
         for node in graph.nodes
-        if not isinstance(node.layer, Pool)
+        if isinstance(node.layer, Weighted)
     }
 
 

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT, Graph, Node
-from pilaster.models.layers import Conv, FullyConnected, Layer, Pool, Window
+from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Layer, Pool, Weighted, Window
 from pilaster.models.shape import Padding, Shape
-from pilaster.models.zoo import architectures
+from pilaster.models.zoo import architectures, branching
 from tests.strategies import graphs, shapes, windows
 
 SHAPE = Shape(8, 6, 4)
@@ -94,6 +94,22 @@ def test_consumers_are_the_readers_of_each_tensor() -> None:
     assert graph.node("b").inputs == ("a",)
 
 
+def test_a_part_of_a_graph_has_what_its_last_layer_depends_on() -> None:
+    nodes = (
+        Node("a", CONV, (INPUT,)),
+        Node("b", Conv(3, Window((1, 1))), ("a",)),
+        Node("c", Conv(3, Window((1, 1))), ("a",)),
+        Node("d", Add(), ("b", "c")),
+    )
+    graph = Graph("net", SHAPE, nodes)
+    assert not graph.is_chain
+    assert [node.name for node in graph.until("c").nodes] == ["a", "c"]
+    assert graph.until("c").is_chain
+    assert graph.until("d") == graph
+    assert [node.name for node in graph.consumers["a"]] == ["b", "c"]
+    assert not Graph("net", SHAPE, (Node("a", Add(), (INPUT, INPUT)),)).is_chain
+
+
 def chain(layer: Layer) -> Callable[[], Graph]:
     return lambda: Graph.chain("net", SHAPE, {"good": CONV, "bad": layer})
 
@@ -126,6 +142,22 @@ REFUSED = {
     "a tensor that comes later": (
         graph_of(Node("a", CONV, ("b",)), Node("b", CONV, (INPUT,))),
         r"net: layer a: reads 'b', which does not come before",
+    ),
+    "an addition of one tensor": (
+        graph_of(Node("a", Add(), (INPUT,))),
+        r"net: layer a: an addition reads two tensors, not 1",
+    ),
+    "an addition of different shapes": (
+        graph_of(Node("a", CONV, (INPUT,)), Node("b", Add(), (INPUT, "a"))),
+        r"net: layer b: an addition needs equal shapes, not 8x6x4 and 6x4x3",
+    ),
+    "a concatenation of different maps": (
+        graph_of(Node("a", CONV, (INPUT,)), Node("b", Concat(), (INPUT, "a"))),
+        r"net: layer b: a concatenation needs equal maps, not 8x6x4 and 6x4x3",
+    ),
+    "a layer that reads nothing": (
+        graph_of(Node("a", Concat(), ())),
+        r"net: layer a: reads 0 tensors, must read one",
     ),
     "two tensors into one layer": (
         graph_of(Node("a", CONV, (INPUT, INPUT))),
@@ -167,6 +199,14 @@ BUILDERS: dict[str, tuple[Callable[[], object], str]] = {
         "3 output channels do not divide into 2 groups",
     ),
     "no output features": (lambda: FullyConnected(0), "at least one output"),
+    "a ceiling without a ReLU": (
+        lambda: Conv(1, Window((1, 1)), ceiling=6.0),
+        "a ceiling is positive and over a ReLU, not 6.0",
+    ),
+    "a ceiling of zero": (
+        lambda: FullyConnected(1, relu=True, ceiling=0.0),
+        "a ceiling is positive and over a ReLU, not 0.0",
+    ),
     "a pool of another mode": (
         lambda: Pool("median", Window((1, 1))),  # type: ignore[arg-type]
         "'max' or 'average', not 'median'",
@@ -190,7 +230,7 @@ def conv_macs(graph: Graph) -> int:
 def weight_count(graph: Graph) -> int:
     total = 0
     for node in graph.nodes:
-        if not isinstance(node.layer, Pool):
+        if isinstance(node.layer, Weighted):
             outputs, rows, columns, channels = node.layer.weight_shape(graph.input_of(node))
             total += outputs * rows * columns * channels
     return total
@@ -198,7 +238,7 @@ def weight_count(graph: Graph) -> int:
 
 def bias_count(graph: Graph) -> int:
     return sum(
-        graph.shapes[node.name].channels for node in graph.nodes if not isinstance(node.layer, Pool)
+        graph.shapes[node.name].channels for node in graph.nodes if isinstance(node.layer, Weighted)
     )
 
 
@@ -220,6 +260,30 @@ def test_vgg16_has_the_published_counts() -> None:
     # Simonyan and Zisserman, ICLR 2015, table 2: 138 million parameters.
     assert weight_count(graph) == 138_344_128
     assert weight_count(graph) + bias_count(graph) == 138_357_544
+
+
+def test_squeezenet_has_the_published_counts() -> None:
+    graph = branching.squeezenet()
+    # Iandola et al., SqueezeNet 1.1's page: 1,235,496 parameters.
+    assert weight_count(graph) + bias_count(graph) == 1_235_496
+    assert graph.macs == 349_151_936
+
+
+def test_resnet18_has_the_published_counts() -> None:
+    graph = branching.resnet18()
+    # He et al., CVPR 2016, table 1: 1.8 G MACs. torchvision: 11,689,512 parameters, of which 9,600
+    # are batch normalisation's; folded, it is a bias for each of the 4,800 channels.
+    assert weight_count(graph) + bias_count(graph) == 11_689_512 - 9_600 + 4_800
+    assert graph.macs == 1_814_073_344
+
+
+def test_googlenet_has_the_published_counts() -> None:
+    graph = branching.googlenet()
+    # Szegedy et al., CVPR 2015, section 5: 1.5 billion MACs; table 1: about 7 million parameters.
+    assert graph.macs == 1_582_671_872
+    assert weight_count(graph) + bias_count(graph) == 6_998_552
+    assert graph.shapes["inception3a"] == Shape(28, 28, 256)
+    assert graph.shapes["inception5b"] == Shape(7, 7, 1024)
 
 
 def test_lenet5_has_its_counts() -> None:

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT, Graph
-from pilaster.models.layers import Conv, FullyConnected, Pool, Window
+from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Pool, Weighted, Window
 from pilaster.models.network import Network
 from pilaster.models.quantizer import FloatNetwork, QuantizerSettings, float_tensors, quantize
 from pilaster.models.reference.network import tensors
 from pilaster.models.shape import Padding, Shape
-from tests.strategies import graphs, seeds
+from tests.strategies import graphs, joined_graphs, seeds
 
 Floats = NDArray[np.float64]
 
@@ -32,7 +32,7 @@ LAYERS = {
 def float_network(graph: Graph, rng: np.random.Generator) -> FloatNetwork:
     weights, biases = {}, {}
     for node in graph.nodes:
-        if not isinstance(node.layer, Pool):
+        if isinstance(node.layer, Weighted):
             shape = node.layer.weight_shape(graph.input_of(node))
             weights[node.name] = rng.normal(0, 1 / np.sqrt(np.prod(shape[1:])), shape)
             biases[node.name] = rng.normal(0, 0.2, shape[0])
@@ -112,6 +112,39 @@ def test_one_layers_error_is_no_more_than_the_roundings_that_make_it(
     ((_, stream),) = tensors(found, found.encode(calibration))
     error = np.abs(stream * target.scale - known[name]).max(axis=(0, 1, 2))
     assert np.all(error <= bound)
+
+
+@settings(max_examples=80, deadline=None, derandomize=True)
+@given(joined_graphs(), seeds(), st.integers(2, 12))
+def test_a_join_is_off_by_no_more_than_its_roundings(graph: Graph, seed: int, bits: int) -> None:
+    rng = np.random.default_rng(seed)
+    network, calibration = float_network(graph, rng), images(graph, rng)
+    found = quantize(network, calibration, QuantizerSettings(8, bits), "test")
+    stream = {INPUT: found.encode(calibration), **dict(tensors(found, found.encode(calibration)))}
+    for node in graph.nodes:
+        sources = [stream[name] * found.tensors[name].scale for name in node.inputs]
+        target = found.tensors[node.name]
+        if isinstance(node.layer, Add):
+            expected = sources[0] + sources[1]
+        elif isinstance(node.layer, Concat):
+            expected = np.concatenate(sources, axis=-1)
+        else:
+            continue
+        low, high = target.stream_range
+        expected = np.clip(expected / target.scale, low, high)
+        assert np.abs(stream[node.name] - expected).max() < 0.51
+
+
+def test_a_ceiling_bounds_the_activations() -> None:
+    rng = np.random.default_rng(5)
+    layers = {"conv": Conv(4, Window((3, 3)), relu=True, ceiling=0.5)}
+    network = float_network(Graph.chain("small", SHAPE, layers), rng)
+    calibration = images(network.graph, rng)
+    assert float_tensors(network, calibration)["conv"].max() == 0.5
+    found = quantize(network, calibration, QuantizerSettings(), "test")
+    target = found.tensors["conv"]
+    real = dict(tensors(found, found.encode(4 * calibration)))["conv"] * target.scale
+    assert (real.min(), real.max()) == (0.0, pytest.approx(0.5))
 
 
 @pytest.mark.parametrize("bits", range(1, 17))

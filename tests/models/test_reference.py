@@ -9,14 +9,25 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from pilaster.models.graph import INPUT, Graph
+from pilaster.models.joins import AddParameters, ConcatParameters, Scale
 from pilaster.models.layers import Conv, Pool, Window
 from pilaster.models.network import Network
 from pilaster.models.quantization import ConvParameters, TensorQuantization, requantize
 from pilaster.models.reference.conv import conv, conv_accumulators
+from pilaster.models.reference.join import join
 from pilaster.models.reference.network import BATCH, classify, infer, infer_by_columns, tensors
 from pilaster.models.reference.pool import pool
 from pilaster.models.shape import Padding, Shape
-from tests.strategies import convolutions, graphs, inputs, networks, pools, seeds, shapes
+from tests.strategies import (
+    convolutions,
+    graphs,
+    inputs,
+    joined_graphs,
+    networks,
+    pools,
+    seeds,
+    shapes,
+)
 
 thorough = settings(max_examples=100, deadline=None, derandomize=True)
 
@@ -83,7 +94,7 @@ def test_a_convolution_equals_its_definition(data: st.DataObject) -> None:
     expected = naive_accumulators(values, node.layer, parameters)
     found = conv_accumulators(values, node.layer, parameters, magnitude)
     np.testing.assert_array_equal(found, expected)
-    scaled = requantize(expected, parameters.multiplier, parameters.shift)
+    scaled = requantize(expected, parameters.multiplier, parameters.shift, parameters.rounding)
     np.testing.assert_array_equal(
         conv(values, node.layer, parameters, output, magnitude),
         np.clip(scaled, *output.stream_range),
@@ -113,6 +124,29 @@ def test_column_by_column_equals_the_whole_for_every_layer(data: st.DataObject) 
     assert list(by_columns) == list(whole)
     for name, tensor in whole.items():
         np.testing.assert_array_equal(by_columns[name], tensor, err_msg=name)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.data())
+def test_column_by_column_equals_the_whole_where_tensors_fork_and_join(data: st.DataObject) -> None:
+    network = data.draw(networks(joined_graphs()))
+    values = data.draw(inputs(network))
+    by_columns = infer_by_columns(network, values)
+    whole = dict(tensors(network, values))
+    assert list(by_columns) == list(whole)
+    for name, tensor in whole.items():
+        np.testing.assert_array_equal(by_columns[name], tensor, err_msg=name)
+
+
+@thorough
+@given(st.data())
+def test_a_part_of_a_graph_computes_what_the_whole_does(data: st.DataObject) -> None:
+    network = data.draw(networks(joined_graphs()))
+    values = data.draw(inputs(network))
+    layer = data.draw(st.sampled_from([node.name for node in network.graph.nodes]))
+    part = network.until(layer)
+    assert part.graph.outputs == (layer,)
+    np.testing.assert_array_equal(infer(part, values), dict(tensors(network, values))[layer])
 
 
 @thorough
@@ -179,6 +213,60 @@ def test_large_maps_worked_on_block_by_block_equal_their_definition() -> None:
         part = source[:, j : j + expected.shape[1], k : k + 2 * expected.shape[2] - 1 : 2]
         expected += np.einsum("nrqc,oc->nrqo", part, weight[:, j, k])
     np.testing.assert_array_equal(found, expected)
+
+
+def rounded_twice(value: int, scale: Scale) -> int:
+    """Scale by definition, for scales of at most one: halves up at 31 places, then away."""
+    fixed = (value * scale.multiplier + (1 << 30)) >> 31
+    places = -scale.shift
+    half = 1 << places >> 1
+    return (fixed + half) >> places if fixed >= 0 else -((-fixed + half) >> places)
+
+
+@thorough
+@given(st.data())
+def test_a_sum_equals_tensorflow_lites_rule(data: st.DataObject) -> None:
+    scales = st.floats(1e-3, 1.0)
+    first, second, target = (
+        TensorQuantization(data.draw(scales), data.draw(st.integers(-128, 127)), -128, 127)
+        for _ in range(3)
+    )
+    parameters = AddParameters.between((first, second), target)
+    if parameters.output.shift > 0:
+        return
+    rng = np.random.default_rng(data.draw(seeds()))
+    a, b = (rng.integers(*t.stream_range, (1, 2, 3, 4), endpoint=True) for t in (first, second))
+    found = join([a, b], parameters, target)
+    low, high = target.stream_range
+    for place in np.ndindex(a.shape):
+        scaled = [
+            rounded_twice(int(x[place]) << 20, scale)
+            for x, scale in zip((a, b), parameters.inputs, strict=True)
+        ]
+        assert found[place] == min(max(rounded_twice(sum(scaled), parameters.output), low), high)
+        real = first.scale * a[place] + second.scale * b[place]
+        assert abs(found[place] - np.clip(real / target.scale, low, high)) < 0.501
+
+
+@thorough
+@given(st.data())
+def test_a_concatenation_brings_each_input_to_the_outputs_scale(data: st.DataObject) -> None:
+    sources = [
+        TensorQuantization(
+            data.draw(st.floats(1e-2, 1.0)), data.draw(st.integers(-128, 127)), -128, 127
+        )
+        for _ in range(data.draw(st.integers(1, 3)))
+    ]
+    target = data.draw(st.sampled_from([*sources, TensorQuantization(0.1, 3, -128, 127)]))
+    parameters = ConcatParameters.between(tuple(sources), target)
+    rng = np.random.default_rng(data.draw(seeds()))
+    values = [rng.integers(*t.stream_range, (1, 2, 3, 2), endpoint=True) for t in sources]
+    parts = np.split(join(values, parameters, target), len(values), axis=-1)
+    for value, source, part in zip(values, sources, parts, strict=True):
+        real = np.clip(value * source.scale / target.scale, *target.stream_range)
+        assert np.abs(part - real).max() < 0.501
+        if source == target:
+            np.testing.assert_array_equal(part, value)
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)

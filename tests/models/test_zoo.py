@@ -7,7 +7,7 @@ import pytest
 
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT
-from pilaster.models.layers import Pool
+from pilaster.models.layers import Pool, Weighted
 from pilaster.models.quantization import MULTIPLIER_BITS
 from pilaster.models.zoo import ZOO, architectures
 from pilaster.models.zoo.synthetic import synthetic
@@ -29,7 +29,7 @@ def test_a_network_has_its_key_for_a_name(name: str) -> None:
 @pytest.mark.parametrize("name", ZOO)
 def test_every_layer_with_weights_has_parameters_and_a_precision(name: str) -> None:
     network = ZOO[name].load()
-    layers = [n.name for n in network.graph.nodes if not isinstance(n.layer, Pool)]
+    layers = [n.name for n in network.graph.nodes if isinstance(n.layer, Weighted)]
     assert list(network.parameters) == layers
     assert list(network.precisions) == layers
     assert set(network.tensors) == {INPUT, *(node.name for node in network.graph.nodes)}

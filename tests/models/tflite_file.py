@@ -21,6 +21,7 @@ __all__ = [
     "conv_2d",
     "depthwise_conv_2d",
     "fully_connected",
+    "operator",
     "pool_2d",
     "run_reference",
     "tflite_file",
@@ -28,7 +29,13 @@ __all__ = [
 
 SCHEMA_VERSION = 3
 FILE_IDENTIFIER = b"TFL3"
-TYPES = {"int8": tflite.TensorType.INT8, "int32": tflite.TensorType.INT32}
+TYPES = {
+    name: getattr(tflite.TensorType, name.upper())
+    for name in ("int8", "uint8", "int16", "int32", "int64", "float32")
+}
+
+VERSIONS = {"FULLY_CONNECTED": 4, "RESHAPE": 1, "EXPAND_DIMS": 1, "SQUEEZE": 1, "SOFTMAX": 2}
+"""Versions of an operator's int8 kernel, where that is not 3; a higher one is refused."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ class Tensor:
     zero_point: int = 0
     data: NDArray[np.integer] | None = None
     channel_axis: int = 0
+    dtype: str = "int8"
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,21 @@ class Operator:
     write_options: Callable[[flatbuffers.Builder], int]
     inputs: tuple[str, ...]
     output: str
+
+
+def operator(
+    kind: str, inputs: tuple[str, ...], output: str, table: str, **fields: int
+) -> Operator:
+    """Give any operator by its name in the schema, with the fields of its table of options."""
+
+    def write(builder: flatbuffers.Builder) -> int:
+        getattr(tflite, f"{table}Start")(builder)
+        for name, value in fields.items():
+            getattr(tflite, f"{table}Add{name}")(builder, value)
+        return int(getattr(tflite, f"{table}End")(builder))
+
+    code = getattr(tflite.BuiltinOperator, kind)
+    return Operator(code, getattr(tflite.BuiltinOptions, table), write, inputs, output)
 
 
 def _padding(same: bool) -> int:
@@ -167,7 +190,7 @@ def tflite_file(
     return bytes(builder.Output())
 
 
-def run_reference(file: bytes, values: NDArray[np.int8]) -> Mapping[str, NDArray[np.integer]]:
+def run_reference(file: bytes, values: NDArray[np.generic]) -> Mapping[str, NDArray[np.integer]]:
     """Run a file on `values` with the reference kernels; give every tensor by name."""
     interpreter = Interpreter(
         model_content=file,
@@ -221,7 +244,7 @@ def _tensor(builder: flatbuffers.Builder, tensor: Tensor, buffer: int) -> int:
     quantization = tflite.QuantizationParametersEnd(builder)
     shape = _integers(builder, tensor.shape)
     name = builder.CreateString(tensor.name)
-    dtype = "int8" if tensor.data is None else tensor.data.dtype.name
+    dtype = tensor.dtype if tensor.data is None else tensor.data.dtype.name
     tflite.TensorStart(builder)
     tflite.TensorAddShape(builder, shape)
     tflite.TensorAddType(builder, TYPES[dtype])
@@ -247,12 +270,11 @@ def _operator(
 
 
 def _operator_code(builder: flatbuffers.Builder, code: int) -> int:
+    versions = {getattr(tflite.BuiltinOperator, kind): v for kind, v in VERSIONS.items()}
     tflite.OperatorCodeStart(builder)
-    tflite.OperatorCodeAddDeprecatedBuiltinCode(builder, code)
+    tflite.OperatorCodeAddDeprecatedBuiltinCode(builder, min(code, 127))
     tflite.OperatorCodeAddBuiltinCode(builder, code)
-    # Version 3 is the int8 kernel of every operator written here but FULLY_CONNECTED, 4.
-    is_dense = code == tflite.BuiltinOperator.FULLY_CONNECTED
-    tflite.OperatorCodeAddVersion(builder, 4 if is_dense else 3)
+    tflite.OperatorCodeAddVersion(builder, versions.get(code, 3))
     return int(tflite.OperatorCodeEnd(builder))
 
 

@@ -51,7 +51,9 @@ REQUESTS = {
 
 
 @settings(max_examples=40, deadline=None)
-@given(networks(graphs(3)), st.integers(0, 2**32 - 1), st.fixed_dictionaries(REQUESTS), st.booleans())
+@given(
+    networks(graphs(3)), st.integers(0, 2**32 - 1), st.fixed_dictionaries(REQUESTS), st.booleans()
+)
 def test_a_machine_keeps_what_was_asked(network, seed, request, limited):
     request |= {"table": "ihp130", "clock_mhz": 10.0, "column_interval": interval_of(network, seed)}
     try:

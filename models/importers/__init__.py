@@ -1,0 +1,41 @@
+"""Importers: networks from the files of other tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pilaster.models.errors import InputError
+from pilaster.models.network import Network
+
+__all__ = ["SUFFIXES", "import_network"]
+
+SUFFIXES = (".tflite", ".onnx")
+"""Of the files that can be imported."""
+
+
+def import_network(path: Path, calibration: NDArray[np.generic] | None = None) -> Network:
+    """Import a network from a file, named after the file.
+
+    Parameters
+    ----------
+    calibration : images (N, H, W, C) to quantise a float network on, as for `Network.encode`
+
+    Raises
+    ------
+    InputError
+        If the file cannot be used; the message names it and the operator.
+    """
+    if path.suffix == ".tflite":
+        from pilaster.models.importers.tflite import import_tflite
+
+        if calibration is not None:
+            raise InputError(f"{path}: is quantised already; leave the calibration images out")
+        return import_tflite(path)
+    if path.suffix == ".onnx":
+        from pilaster.models.importers.onnx import import_onnx
+
+        return import_onnx(path, calibration)
+    raise InputError(f"{path}: not a {' or '.join(SUFFIXES)} file")

@@ -1,0 +1,81 @@
+"""What the importers share: tensors of a file in the graph, and windows as files state them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pilaster.models.errors import InputError
+from pilaster.models.layers import Window
+from pilaster.models.network import Precision
+from pilaster.models.quantization import ConvParameters, signed_bits
+from pilaster.models.shape import Padding, Shape
+
+__all__ = ["UNPADDED", "Value", "around", "dilated", "ones", "padded", "precision"]
+
+UNPADDED = Padding()
+
+MOST_SPREAD = 1 << 24
+"""Weights of a dilated kernel, the zeros between its taps included."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """What a tensor of the file is in the graph.
+
+    Attributes
+    ----------
+    name : of the graph's tensor
+    flat : whether the file has it flattened
+    padding : zeros that a PAD put around it
+    host : operators behind it that are left to the host
+    """
+
+    name: str
+    flat: bool = False
+    padding: Padding = UNPADDED
+    host: tuple[str, ...] = ()
+
+
+def ones(
+    channels: int, window: Window, multiplier: NDArray[np.int64], shift: NDArray[np.int64]
+) -> ConvParameters:
+    """Sum each channel over the window, and scale the sum."""
+    weight = np.ones((channels, *window.kernel, 1), np.int8)
+    zero = np.zeros(channels, np.int64)
+    return ConvParameters(weight, zero, zero + multiplier, zero + shift)
+
+
+def precision(parameters: ConvParameters) -> Precision:
+    """Give the widths that a layer's integers need; one bit would stand for -1 or +1."""
+    largest = int(np.abs(parameters.weight.astype(np.int64)).max())
+    return Precision(signed_bits(max(1, largest)), parameters.scale_bits)
+
+
+def dilated(weight: NDArray[np.integer], dilation: tuple[int, int]) -> NDArray[np.integer]:
+    """Write a dilated kernel (out, rows, columns, in) out, with zeros between its taps."""
+    outputs, rows, columns, channels = weight.shape
+    extents = ((rows - 1) * dilation[0] + 1, (columns - 1) * dilation[1] + 1)
+    if outputs * extents[0] * extents[1] * channels > MOST_SPREAD:
+        raise InputError(f"the dilation {dilation} makes a kernel of {extents}: too large")
+    spread = np.zeros((outputs, *extents, channels), weight.dtype)
+    spread[:, :: dilation[0], :: dilation[1]] = weight
+    return spread
+
+
+def padded(shape: Shape, padding: Padding) -> Shape:
+    """Shape of a map with zeros around it."""
+    height = shape.height + padding.top + padding.bottom
+    return Shape(height, shape.width + padding.left + padding.right, shape.channels)
+
+
+def around(first: Padding, second: Padding) -> Padding:
+    """Give the padding of both."""
+    return Padding(
+        first.top + second.top,
+        first.bottom + second.bottom,
+        first.left + second.left,
+        first.right + second.right,
+    )

@@ -1,0 +1,63 @@
+"""Layers that join several tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pilaster.models.errors import InputError
+from pilaster.models.layers.activation import check_activation
+from pilaster.models.shape import Shape
+
+__all__ = ["Add", "Concat"]
+
+
+@dataclass(frozen=True)
+class Add:
+    """The sum of two tensors of one shape, with an optional fused ReLU (see `Conv`)."""
+
+    relu: bool = False
+    ceiling: float | None = None
+
+    def __post_init__(self) -> None:
+        check_activation(self.relu, self.ceiling)
+
+    @property
+    def kind(self) -> str:
+        """Name of the layer kind in reports."""
+        return "add"
+
+    def joined_shape(self, shapes: tuple[Shape, ...]) -> Shape:
+        """Shape of the output over inputs of `shapes`."""
+        if len(shapes) != 2:
+            raise InputError(f"an addition reads two tensors, not {len(shapes)}")
+        if shapes[0] != shapes[1]:
+            raise InputError(f"an addition needs equal shapes, not {shapes[0]} and {shapes[1]}")
+        return shapes[0]
+
+    def macs(self, shape: Shape) -> int:
+        """Multiply-accumulates per image: none."""
+        return 0
+
+
+@dataclass(frozen=True)
+class Concat:
+    """Tensors of one height and width, one behind the other along the channels."""
+
+    @property
+    def kind(self) -> str:
+        """Name of the layer kind in reports."""
+        return "concat"
+
+    def joined_shape(self, shapes: tuple[Shape, ...]) -> Shape:
+        """Shape of the output over inputs of `shapes`."""
+        if not shapes:
+            raise InputError("a concatenation reads one tensor or more, not none")
+        first = shapes[0]
+        for shape in shapes:
+            if (shape.height, shape.width) != (first.height, first.width):
+                raise InputError(f"a concatenation needs equal maps, not {first} and {shape}")
+        return Shape(first.height, first.width, sum(shape.channels for shape in shapes))
+
+    def macs(self, shape: Shape) -> int:
+        """Multiply-accumulates per image: none."""
+        return 0

@@ -1,0 +1,116 @@
+"""Files of other tools wherever a network is named."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+import pilaster as pl
+from pilaster.models.quantization import Rounding
+from tests.models.importers.onnx_writer import INPUT as IMAGE
+from tests.models.importers.onnx_writer import OnnxWriter
+from tests.models.importers.tflite_writer import INPUT, RELU, RELU6, TfliteWriter
+from tests.pilaster.conftest import Command
+
+
+def separable(path: Path, seed: int = 1) -> Path:
+    """Write a depthwise-separable network of a map that is no square."""
+    file = TfliteWriter((9, 6, 2), seed)
+    first = file.conv(INPUT, 4, (3, 2), (2, 1), fused=RELU)
+    second = file.conv(file.depthwise(first, 1, (3, 3), fused=RELU6), 5, fused=RELU)
+    pooled = file.pool("average", second, (5, 6), (5, 6), same=False)
+    file.softmax(file.fully_connected(file.flatten(pooled), 3))
+    path.write_bytes(file.written())
+    return path
+
+
+def test_a_tflite_file_runs_with_no_machine_given(command: Command, tmp_path: Path) -> None:
+    path = separable(tmp_path / "mine.tflite")
+    outcome = command("run", path, "--images", 3, "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    found = json.loads(outcome.out)
+    assert found["network"] == "mine"
+    assert [stage["name"] for stage in found["stages"]] == [
+        *("conv_0", "depthwise_1", "conv_2", "average_pool_3", "fc_5")
+    ]
+    assert "weights of mine.tflite; softmax left to the host" in found["notes"]
+    assert found["data"].startswith("seeded noise")
+
+
+def test_a_users_own_images_and_either_axis(command: Command, tmp_path: Path) -> None:
+    path = separable(tmp_path / "mine.tflite")
+    images = np.random.default_rng(1).integers(0, 256, (4, 9, 6, 2)).astype(np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    answers = []
+    for columns in ("width", "height"):
+        arguments = ("run", path, "--data", "images.npy", "--images", 4, "--columns", columns)
+        found = json.loads(command(*arguments, "--json").out)
+        network = pl.load(path, columns=columns)
+        result = pl.simulate(network, pl.load_machine(None, network), images)
+        assert found["latency_cycles"] == result.latency_cycles
+        answers.append(result.predictions)
+    assert answers[0] == answers[1]
+
+
+def test_a_float_onnx_file_is_quantised_on_calibration_images(
+    command: Command, tmp_path: Path
+) -> None:
+    writer = OnnxWriter((3, 8, 6), 1)
+    writer.dense(writer.relu(writer.conv(IMAGE, 4, (3, 3))), 4 * 6 * 4, 5)
+    onnx.save(writer.model(), tmp_path / "mine.onnx")
+    np.save(tmp_path / "images.npy", writer.images(10))
+    refused = command("run", "mine.onnx", "--images", 2)
+    assert refused.code == 2
+    assert refused.err == (
+        "pilaster: mine.onnx: is a float network: give images to quantise it on (--calibration D, "
+        "or calibration= in Python)\n"
+    )
+    arguments = ("run", "mine.onnx", "--calibration", "images.npy", "--data", "images.npy")
+    found = json.loads(command(*arguments, "--images", 10, "--json").out)
+    assert "weights of mine.onnx, quantised on 10 images" in found["notes"]
+
+
+def test_a_network_with_joins_has_no_machine_as_yet(command: Command, tmp_path: Path) -> None:
+    file = TfliteWriter((5, 5, 2), 1)
+    file.add(INPUT, file.conv(INPUT, 2))
+    (tmp_path / "mine.tflite").write_bytes(file.written())
+    outcome = command("run", "mine.tflite")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == (
+        "pilaster: mine: layer add_1 joins 2 tensors; machines are for chains of layers as yet\n"
+    )
+
+
+def test_the_rtl_of_a_tflite_file_is_the_model(command: Command, tmp_path: Path) -> None:
+    path = separable(tmp_path / "mine.tflite")
+    assert pl.load(path).parameters["fc_5"].rounding is Rounding.ONCE
+    outcome = command("verify", path, "--images", 2, "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert json.loads(outcome.out)["values_equal"]
+
+
+@pytest.mark.parametrize("name", ["mine.pb", "mine"])
+def test_other_files_are_refused(command: Command, name: str) -> None:
+    outcome = command("run", name)
+    assert outcome.code == 2
+    assert "and .tflite and .onnx files" in outcome.err
+
+
+def test_the_axis_is_one_of_two() -> None:
+    with pytest.raises(pl.InputError, match="columns: must be width or height, not 'rows'"):
+        pl.load("digits", columns="rows")  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", ["width", "height"])
+def test_the_rtl_of_an_imported_file_equals_the_model(
+    command: Command, tmp_path: Path, columns: str
+) -> None:
+    path = separable(tmp_path / "mine.tflite")
+    outcome = command("verify", path, "--images", 2, "--columns", columns)
+    assert outcome.code == 0, outcome.out + outcome.err
+    assert "the RTL equals the model" in outcome.out
