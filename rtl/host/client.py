@@ -67,7 +67,7 @@ class HostAnswer:
     seconds: float
 
 
-class _Again(Exception):
+class _AgainError(Exception):
     """What was begun has to be begun again."""
 
 
@@ -133,7 +133,7 @@ class Host:
                 for answer in self._stream(payloads[done:]):
                     done, tries = done + 1, 0
                     yield answer
-            except _Again as error:
+            except _AgainError as error:
                 tries += 1
                 if tries == TRIES:
                     raise LinkError(f"image {done}: {error}") from error
@@ -157,12 +157,12 @@ class Host:
             frame = self._frame()
             if frame.kind == Reply.TAKEN:
                 if int.from_bytes(frame.payload, "little") != taken % columns or taken == sent:
-                    raise _Again("the device took another column than was sent")
+                    raise _AgainError("the device took another column than was sent")
                 taken += 1
             elif frame.kind == Reply.ANSWER:
                 answer = Answer.unpack(frame.payload)
                 if answer.image != (first + answered) % (1 << 16):
-                    raise _Again("the device answered another image than was sent")
+                    raise _AgainError("the device answered another image than was sent")
                 timed = answer.latency_cycles != NOT_TIMED
                 yield HostAnswer(
                     self._wire.answer_values(answer.values),
@@ -173,7 +173,7 @@ class Host:
                 self._next_image = (first + answered) % (1 << 16)
             elif frame.kind == Reply.FAULT:
                 report = FaultReport.unpack(frame.payload)
-                raise _Again(f"the device reports {report.fault.name.lower()}")
+                raise _AgainError(f"the device reports {report.fault.name.lower()}")
 
     def _reset(self) -> None:
         self._ask(Command.RESET, Reply.RESET)
@@ -188,7 +188,7 @@ class Host:
                     frame = self._frame()
                     if frame.kind == reply:
                         return frame.payload
-            except _Again:
+            except _AgainError:
                 continue
         raise LinkError(f"no answer to {command.name}")
 
@@ -197,9 +197,9 @@ class Host:
         while not self._frames:
             received = self._link.read(self._patience)
             if not received:
-                raise _Again(f"no byte for {self._patience:g} s")
+                raise _AgainError(f"no byte for {self._patience:g} s")
             self._frames += self._decoder.feed(received)
         found = self._frames.pop(0)
         if isinstance(found, Fault):
-            raise _Again("a broken frame came")
+            raise _AgainError("a broken frame came")
         return found
