@@ -96,10 +96,7 @@ def prepare(
     }
     files[SOFT_FILE] = SOFT_MULTIPLIER.encode()
     files |= {name: text.encode() for name, text in roms.contents.items()}
-    pins = {
-        pin: port for port, pin in sorted(_pins(files).items(), key=lambda item: (item[0], item[1]))
-    }
-    return Sources(board, platform, files, clock_hz, pins)
+    return Sources(board, platform, files, clock_hz, _pins(files))
 
 
 def _platform(board: Board) -> Any:

@@ -18,7 +18,7 @@ SETTLING_SECONDS = 16e-6
 
 
 class BoardClock:
-    """The domain `sync`, held in reset until the PLL is locked and memories can be read."""
+    """Drives the domain `sync`: in reset until the PLL is locked and memories can be read."""
 
     def __init__(self, board: Board, pll: Ecp5Pll | Ice40Pll | None) -> None:
         self._board, self._pll = board, pll
@@ -42,7 +42,6 @@ class BoardClock:
         if self._pll is not None:
             platform.add_clock_constraint(clock, output_hz)
         m.domains.settling = ClockDomain(reset_less=True, local=True)
-        m.domains.sync = ClockDomain()
         m.d.comb += [ClockSignal("settling").eq(clock), ClockSignal("sync").eq(clock)]
         cycles = int(SETTLING_SECONDS * output_hz)
         waited, ready = Signal(range(cycles + 1)), Signal()

@@ -111,7 +111,7 @@ def choose_pll(family: Family, input_hz: int, clock_hz: float) -> Ecp5Pll | Ice4
     fitting = [pll for pll in candidates if pll.legal and pll.output_hz <= limit]
     best = max(fitting, key=lambda pll: (pll.output_hz, pll.detector_hz), default=None)
     if best is None or best.output_hz < 0.9 * clock_hz:
-        least, most = (3.125, 400) if family is Family.ECP5 else (16, 275)
+        least, most = (3.125, 400) if family is Family.ECP5 else (17, 275)
         raise InputError(
             f"--clock-mhz {clock_hz / 1e6:g}: the PLL of {family} makes no such clock from "
             f"{input_hz / 1e6:g} MHz; ask for {least:g} to {most} MHz, or {input_hz / 1e6:g}"

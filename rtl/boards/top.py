@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from amaranth.hdl import Elaboratable, Module, Signal
+from amaranth.hdl import ClockDomain, Elaboratable, Module, Signal
 from amaranth.lib import io
 
 from pilaster.rtl.boards.catalogue import Board
@@ -24,9 +24,11 @@ class BoardTop(Elaboratable):
     def elaborate(self, platform: Any) -> Module:
         """Connect the pads."""
         m = Module()
+        m.domains.sync = ClockDomain()
         m.submodules.clock = BoardClock(self._board, self._pll).elaborate(platform)
         m.submodules.host = host = self._host
-        uart = platform.request("uart", 0, dir={"rx": "-", "tx": "-"})
+        lines = [line.name for line in platform.lookup("uart", 0).ios if hasattr(line, "ios")]
+        uart = platform.request("uart", 0, dir=dict.fromkeys(lines, "-"))
         m.submodules.rx = rx = io.Buffer("i", uart.rx)
         m.submodules.tx = tx = io.FFBuffer("o", uart.tx)
         line = Signal(init=1)

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from types import TracebackType
@@ -19,9 +20,10 @@ from pilaster.rtl.memory import ROM_VERILOG, RomFiles
 from pilaster.rtl.verilator import verilator_environment
 from pilaster.sim.pipeline import Pipeline
 
-__all__ = ["SimulatedBoard"]
+__all__ = ["TOP", "SimulatedBoard"]
 
 TOP = "host_top"
+"""Name of the module that is simulated."""
 
 
 class SimulatedBoard:
@@ -29,20 +31,30 @@ class SimulatedBoard:
 
     The clock and the rate of the line are those of the board: what was simulated is what runs.
 
+    Parameters
+    ----------
+    mutate : what is done to the Verilog before it is built, in a folder of its own; a netlist of it
+
     Raises
     ------
     InputError
         If a tool is missing, or pseudo-terminals are.
     """
 
-    def __init__(self, pipeline: Pipeline, clock_hz: int, baud: int) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        clock_hz: int,
+        baud: int,
+        mutate: Callable[[str, Path], str] = lambda text, folder: text,
+    ) -> None:
         try:
             import tty
         except ImportError as error:
             raise InputError("--simulate: this system has no pseudo-terminals") from error
         self._folder = Path(tempfile.mkdtemp(prefix="pilaster-"))
         try:
-            program = _build(pipeline, clock_hz, baud, self._folder)
+            program = _build(pipeline, clock_hz, baud, self._folder, mutate)
             master, self._slave = os.openpty()
             tty.setraw(self._slave)
             self.port = os.ttyname(self._slave)
@@ -72,13 +84,20 @@ class SimulatedBoard:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _build(pipeline: Pipeline, clock_hz: int, baud: int, folder: Path) -> Path:
+def _build(
+    pipeline: Pipeline,
+    clock_hz: int,
+    baud: int,
+    folder: Path,
+    mutate: Callable[[str, Path], str],
+) -> Path:
     files = RomFiles()
     top = HostTop(pipeline, files, clock_hz, baud)
     text = verilog.convert(top, name=TOP, emit_src=False, strip_internal_attrs=True)
-    (folder / f"{TOP}.v").write_text(f"{text}\n{ROM_VERILOG}", encoding="ascii")
     for name, content in files.contents.items():
         (folder / name).write_text(content, encoding="ascii")
+    text = mutate(f"{text}\n{ROM_VERILOG}", folder)
+    (folder / f"{TOP}.v").write_text(text, encoding="utf-8")
     main = resources.files("pilaster.rtl.host") / "simulated.cpp"
     (folder / "main.cpp").write_text(main.read_text(encoding="ascii"), encoding="ascii")
     environment = {**os.environ, **verilator_environment()}
