@@ -101,8 +101,14 @@ def verify(
     return compare(network, machine, images, seed=seed, waves=waves)
 
 
-def write_rtl(network: Network, machine: Machine, directory: str | Path) -> tuple[Path, ...]:
+def write_rtl(
+    network: Network, machine: Machine, directory: str | Path, *, bus: str = "stream"
+) -> tuple[Path, ...]:
     """Write a machine as Verilog into a directory, with a page on how to connect it.
+
+    Parameters
+    ----------
+    bus : the ports: "stream" for valid and ready, or "axi4-stream"
 
     Returns
     -------
@@ -116,7 +122,9 @@ def write_rtl(network: Network, machine: Machine, directory: str | Path) -> tupl
         behind.
     """
     try:
-        from pilaster.rtl.export import export
+        from pilaster.rtl.export import Bus, export
     except ImportError as error:
         raise InputError("needs the RTL extra: pip install 'pilaster[rtl]'") from error
-    return export(network, machine, Path(directory))
+    if bus not in list(Bus):
+        raise InputError(f"bus: must be one of {', '.join(Bus)}, not {bus}")
+    return export(network, machine, Path(directory), Bus(bus))

@@ -28,6 +28,12 @@ def add_command(commands: Any) -> None:
     command.add_argument(
         "--out", metavar="DIR", type=Path, required=True, help="folder to write to; made if needed"
     )
+    command.add_argument(
+        "--bus",
+        choices=("stream", "axi4-stream"),
+        default="stream",
+        help="ports: valid and ready, or AXI4-Stream (default: %(default)s)",
+    )
     command.set_defaults(handler=_rtl)
 
 
@@ -39,6 +45,6 @@ def _rtl(options: argparse.Namespace) -> int:
     machine = load_machine(options.machine, network)
     with Progress("files", 0) as progress:
         progress.say(f"writing the RTL of {network.name} on {machine.name}")
-        for path in write_rtl(network, machine, options.out):
+        for path in write_rtl(network, machine, options.out, bus=options.bus):
             progress.say(f"wrote {path}")
     return 0
