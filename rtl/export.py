@@ -123,11 +123,11 @@ column, and keeps it high until the column is whole.
 | --- | --- | ---: | --- |
 | aclk | input | 1 | clock; all happens at its rising edge |
 | aresetn | input | 1 | synchronous reset, active low: the next column is an image's first |
-| s_axis_tdata | input | {input_bytes_bits} | a row of an input column, in the lowest {input_bits} bits |
+| s_axis_tdata | input | {input_bytes_bits} | a row, in the lowest {input_bits} bits |
 | s_axis_tvalid | input | 1 | `s_axis_tdata` holds a row |
 | s_axis_tready | output | 1 | the machine takes a row |
 | s_axis_tlast | input | 1 | not read: columns and images are counted |
-| m_axis_tdata | output | {output_bytes_bits} | values of an output column, in the lowest {output_bits} bits |
+| m_axis_tdata | output | {output_bytes_bits} | values, in the lowest {output_bits} bits |
 | m_axis_tvalid | output | 1 | `m_axis_tdata` holds values |
 | m_axis_tready | input | 1 | the values are taken |
 | m_axis_tlast | output | 1 | the last values of an image's answer |
