@@ -207,12 +207,15 @@ def choose_machine(network: Network, device: Device) -> Machine:
     """
     options = [_options(network, node, device) for node in network.graph.nodes]
     names = [node.name for node in network.graph.nodes]
-    interval, tried, nearest = 1, set(), None
+    interval = 1
+    tried: set[tuple[int, ...]] = set()
+    nearest: tuple[float, dict[str, tuple[int, int]]] | None = None
     while interval <= SLOWEST_INTERVAL:
         image = interval * network.graph.input_shape.width
-        chosen = [min(fits, default=None) for fits in _keeping_up(network, options, image)]
-        key = tuple(option and option[1] for option in chosen)
-        if None not in chosen and key not in tried:
+        fitting = list(_keeping_up(network, options, image))
+        chosen = [min(found) for found in fitting if found]
+        key = tuple(option[1] for option in chosen)
+        if len(chosen) == len(names) and key not in tried:
             tried.add(key)
             stages = {name: option[-1] for name, option in zip(names, chosen, strict=True)}
             machine = Machine(f"{network.name} on {device.name}", network.name, interval, stages)

@@ -83,6 +83,7 @@ class Host:
         self._link, self._wire, self._patience = link, wire, patience
         self._decoder = Decoder(MOST_PAYLOAD)
         self._frames: list[Frame | Fault] = []
+        self._next_image = 0
         self.retries = 0
 
     def connect(self) -> Info:
@@ -96,7 +97,10 @@ class Host:
             If another machine answers.
         """
         self._reset()
-        info = Info.unpack(self._ask(Command.INFO, Reply.INFO))
+        try:
+            info = Info.unpack(self._ask(Command.INFO, Reply.INFO))
+        except ValueError as error:
+            raise LinkError(f"its description is of another kind: {error}") from error
         if info.version != PROTOCOL_VERSION:
             raise InputError(
                 f"the device speaks version {info.version} of the link, this Pilaster version "
@@ -111,7 +115,10 @@ class Host:
 
     def counters(self) -> Counters:
         """Read the device's counters."""
-        return Counters.unpack(self._ask(Command.COUNTERS, Reply.COUNTERS))
+        try:
+            return Counters.unpack(self._ask(Command.COUNTERS, Reply.COUNTERS))
+        except ValueError as error:
+            raise LinkError(f"its counters are of another kind: {error}") from error
 
     def answers(self, values: NDArray[np.int32]) -> Iterator[HostAnswer]:
         """Send images (N, H, W, C) of stream values back to back; gives their answers in order.
@@ -133,12 +140,10 @@ class Host:
                 for answer in self._stream(payloads[done:]):
                     done, tries = done + 1, 0
                     yield answer
-            except _AgainError as error:
+            except (_AgainError, ValueError) as error:
                 tries += 1
                 if tries == TRIES:
                     raise LinkError(f"image {done}: {error}") from error
-        if tries == 0:
-            return
 
     def _stream(self, images: Sequence[Sequence[bytes]]) -> Iterator[HostAnswer]:
         columns = len(images[0])

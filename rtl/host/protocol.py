@@ -198,7 +198,8 @@ class Answer:
     def unpack(cls, payload: bytes) -> Answer:
         """Read a payload; ValueError where it is not of this kind."""
         head = cls.LAYOUT.size
-        return cls(*_fields(cls.LAYOUT, payload[:head]), payload[head:])
+        image, latency_cycles = _fields(cls.LAYOUT, payload[:head])
+        return cls(image, latency_cycles, payload[head:])
 
 
 @dataclass(frozen=True)
