@@ -47,7 +47,7 @@ class Bitstream:
     soft : parts whose multipliers are made of LUTs
     pins : by pad, the signal
     seconds : of each tool
-    versions : of each tool
+    versions : of each tool that tells its own
     """
 
     network: Network
@@ -158,6 +158,8 @@ def build(
             f"but at {timing.fmax_mhz:.1f} MHz: {timing.describe()}; ask for less with "
             f"--clock-mhz, or give those stages a smaller fold"
         )
+    known = {name: tool_version(tool) for name, tool in tools.items()}
+    versions = {name: found for name, found in known.items() if found}
     return Bitstream(
         network=network,
         board=board,
@@ -172,7 +174,7 @@ def build(
         soft=soft,
         pins=sources.pins,
         seconds=seconds,
-        versions={name: tool_version(tool) for name, tool in tools.items()},
+        versions=versions,
     )
 
 

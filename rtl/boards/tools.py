@@ -102,7 +102,7 @@ def run_tool(tool: Tool, arguments: Sequence[str], folder: Path) -> str:
 
 
 def tool_version(tool: Tool) -> str:
-    """Version that a tool tells of itself."""
+    """Version that a tool tells of itself; empty where it tells none."""
     told = subprocess.run(
         [*tool.command, "--version"],
         stdin=subprocess.DEVNULL,
@@ -112,4 +112,4 @@ def tool_version(tool: Tool) -> str:
         check=False,
     ).stdout
     found = re.search(r"(\d+\.\d+[^\s,)]*)", told)
-    return found[1] if found else "unknown"
+    return found[1] if found else ""

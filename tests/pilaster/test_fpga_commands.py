@@ -163,3 +163,63 @@ def test_the_simulated_board_answers(command, build):
     # Columns come slowly over the line; the output buffer adds a cycle.
     slow = pl.simulate(network, replace(machine, column_interval=100_000))
     assert report["latency_after_last_column_cycles"] == slow.latency_after_last_column_cycles + 1
+
+
+def play_tools(tmp_path, monkeypatch, cells, fmax_mhz):
+    """Put tools on PATH that leave a netlist of these cells, and a report of this clock."""
+    tools, left = tmp_path / "bin", tmp_path / "left"
+    tools.mkdir()
+    left.mkdir()
+    netlist = {f"c{index}": {"type": kind} for index, kind in enumerate(cells)}
+    (left / "top.json").write_text(json.dumps({"modules": {"top": {"cells": netlist}}}))
+    net = "host.device.machine.conv2.total"
+    step = {"type": "routing", "delay": 50.0, "net": net, "from": {"cell": net}, "to": {"cell": ""}}
+    report = {
+        "utilization": {"ICESTORM_LC": {"used": 9, "available": 5280}},
+        "fmax": {"clk": {"achieved": fmax_mhz, "constraint": 12.0}},
+        "critical_paths": [{"from": "posedge clk", "to": "posedge clk", "path": [step]}],
+    }
+    (left / "report.json").write_text(json.dumps(report))
+    for name, does in (
+        ("yosys", f"cp {left}/top.json ."),
+        ("nextpnr-ice40", f"cp {left}/report.json ."),
+        ("icepack", "echo bits > top.bin"),
+    ):
+        program = tools / name
+        program.write_text(f"#!/bin/sh\n[ $1 = --version ] && echo {name} 1.2 || {does}\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
+
+
+def test_a_build_is_written_whole(command, tmp_path, monkeypatch):
+    play_tools(tmp_path, monkeypatch, ["SB_LUT4", "SB_MAC16"], 20.0)
+    out = tmp_path / "out"
+    outcome = command("bitstream", "digits", "--board", "icebreaker", "--out", out, "--json")
+    assert outcome.code == 0, outcome
+    report = json.loads(outcome.out)
+    assert report["fmax_mhz"] == 20.0
+    assert report["used"]["multipliers"] == 1
+    assert report["tools"]["nextpnr-ice40"] == "1.2"
+    names = {path.name for path in out.iterdir()}
+    assert names == {"digits.bin", "README.md", "build.json", "machine.yaml", "report.json"}
+    assert (out / "digits.bin").read_bytes() == b"bits\n"
+    page = (out / "README.md").read_text()
+    assert "| 9 | uart_0__tx |" in page
+    assert "iceprog digits.bin" in page
+
+
+def test_timing_that_does_not_close_is_told_by_stage(command, tmp_path, monkeypatch):
+    play_tools(tmp_path, monkeypatch, ["SB_LUT4"], 11.9)
+    out = tmp_path / "out"
+    outcome = command("bitstream", "digits", "--board", "icebreaker", "--out", out)
+    refused(outcome, "does not close at 12 MHz", "11.9 MHz", "50.0 ns in conv2", code=1)
+    assert not out.exists()
+
+
+def test_a_netlist_that_is_too_large_is_told_by_resource(command, tmp_path, monkeypatch):
+    play_tools(tmp_path, monkeypatch, ["SB_MAC16"] * 11 + ["SB_RAM40_4K"] * 31, 20.0)
+    out = tmp_path / "out"
+    outcome = command("bitstream", "digits", "--board", "icebreaker", "--out", out)
+    words = ("11 DSP blocks where there are 8 (3 too many)", "31 block RAMs", "(1 too many)")
+    refused(outcome, *words, code=1)
+    assert not out.exists()
