@@ -47,6 +47,9 @@ _SUM_BIT_LUTS, _REQUANTIZER_BIT_LUTS = 6, 20
 _PASS_BITS = 6
 """Bits of a pass in the schedule's table beside its address of weights."""
 
+_PRODUCT_BIT_LUTS = {Family.ECP5: 2.2, Family.ICE40: 1.2}
+"""LUTs of a multiplier without a DSP block, by the product of its operands' widths."""
+
 LUT_SHARE = 0.9
 """Share of the LUTs that an estimate may take: above it, routing and the clock suffer."""
 
@@ -145,7 +148,9 @@ def _parts(stage: ConvStage, family: Family) -> list[Part]:
         ("requantizers", stage.fold.requantizers, widths.accumulator, widths.scale + 1),
     ):
         blocks = count * ceil(a / bits) * ceil(b / bits)
-        found.append(Part(f"{stage.name}.{kind}", blocks, ceil(1.2 * count * a * b)))
+        found.append(
+            Part(f"{stage.name}.{kind}", blocks, ceil(_PRODUCT_BIT_LUTS[family] * count * a * b))
+        )
     return found
 
 
