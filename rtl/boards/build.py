@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from amaranth.build import Resource
+from amaranth.build import Attrs, Resource
 
 from pilaster.models.errors import InputError
 from pilaster.rtl.boards.catalogue import Board, Family
@@ -111,16 +111,10 @@ def _platform(board: Board) -> Any:
 
         rx, tx, connector = board.uart_connector
         # The pads' standard is that of the connector's bank: 3.3 V on all boards here.
-        attributes = _attributes(IO_TYPE="LVCMOS33")
+        attributes = Attrs(IO_TYPE="LVCMOS33")
         uart: Resource = UARTResource(0, rx=rx, tx=tx, conn=(connector, 0), attrs=attributes)
         platform.add_resources([uart])
     return platform
-
-
-def _attributes(**settings: str) -> Any:
-    from amaranth.build import Attrs
-
-    return Attrs(**settings)
 
 
 def _is_ecp5(board: Board) -> bool:

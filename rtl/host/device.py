@@ -177,7 +177,7 @@ class Device(wiring.Component):
                 read_slot.eq(~read_slot),
                 column.eq(Mux(last_column, 0, column + 1)),
             ]
-        with m.If(self._commit):
+        with m.If(self._commit):  # of two slots, as many as there are credits
             m.d.sync += write_slot.eq(~write_slot)
         m.d.sync += self._used.eq(self._used + self._commit - freed)
         with m.If(valid & ~stream_in.ready):

@@ -23,8 +23,16 @@ def test_the_definition_agrees(board):
     assert ("uart" in found) == (board.uart_connector is None)
 
 
-@pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
-def test_the_sources_name_its_pads(board):
+OFTEN = ("icebreaker", "ulx3s_25f", "orangecrab_25f")
+"""Boards of the normal run; the others are made alike."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name if name in OFTEN else pytest.param(name, marks=pytest.mark.slow) for name in BOARDS],
+)
+def test_the_sources_name_its_pads(name):
+    board = BOARDS[name]
     pytest.importorskip("amaranth_boards", reason="amaranth-boards is not installed")
     import pilaster as pl
     from pilaster.rtl.boards.build import prepare
