@@ -148,11 +148,20 @@ def verify(
 
 
 def write_rtl(
-    network: Network, machine: Machine, directory: str | Path, *, load_weights: bool = False
+    network: Network,
+    machine: Machine,
+    directory: str | Path,
+    *,
+    bus: str = "stream",
+    load_weights: bool = False,
 ) -> tuple[Path, ...]:
     """Write a machine as Verilog into a directory, with a page on how to connect it.
 
-    With `load_weights`, weights and biases come through a stream; its beats are in `load.hex`.
+    Parameters
+    ----------
+    bus : the ports: "stream" for valid and ready, or "axi4-stream"
+    load_weights : weights and biases come through a stream of their own, whose beats are written to
+        `load.hex`
 
     Returns
     -------
@@ -166,7 +175,9 @@ def write_rtl(
         behind.
     """
     try:
-        from pilaster.rtl.export import export
+        from pilaster.rtl.export import Bus, export
     except ImportError as error:
         raise InputError("needs the RTL extra: pip install 'pilaster[rtl]'") from error
-    return export(network, machine, Path(directory), load_weights)
+    if bus not in list(Bus):
+        raise InputError(f"bus: must be one of {', '.join(Bus)}, not {bus}")
+    return export(network, machine, Path(directory), Bus(bus), load_weights)

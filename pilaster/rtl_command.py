@@ -30,6 +30,12 @@ def add_command(commands: Any) -> None:
         "--out", metavar="DIR", type=Path, required=True, help="folder to write to; made if needed"
     )
     add_load_weights(command)
+    command.add_argument(
+        "--bus",
+        choices=("stream", "axi4-stream"),
+        default="stream",
+        help="ports: valid and ready, or AXI4-Stream (default: %(default)s)",
+    )
     command.set_defaults(handler=_rtl)
 
 
@@ -41,6 +47,9 @@ def _rtl(options: argparse.Namespace) -> int:
     machine = load_machine(options.machine, network)
     with Progress("files", 0) as progress:
         progress.say(f"writing the RTL of {network.name} on {machine.name}")
-        for path in write_rtl(network, machine, options.out, load_weights=options.load_weights):
+        paths = write_rtl(
+            network, machine, options.out, bus=options.bus, load_weights=options.load_weights
+        )
+        for path in paths:
             progress.say(f"wrote {path}")
     return 0

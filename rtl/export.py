@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 
 from amaranth.back.verilog import YosysError
@@ -11,6 +12,7 @@ from pilaster.models.graph import INPUT
 from pilaster.models.network import Network
 from pilaster.models.output_files import check_writable, write_files
 from pilaster.models.quantization import TensorQuantization
+from pilaster.rtl.axi_stream import generate_axi_stream
 from pilaster.rtl.memory import LOAD_BITS
 from pilaster.rtl.pipeline import beats_of
 from pilaster.rtl.verilog import TOP, Design, generate
@@ -20,7 +22,7 @@ from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.results import Result
 from pilaster.sim.simulate import simulate
 
-__all__ = ["FILES", "export"]
+__all__ = ["FILES", "Bus", "export"]
 
 FILES = (f"{TOP}.v", "files.f", "machine.yaml", "README.md")
 """What every export has; the images of its larger memories stand beside these."""
@@ -39,22 +41,7 @@ _PAGE = """\
 
 ## Ports
 
-| port | direction | width | meaning |
-| --- | --- | ---: | --- |
-| clk | input | 1 | clock; all happens at its rising edge |
-| rst | input | 1 | synchronous reset: a cycle of it, and the next column is an image's first |
-| i__payload | input | {input_bits} | a row of an input column |
-| i__valid | input | 1 | `i__payload` holds a row |
-| i__ready | output | 1 | the machine takes a row |
-| o__payload | output | {output_bits} | values of an output column |
-| o__valid | output | 1 | `o__payload` holds values |
-| o__ready | input | 1 | the values are taken |
-{load_ports}
-A beat moves at a rising edge at which valid and ready are both high. Once valid is high, valid and
-payload must hold until that edge; the machine does the same at its output. Its `i__ready` does not
-wait for `i__valid`, nor its `o__valid` for `o__ready`. It raises `i__ready` when it has room for a
-column, and keeps it high until the column is whole.
-
+{ports}
 ## Order
 
 Images follow one another with nothing between.
@@ -106,6 +93,51 @@ yosys -p "read_verilog {top}.v; synth -top {top}"
 """
 
 
+class Bus(StrEnum):
+    """The ports of an export."""
+
+    STREAM = "stream"
+    """Valid and ready, clk and rst."""
+    AXI4_STREAM = "axi4-stream"
+
+
+_PORTS = {
+    Bus.STREAM: """\
+| port | direction | width | meaning |
+| --- | --- | ---: | --- |
+| clk | input | 1 | clock; all happens at its rising edge |
+| rst | input | 1 | synchronous reset: a cycle of it, and the next column is an image's first |
+| i__payload | input | {input_bits} | a row of an input column |
+| i__valid | input | 1 | `i__payload` holds a row |
+| i__ready | output | 1 | the machine takes a row |
+| o__payload | output | {output_bits} | values of an output column |
+| o__valid | output | 1 | `o__payload` holds values |
+| o__ready | input | 1 | the values are taken |
+{load_ports}
+A beat moves at a rising edge at which valid and ready are both high. Once valid is high, valid and
+payload must hold until that edge; the machine does the same at its output. Its `i__ready` does not
+wait for `i__valid`, nor its `o__valid` for `o__ready`. It raises `i__ready` when it has room for a
+column, and keeps it high until the column is whole.
+""",
+    Bus.AXI4_STREAM: """\
+| port | direction | width | meaning |
+| --- | --- | ---: | --- |
+| aclk | input | 1 | clock; all happens at its rising edge |
+| aresetn | input | 1 | synchronous reset, active low: the next column is an image's first |
+| s_axis_tdata | input | {input_bytes_bits} | a row, in the lowest {input_bits} bits |
+| s_axis_tvalid | input | 1 | `s_axis_tdata` holds a row |
+| s_axis_tready | output | 1 | the machine takes a row |
+| s_axis_tlast | input | 1 | not read: columns and images are counted |
+| m_axis_tdata | output | {output_bytes_bits} | values, in the lowest {output_bits} bits |
+| m_axis_tvalid | output | 1 | `m_axis_tdata` holds values |
+| m_axis_tready | input | 1 | the values are taken |
+| m_axis_tlast | output | 1 | the last values of an image's answer |
+
+The handshake is AXI4-Stream's (Arm IHI 0051).
+""",
+}
+
+
 LOAD_FILE = "load.hex"
 
 _LOAD_PORTS = """\
@@ -127,7 +159,11 @@ zero in this network are left out, so other weights need a machine made for them
 
 
 def export(
-    network: Network, machine: Machine, directory: Path, loaded: bool = False
+    network: Network,
+    machine: Machine,
+    directory: Path,
+    bus: Bus = Bus.STREAM,
+    loaded: bool = False,
 ) -> tuple[Path, ...]:
     """Write a machine's Verilog, its memories' contents, and how to connect it.
 
@@ -155,10 +191,15 @@ def export(
             f"{', '.join(in_dram)}; give these stages no dram_bits_per_cycle"
         )
     try:
-        design = generate(pipeline, loaded=loaded)
+        if bus is Bus.STREAM:
+            design = generate(pipeline, loaded=loaded)
+        elif loaded:
+            raise InputError(f"loaded weights go with the bus {Bus.STREAM}, not with {bus}")
+        else:
+            design = generate_axi_stream(pipeline)
     except YosysError as error:
         raise InputError(f"RTL needs Yosys: pip install 'pilaster[rtl]' ({error})") from error
-    page = _page(pipeline, design, simulate(network, machine))
+    page = _page(pipeline, design, simulate(network, machine), bus)
     texts = {
         f"{TOP}.v": design.verilog,
         **design.memories,
@@ -171,21 +212,27 @@ def export(
     return write_files(directory, {name: text.encode() for name, text in texts.items()}, "RTL")
 
 
-def _page(pipeline: Pipeline, design: Design, result: Result) -> str:
+def _page(pipeline: Pipeline, design: Design, result: Result, bus: Bus) -> str:
     network, last = pipeline.network, pipeline.stages[-1]
     source, answer = network.graph.input_shape, network.graph.output_shape
     tensors = network.tensors[INPUT], network.tensors[last.name]
     tiles = beats_of(last)
+    input_bits, output_bits = design.input_bits, design.beat_bits[last.name]
+    ports = _PORTS[bus].format(
+        input_bits=input_bits,
+        output_bits=output_bits,
+        input_bytes_bits=-(-input_bits // 8) * 8,
+        output_bytes_bits=-(-output_bits // 8) * 8,
+        load_ports="" if design.load is None else _LOAD_PORTS.format(bits=LOAD_BITS),
+    )
     return _PAGE.format(
+        ports=ports,
         top=TOP,
         network=network.name,
         machine=pipeline.machine.name,
         note=network.note[:1].upper() + network.note[1:],
         memories=", ".join(design.memories) or "none here",
-        load_ports="" if design.load is None else _LOAD_PORTS.format(bits=LOAD_BITS),
         loading="" if design.load is None else _LOAD.format(file=LOAD_FILE, count=len(design.load)),
-        input_bits=design.input_bits,
-        output_bits=design.beat_bits[last.name],
         input_channels=source.channels,
         input_width=tensors[0].bits,
         rows=source.height,

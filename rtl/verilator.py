@@ -31,10 +31,12 @@ def build_and_run(
     folder: Path,
     optimise: bool = True,
     waves: bool = False,
+    public: bool = False,
 ) -> None:
     """Build a design with Verilator in `folder`, and run a cocotb test module on it there.
 
-    With `waves`, the run leaves them in `dump.vcd`.
+    With `waves`, the run leaves them in `dump.vcd`. With `public`, Python sees every signal, and
+    not only those that the design marks.
 
     Raises
     ------
@@ -67,8 +69,7 @@ def build_and_run(
                 build_args=[
                     *("-Wno-fatal", "-Wno-lint", "-Wno-style"),
                     *("--x-assign", "fast", "--x-initial", "fast", "-O3"),
-                    # Only what the testbench marks as public need be visible to Python.
-                    "--no-public-flat-rw",
+                    *(() if public else ("--no-public-flat-rw",)),
                     *("--build-jobs", str(os.cpu_count() or 1)),
                     # One source builds sooner where the machine is small, several where it is not.
                     *(() if optimise else ("--output-split", "0")),

@@ -1,0 +1,104 @@
+"""`pilaster bitstream`: a network as a bitstream for a board."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pilaster.options import add_network, whole_number
+
+__all__ = ["add_command"]
+
+HELP = """\
+Build a bitstream: the machine behind a serial line, synthesised, placed and routed for a board with
+open tools. Native tools on PATH are used where they are there, those that pip installs otherwise.
+
+Writes the bitstream, README.md (resources by stage, pins, how to flash), report.json, machine.yaml,
+and build.json, which `pilaster host` reads. Exit code 1, and no file, where the machine does not
+fit the FPGA or does not close timing; the message tells of what there is too little, or the path.
+"""
+
+
+def _megahertz(text: str) -> float:
+    value = float(text)
+    if not 0.1 <= value <= 1000:
+        raise argparse.ArgumentTypeError(f"must be from 0.1 to 1000 MHz, not {text}")
+    return value
+
+
+_megahertz.__name__ = "number"
+
+
+def add_command(commands: Any) -> None:
+    """Add `bitstream` to the command line."""
+    command = commands.add_parser(
+        "bitstream",
+        help="build a bitstream for a board",
+        description=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_network(command)
+    command.add_argument(
+        "--board", metavar="BOARD", required=True, help="a name that `pilaster boards` lists"
+    )
+    command.add_argument(
+        "--clock-mhz",
+        metavar="F",
+        type=_megahertz,
+        help="clock of the machine, made by a PLL (default: 40 on ECP5, 12 on iCE40)",
+    )
+    command.add_argument(
+        "--baud", metavar="B", type=whole_number(300), help="of the serial line (default: board's)"
+    )
+    command.add_argument(
+        "--out", metavar="DIR", type=Path, required=True, help="folder to write to; made if needed"
+    )
+    command.add_argument("--json", action="store_true", help="print one JSON object and no table")
+    command.set_defaults(handler=_bitstream)
+
+
+def _bitstream(options: argparse.Namespace) -> int:
+    from pilaster.api import load, load_machine
+    from pilaster.models.errors import InputError
+    from pilaster.models.output_files import check_writable
+    from pilaster.progress import Progress
+    from pilaster.rtl.boards.catalogue import board_named
+
+    board = board_named(options.board)
+    network = load(options.network)
+    machine = None if options.machine is None else load_machine(options.machine, network)
+    try:
+        from pilaster.rtl.boards.bitstream import build
+        from pilaster.rtl.boards.errors import BuildError
+        from pilaster.rtl.boards.folder import FILES, resource_table, write_build
+    except ImportError as error:
+        raise InputError(f"bitstreams need {error.name}: pip install 'pilaster[fpga]'") from error
+    check_writable(options.out, FILES, "bitstream")
+    with Progress("steps", 0) as progress:
+        try:
+            found = build(
+                network,
+                board,
+                machine,
+                clock_hz=options.clock_mhz and options.clock_mhz * 1e6,
+                baud=options.baud,
+                say=progress.say,
+            )
+        except BuildError as error:
+            print(f"pilaster: {' '.join(str(error).split())}", file=sys.stderr)
+            return 1
+        for path in write_build(found, options.out):
+            progress.say(f"wrote {path}")
+    if options.json:
+        print(json.dumps(found.as_dict(), allow_nan=False))
+        return 0
+    print(resource_table(found))
+    print(
+        f"\n{network.name} on {board.name}: closes at {found.timing.fmax_mhz:.1f} MHz, "
+        f"runs at {found.clock_hz / 1e6:g} MHz; {sum(found.seconds.values()):.0f} s"
+    )
+    print(f"flash it: {board.flash.format(bitstream=options.out / found.file)}")
+    return 0

@@ -1,0 +1,174 @@
+"""`pilaster host`: send images to a board, or to a simulated one, and print its answers."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pilaster.options import whole_number
+
+if TYPE_CHECKING:
+    from pilaster.rtl.boards.folder import BuildDescription
+    from pilaster.rtl.host.client import HostAnswer
+    from pilaster.sim.pipeline import Pipeline
+
+__all__ = ["add_command"]
+
+HELP = """\
+Send images to the board of a build, column by column over its serial line, and print the answers,
+their latency and the throughput; every value is compared with the reference. With --simulate the
+board's top runs in Verilator behind a pseudo-terminal, at the board's clock and baud.
+
+Exit code 1 where a value differs, or the device does not answer.
+"""
+
+DEFAULT_IMAGES = 10
+
+
+def add_command(commands: Any) -> None:
+    """Add `host` to the command line."""
+    command = commands.add_parser(
+        "host",
+        help="send images to a board, or to a simulated one",
+        description=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument(
+        "build", metavar="BUILD", type=Path, help="a folder that `pilaster bitstream` has written"
+    )
+    where = command.add_mutually_exclusive_group(required=True)
+    where.add_argument("--port", metavar="P", help="serial port of the board, such as /dev/ttyUSB0")
+    where.add_argument("--simulate", action="store_true", help="run the board's top in Verilator")
+    command.add_argument("--data", metavar="D", type=Path, help="images, as for `pilaster run`")
+    command.add_argument(
+        "--images",
+        metavar="N",
+        type=whole_number(1),
+        default=DEFAULT_IMAGES,
+        help=f"how many images (default: {DEFAULT_IMAGES})",
+    )
+    command.add_argument("--json", action="store_true", help="print one JSON object and no table")
+    command.set_defaults(handler=_host)
+
+
+def _host(options: argparse.Namespace) -> int:
+    from pilaster.api import load, load_machine
+    from pilaster.data import images_for
+    from pilaster.models.errors import InputError
+    from pilaster.models.reference.network import infer
+    from pilaster.progress import Progress
+
+    try:
+        from pilaster.rtl.boards.folder import read_build
+        from pilaster.rtl.host.client import Host, LinkError
+        from pilaster.rtl.host.wire_format import WireFormat
+    except ImportError as error:
+        raise InputError(f"the host needs {error.name}: pip install 'pilaster[fpga]'") from error
+    from pilaster.sim.pipeline import Pipeline
+
+    build = read_build(options.build)
+    network = load(build.network)
+    pipeline = Pipeline(network, load_machine(build.machine, network))
+    wire = WireFormat(pipeline)
+    if wire.design != build.design:
+        raise InputError(
+            f"{options.build}: machine.yaml or the network is another than when it was built; "
+            f"build the bitstream anew"
+        )
+    dataset = images_for(network, options.data, options.images)
+    assert dataset is not None
+    values = network.encode(dataset.images)
+    answers: list[HostAnswer] = []
+    with Progress("images", len(values)) as progress, _link(options, build, pipeline) as link:
+        try:
+            host = Host(link, wire)
+            info = host.connect()
+            before = host.counters()
+            for answer in host.answers(values):
+                answers.append(answer)
+                progress.show(len(answers))
+            after = host.counters()
+        except LinkError as error:
+            print(f"pilaster: {build.board}: {error}", file=sys.stderr)
+            return 1
+    right = infer(network, values)
+    wrong = [
+        i for i, (a, r) in enumerate(zip(answers, right, strict=True)) if (a.values != r).any()
+    ]
+    cycles = (after.cycles - before.cycles) % (1 << 32)
+    labels = None if dataset.labels is None else dataset.labels.tolist()
+    report = _report(answers, labels, wrong, cycles, info.clock_hz)
+    report |= {"network": network.name, "board": build.board, "retries": host.retries}
+    print(json.dumps(report) if options.json else _text(report))
+    return 1 if wrong else 0
+
+
+@contextmanager
+def _link(
+    options: argparse.Namespace, build: BuildDescription, pipeline: Pipeline
+) -> Iterator[Any]:
+    from pilaster.rtl.host.serial_link import SerialLink
+
+    if options.simulate:
+        from pilaster.rtl.host.simulated import SimulatedBoard
+
+        with SimulatedBoard(pipeline, build.clock_hz, build.baud) as board:
+            link = SerialLink(board.port, build.baud)
+            try:
+                yield link
+            finally:
+                link.close()
+        return
+    link = SerialLink(options.port, build.baud)
+    try:
+        yield link
+    finally:
+        link.close()
+
+
+def _report(
+    answers: Sequence[HostAnswer],
+    labels: Sequence[int] | None,
+    wrong: Sequence[int],
+    cycles: int,
+    clock_hz: int,
+) -> dict[str, Any]:
+    classes = [int(answer.values.reshape(-1).argmax()) for answer in answers]
+    latencies = [a.latency_cycles for a in answers if a.latency_cycles is not None]
+    latency = statistics.median(latencies) if latencies else None
+    return {
+        "images": len(answers),
+        "classes": classes,
+        "labels": labels,
+        "accuracy": None
+        if labels is None
+        else sum(c == label for c, label in zip(classes, labels, strict=True)) / len(classes),
+        "wrong_images": list(wrong),
+        "latency_after_last_column_cycles": latency,
+        "latency_after_last_column_us": None if latency is None else latency / clock_hz * 1e6,
+        "images_per_second": len(answers) * clock_hz / cycles,
+        "clock_mhz": clock_hz / 1e6,
+    }
+
+
+def _text(report: dict[str, Any]) -> str:
+    lines = ["answers: " + " ".join(map(str, report["classes"]))]
+    if report["labels"] is not None:
+        lines.append(f"labels:  {' '.join(map(str, report['labels']))}")
+    told = "all values are the reference's"
+    if report["wrong_images"]:
+        told = f"values DIFFER from the reference's in images {report['wrong_images']}"
+    latency = report["latency_after_last_column_us"]
+    after = "" if latency is None else f"; {latency:,.1f} us from the last column to the answer"
+    lines.append(
+        f"{report['network']} on {report['board']}: {report['images']} image(s), {told}; "
+        f"{report['images_per_second']:,.1f} images/s over the line at "
+        f"{report['clock_mhz']:g} MHz{after}; {report['retries']} retries"
+    )
+    return "\n".join(lines)

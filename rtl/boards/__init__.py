@@ -1,0 +1,1 @@
+"""Boards a person can buy: what they hold, and bitstreams for them."""

@@ -1,0 +1,303 @@
+"""What a machine needs of an FPGA, estimated before it is built, and the machine that fits one.
+
+The estimate chooses; Yosys counts afterwards, and what it counts is what is held to the board.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil, prod
+
+from pilaster.models.graph import Node
+from pilaster.models.layers import Pool
+from pilaster.models.network import Network
+from pilaster.rtl.boards.catalogue import Device, Family
+from pilaster.rtl.boards.errors import DoesNotFitError
+from pilaster.rtl.boards.report import RESOURCE_NAMES
+from pilaster.sim.machine import Fold, LoopOrder, Machine, StageSpec
+from pilaster.sim.pipeline import Pipeline, build_stage
+from pilaster.sim.stages import ConvStage, Stage
+from pilaster.sim.stages.conv_actions import column_buffer_bits, psum_bits
+from pilaster.sim.stages.pool_actions import pool_column_buffer_bits, pool_psum_bits
+
+__all__ = ["Estimate", "Part", "choose_machine", "estimate", "soft_parts"]
+
+# (width, depth) that a block RAM can be.
+_SHAPES = {
+    Family.ECP5: ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384)),
+    Family.ICE40: ((16, 256), (8, 512), (4, 1024), (2, 2048)),
+}
+
+_MULTIPLIER_BITS = {Family.ECP5: 18, Family.ICE40: 16}
+"""Operand width of a DSP block."""
+
+_DISTRIBUTED_CELLS = {Family.ECP5: 23, Family.ICE40: 0}
+"""Yosys takes a block RAM where it spares as many cells of 16 x 4 bits, each of six LUTs."""
+
+_DISTRIBUTED_LUTS = 6
+
+_LOGIC_WORDS, _LOGIC_BITS = 16, 1024
+"""A read-only memory of up to so many words, or bits, becomes logic."""
+
+# LUTs of a build, fitted to builds of digits (iCE40) and lenet5 (ECP5); see docs/fpga.md.
+_LINK_LUTS, _STAGE_LUTS, _LANE_LUTS = 800, 330, 35
+_SUM_BIT_LUTS, _REQUANTIZER_BIT_LUTS = 6, 20
+
+_PASS_BITS = 6
+"""Bits of a pass in the schedule's table beside its address of weights."""
+
+_PRODUCT_BIT_LUTS = {Family.ECP5: 2.2, Family.ICE40: 1.2}
+"""LUTs of a multiplier without a DSP block, by the product of its operands' widths."""
+
+LUT_SHARE = 0.9
+"""Share of the LUTs that an estimate may take: above it, routing and the clock suffer."""
+
+SLOWEST_INTERVAL = 1 << 22
+
+SINGLE_COLUMN_SHARE = 8
+"""A layer of a single column gets this part of an image's time."""
+
+MOST_LANES = 512
+"""Lanes of a stage: more fit none of the boards."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """Multipliers that are made alike: a stage's lanes, or its requantisers.
+
+    Attributes
+    ----------
+    blocks : DSP blocks, if made of these
+    luts : LUTs, if made of those
+    """
+
+    name: str
+    blocks: int
+    luts: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a machine needs. `luts` are those beside the multipliers."""
+
+    luts: int
+    block_rams: int
+    parts: tuple[Part, ...]
+
+    def excess(self, device: Device) -> dict[str, tuple[int, int]]:
+        """What it needs more than a device holds: (needed, there) by resource."""
+        soft = soft_parts(self.parts, device.multipliers)
+        luts = self.luts + sum(part.luts for part in self.parts if part.name in soft)
+        needs = {
+            "luts": (luts, int(LUT_SHARE * device.luts)),
+            "block_rams": (self.block_rams, device.block_rams),
+        }
+        return {name: pair for name, pair in needs.items() if pair[0] > pair[1]}
+
+
+def soft_parts(parts: tuple[Part, ...], blocks: int) -> frozenset[str]:
+    """Choose the parts to make of LUTs, so that the others' DSP blocks are at most `blocks`.
+
+    The parts that spare the fewest LUTs for a block are given up first; then whatever still
+    finds its blocks gets them.
+    """
+    by_worth = sorted(parts, key=lambda part: (-part.luts / max(1, part.blocks), part.name))
+    soft, left = set(), blocks
+    for part in by_worth:
+        if part.blocks <= left:
+            left -= part.blocks
+        else:
+            soft.add(part.name)
+    return frozenset(soft)
+
+
+def estimate(pipeline: Pipeline, family: Family) -> Estimate:
+    """Estimate what a machine and its host link need."""
+    needs, source = [], pipeline.network.graph.input_shape.channels
+    for stage in pipeline.stages:
+        needs.append(_of_stage(stage, source, family))
+        source = stage.fold.out_channels
+    link = 2 if family is Family.ICE40 else 0  # memories of a column and of an answer
+    return Estimate(
+        _LINK_LUTS + sum(need.luts for need in needs),
+        link + sum(need.block_rams for need in needs),
+        tuple(part for need in needs for part in need.parts),
+    )
+
+
+def _of_stage(stage: Stage, beat_channels: int, family: Family) -> Estimate:
+    luts, rams = _STAGE_LUTS, 0
+    for memory in _memories(stage, beat_channels):
+        more_luts, more_rams = memory.cost(family)
+        luts, rams = luts + more_luts, rams + more_rams
+    if not isinstance(stage, ConvStage):
+        return Estimate(luts, rams, ())
+    fold, sums = stage.fold, stage.widths.accumulator
+    luts += _LANE_LUTS * stage.lanes
+    luts += _SUM_BIT_LUTS * fold.out_channels * fold.kernel_columns * sums
+    luts += _REQUANTIZER_BIT_LUTS * fold.requantizers * sums
+    return Estimate(luts, rams, tuple(_parts(stage, family)))
+
+
+def _parts(stage: ConvStage, family: Family) -> list[Part]:
+    bits, widths = _MULTIPLIER_BITS[family], stage.widths
+    found = []
+    for kind, count, a, b in (
+        ("lanes", stage.lanes, widths.activation + 1, widths.weight),
+        ("requantizers", stage.fold.requantizers, widths.accumulator, widths.scale + 1),
+    ):
+        blocks = count * ceil(a / bits) * ceil(b / bits)
+        found.append(
+            Part(f"{stage.name}.{kind}", blocks, ceil(_PRODUCT_BIT_LUTS[family] * count * a * b))
+        )
+    return found
+
+
+@dataclass(frozen=True)
+class _Memory:
+    """`count` memories of `depth` words."""
+
+    width: int
+    depth: int
+    count: int = 1
+    read_only: bool = False
+
+    def cost(self, family: Family) -> tuple[int, int]:
+        """LUTs and block RAMs."""
+        bits = self.width * self.depth
+        if self.depth <= 1 or (
+            self.read_only and (self.depth <= _LOGIC_WORDS or bits <= _LOGIC_BITS)
+        ):
+            return 0, 0
+        blocks = min(ceil(self.width / w) * ceil(self.depth / d) for w, d in _SHAPES[family])
+        cells = ceil(self.width / 4) * ceil(self.depth / 16)
+        if not self.read_only and cells <= _DISTRIBUTED_CELLS[family] * blocks:
+            return self.count * cells * _DISTRIBUTED_LUTS, 0
+        return 0, self.count * blocks
+
+
+def _memories(stage: Stage, beat_channels: int) -> list[_Memory]:
+    if not isinstance(stage, ConvStage):
+        word = max(stage.fold.out_channels, beat_channels) * stage.bits
+        return [
+            _Memory(word, ceil(pool_column_buffer_bits(stage) / word)),
+            _Memory(word, ceil(pool_psum_bits(stage) / word)),
+        ]
+    fold, widths, phases = stage.fold, stage.widths, stage.geometry.row_fold
+    word = max(ceil(fold.in_channels / phases), beat_channels) * widths.activation
+    psum_word = fold.out_channels * widths.accumulator
+    tiles = prod(stage.tile_shape)
+    sets = stage.weight_sets if stage.weight_sets > 1 else 0
+    banks = fold.kernel_columns
+    return [
+        _Memory(word, ceil(column_buffer_bits(stage) / word / phases), phases),
+        _Memory(stage.lanes * widths.weight, sets, read_only=True),
+        _Memory(psum_word, stage.tile_shape[1], read_only=True),  # bias
+        _Memory(tiles.bit_length() + _PASS_BITS, tiles, read_only=True),
+        _Memory(psum_word, ceil(psum_bits(stage) / psum_word / banks), banks),
+    ]
+
+
+def choose_machine(network: Network, device: Device) -> Machine:
+    """Choose the fastest machine that fits a device, by the estimate.
+
+    Column intervals are tried from the shortest, each an eighth longer than the one before. At
+    each, every stage takes the fold that keeps up and needs the smallest shares of the device.
+
+    Raises
+    ------
+    DoesNotFitError
+        If no machine fits: tells by how much the one that comes nearest does not, and of what.
+    """
+    options = [_options(network, node, device) for node in network.graph.nodes]
+    names = [node.name for node in network.graph.nodes]
+    interval = 1
+    tried: set[tuple[int, ...]] = set()
+    nearest: tuple[float, dict[str, tuple[int, int]]] | None = None
+    while interval <= SLOWEST_INTERVAL:
+        image = interval * network.graph.input_shape.width
+        fitting = list(_keeping_up(network, options, image))
+        chosen = [min(found) for found in fitting if found]
+        key = tuple(option[1] for option in chosen)
+        if len(chosen) == len(names) and key not in tried:
+            tried.add(key)
+            stages = {name: option[-1] for name, option in zip(names, chosen, strict=True)}
+            machine = Machine(f"{network.name} on {device.name}", network.name, interval, stages)
+            need = estimate(Pipeline(network, machine), device.family)
+            excess = need.excess(device)
+            if not excess:
+                return machine
+            over = max(used / there for used, there in excess.values())
+            if nearest is None or over < nearest[0]:
+                nearest = over, excess
+        interval += max(1, interval // 8)
+    assert nearest is not None
+    told = ", ".join(
+        f"{used:,} {RESOURCE_NAMES[name]} where there are {there:,}"
+        for name, (used, there) in nearest[1].items()
+    )
+    raise DoesNotFitError(
+        f"{network.name} does not fit the {device.name}: the machine that comes nearest needs "
+        f"about {told}; choose a larger board, a smaller network, or narrower weights"
+    )
+
+
+_Option = tuple[float, int, int, str, StageSpec]
+"""Shares of the device, busy cycles, a number to tell options apart, and the stage."""
+
+
+def _keeping_up(
+    network: Network, options: Sequence[Sequence[_Option]], image: int
+) -> Iterator[list[_Option]]:
+    """Give, by stage, the options that do an image's work in `image` cycles."""
+    for node, found in zip(network.graph.nodes, options, strict=True):
+        # A layer of a single column works after the last column only.
+        single = network.graph.input_of(node).width == 1
+        budget = image // SINGLE_COLUMN_SHARE if single else image
+        yield [option for option in found if option[2] <= budget]
+
+
+def _options(network: Network, node: Node, device: Device) -> list[_Option]:
+    """Ways to lay a layer on a stage: powers of two, one kernel column at a time."""
+    found = []
+    shape = network.graph.input_of(node)
+    for number, fold in enumerate(_folds(network, node)):
+        spec = StageSpec(fold)
+        stage = build_stage(network, node, spec)
+        need = _of_stage(stage, min(shape.channels, fold.in_channels), device.family)
+        blocks = sum(part.blocks for part in need.parts)
+        shares = (
+            need.luts / device.luts
+            + need.block_rams / device.block_rams
+            + blocks / device.multipliers / 4  # what finds no block is made of LUTs
+        )
+        found.append((shares, number, stage.busy_cycles, node.name, spec))
+    return found
+
+
+def _folds(network: Network, node: Node) -> Iterator[Fold]:
+    shape = network.graph.input_of(node)
+    if isinstance(node.layer, Pool):
+        yield from (Fold(out_channels=channels) for channels in _sizes(shape.channels))
+        return
+    stage = build_stage(network, node, StageSpec())
+    assert isinstance(stage, ConvStage)
+    geometry = stage.geometry
+    for order in LoopOrder:
+        held = order is LoopOrder.PSUMS_HELD
+        if geometry.rows_out == 1 and not held:
+            continue
+        for taps in [1] if held else sorted({1, geometry.taps}):
+            for ins in _sizes(geometry.channels):
+                for outs in _sizes(geometry.out_channels):
+                    if taps * ins * outs > MOST_LANES:
+                        continue
+                    for requantizers in (1, 2, 4):
+                        if requantizers <= outs:
+                            yield Fold(taps, ins, outs, 1, requantizers, order)
+
+
+def _sizes(count: int) -> list[int]:
+    """Powers of two up to `count`, and `count` itself."""
+    return [1 << i for i in range(count.bit_length()) if 1 << i < count] + [count]

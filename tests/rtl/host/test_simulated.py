@@ -1,0 +1,120 @@
+"""Laws: through a serial line a board answers as the reference does, in the model's cycles."""
+
+import numpy as np
+import pytest
+
+import pilaster as pl
+from pilaster.data import images_for
+from pilaster.models.errors import InputError
+from pilaster.models.reference.network import infer
+from pilaster.rtl.host.client import Host, LinkError
+from pilaster.rtl.host.protocol import Command, Frame, encode
+from pilaster.rtl.host.serial_link import SerialLink
+from pilaster.rtl.host.simulated import SimulatedBoard
+from pilaster.rtl.host.wire_format import WireFormat
+from pilaster.sim.pipeline import Pipeline
+
+CLOCK_HZ, BAUD = 4_000_000, 1_000_000
+
+
+def pipeline_of(name, machine=None):
+    network = pl.load(name)
+    return Pipeline(network, pl.load_machine(machine, network))
+
+
+@pytest.fixture(scope="module")
+def pipeline():
+    return pipeline_of("digits")
+
+
+@pytest.fixture(scope="module")
+def board(pipeline):
+    with SimulatedBoard(pipeline, CLOCK_HZ, BAUD) as found:
+        yield found
+
+
+@pytest.fixture
+def link(board):
+    found = SerialLink(board.port, BAUD)
+    yield found
+    found.close()
+
+
+def ask(link, pipeline, count):
+    network = pipeline.network
+    values = network.encode(images_for(network, None, count).images)
+    host = Host(link, WireFormat(pipeline))
+    assert host.connect().clock_hz == CLOCK_HZ
+    answers = list(host.answers(values))
+    right = infer(network, values)
+    np.testing.assert_array_equal([answer.values for answer in answers], right)
+    return host, answers
+
+
+def test_answers_are_the_reference_s(link, pipeline):
+    host, answers = ask(link, pipeline, 10)
+    assert host.retries == 0
+    assert host.counters().answers >= len(answers)
+    assert host.counters().faults == 0
+
+
+def test_a_host_that_went_away_in_an_image_is_forgotten(link, pipeline):
+    wire = WireFormat(pipeline)
+    host = Host(link, wire)
+    host.connect()
+    values = pipeline.network.encode(images_for(pipeline.network, None, 1).images)
+    payload = b"\0\0" + wire.column_payloads(values[0])[0]
+    whole = encode(Frame(Command.COLUMN, payload))
+    link.write(whole + whole[:5])  # a column of an image, and the next cut short
+    ask(link, pipeline, 2)
+
+
+class Lossy:
+    """A link that loses or turns a byte now and then."""
+
+    def __init__(self, link, seed):
+        self.link, self.rng = link, np.random.default_rng(seed)
+
+    def write(self, data):
+        self.link.write(self.spoil(data, 0.02))
+
+    def read(self, seconds):
+        return self.spoil(self.link.read(seconds), 0.002) or self.link.read(seconds)
+
+    def spoil(self, data, share):
+        spoilt = bytearray(data)
+        if data and self.rng.random() < share:
+            at = int(self.rng.integers(len(spoilt)))
+            if self.rng.random() < 0.5:
+                del spoilt[at]
+            else:
+                spoilt[at] ^= 1 << int(self.rng.integers(8))
+        return bytes(spoilt)
+
+
+def test_a_line_that_loses_bytes_costs_time_only(link, pipeline):
+    network = pipeline.network
+    values = network.encode(images_for(network, None, 12).images)
+    host = Host(Lossy(link, 5), WireFormat(pipeline), patience=0.2)
+    host.connect()
+    answers = [answer.values for answer in host.answers(values)]
+    np.testing.assert_array_equal(answers, infer(network, values))
+    assert host.retries
+
+
+def test_another_machine_is_refused(link):
+    other = pipeline_of("digits", "digits-gather")
+    with pytest.raises(InputError, match="another machine"):
+        Host(link, WireFormat(other)).connect()
+
+
+def test_silence_is_told(pipeline):
+    class Silent:
+        def write(self, data):
+            pass
+
+        def read(self, seconds):
+            return b""
+
+    with pytest.raises(LinkError, match="RESET"):
+        Host(Silent(), WireFormat(pipeline), patience=0.01).connect()
