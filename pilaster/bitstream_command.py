@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pilaster.options import add_network, whole_number
+from pilaster.options import add_machine, add_network, load_network, whole_number
 
 __all__ = ["add_command"]
 
@@ -41,6 +41,7 @@ def add_command(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_network(command)
+    add_machine(command)
     command.add_argument(
         "--board", metavar="BOARD", required=True, help="a name that `pilaster boards` lists"
     )
@@ -61,14 +62,14 @@ def add_command(commands: Any) -> None:
 
 
 def _bitstream(options: argparse.Namespace) -> int:
-    from pilaster.api import load, load_machine
+    from pilaster.api import load_machine
     from pilaster.models.errors import InputError
     from pilaster.models.output_files import check_writable
     from pilaster.progress import Progress
     from pilaster.rtl.boards.catalogue import board_named
 
     board = board_named(options.board)
-    network = load(options.network)
+    network = load_network(options)
     machine = None if options.machine is None else load_machine(options.machine, network)
     try:
         from pilaster.rtl.boards.bitstream import build

@@ -15,6 +15,7 @@ from pilaster.models.zoo import ZOO
 from pilaster.reports.write import FILES
 from pilaster.sim.machine_file import load_machine, machine_names, read_machine
 from tests.pilaster.conftest import Command
+from tests.pilaster.test_import import separable
 
 NUMBER = (int, float)
 
@@ -147,6 +148,7 @@ def test_help_of_run_mentions_every_option_and_teaches(command: Command) -> None
 
 def test_the_examples_of_the_help_work(command: Command, tmp_path: Path) -> None:
     (tmp_path / "mine.yaml").write_text(command("machines", "lenet5").out)
+    separable(tmp_path / "model.tflite")
     help_text = command("run", "--help").out.split("examples:\n")[1]
     commands = [line.strip().split("  ")[0] for line in help_text.splitlines()]
     runs = [line.split()[1:] for line in commands if line.startswith("pilaster run")]
