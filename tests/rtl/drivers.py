@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-__all__ = ["Credits", "Driver", "Pulses", "Script", "Sink", "Source", "hesitations"]
+__all__ = ["Awaited", "Credits", "Driver", "Pulses", "Script", "Sink", "Source", "hesitations"]
 
 LONGEST_GAP = 7
 """Idle cycles, unless told otherwise."""
@@ -55,6 +55,20 @@ class Script(Driver):
 
     def watch(self, seen: Mapping[str, int]) -> None:
         self._cycle += 1
+
+
+class Awaited(Driver):
+    """Drives nothing; is done when a port has been high in `count` cycles."""
+
+    def __init__(self, port: str, count: int) -> None:
+        self._port, self._left = port, count
+
+    @property
+    def done(self) -> bool:
+        return self._left <= 0
+
+    def watch(self, seen: Mapping[str, int]) -> None:
+        self._left -= seen[self._port]
 
 
 class Credits:

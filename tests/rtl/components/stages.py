@@ -19,7 +19,7 @@ from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.timing import COLUMN_BUFFERS
 from tests.formal.schedule import steps_of
 from tests.rtl.bench import Case, encode
-from tests.rtl.drivers import Credits, Pulses, Source
+from tests.rtl.drivers import Awaited, Credits, Pulses, Source
 from tests.strategies import stream_values
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "draw_conv",
     "draw_pool",
     "draw_tensor",
+    "draw_window",
     "expected_times",
     "lay",
     "row_tokens",
@@ -247,6 +248,7 @@ class StageCase(Case):
         allowance = Credits(0, ["o.valid"], out_beats)
         self.drivers = [
             Source("i", words, payload.size, rng),
+            Awaited("freed", IMAGES * self.stage.columns_in),
             Pulses("room", columns, allowance, rng, slowly),
         ]
         network_column = self.reference(network)

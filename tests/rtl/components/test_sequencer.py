@@ -7,7 +7,7 @@ from pilaster.rtl.sequencer import Fetcher, Sequencer, StepFormat
 from pilaster.sim.machine import LoopOrder, Schedule
 from tests.rtl.bench import Case, encode, hold
 from tests.rtl.components.stages import draw_conv, step_value, steps_with_targets
-from tests.rtl.drivers import Credits, Pulses, Sink, Source
+from tests.rtl.drivers import Awaited, Credits, Pulses, Sink, Source
 from tests.rtl.faults import FAULTS as ALL_FAULTS
 from tests.rtl.faults import edit
 
@@ -96,6 +96,7 @@ class SequencerCase(Case):
         leaves = Credits(0, ["token_valid", "token.emits"], out_beats)
         self.drivers = [
             Source("steps", words, self.form.step.size, rng),
+            Awaited("finished", columns),
             Pulses("accepted", columns, Credits(BUFFERS, ["finished"]), rng, 2 * out_beats),
             Pulses("room", IMAGES * stage.columns_out, leaves, rng, slowly),
         ]
