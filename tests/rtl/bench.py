@@ -135,7 +135,7 @@ class Case:
     """
 
     def __init__(self, seed: int) -> None:
-        self.seed, self.rng = seed, np.random.default_rng(seed)
+        self.rng = np.random.default_rng(seed)
         self.files = RomFiles()
         self.component: wiring.Component
         self.drivers: list[Driver] = []

@@ -251,11 +251,11 @@ class StageCase(Case):
             Awaited("freed", IMAGES * self.stage.columns_in),
             Pulses("room", columns, allowance, rng, slowly),
         ]
-        network_column = self.reference(network)
+        reference = self.reference(network)
         self.columns = []  # (H_out, C_out) in order
         for image in self.values:
             for column in image.transpose(1, 0, 2):
-                self.columns += [found[0] for found in network_column.push(column[np.newaxis])]
+                self.columns += [found[0] for found in reference.push(column[np.newaxis])]
 
     def judge(self, trace, board):
         board.stream(trace, "i")

@@ -39,7 +39,7 @@ FAULTS = {
 
 
 def test_columns(tmp_path):
-    hold(tmp_path, ConvCase, range(6), FAULTS)
+    hold(tmp_path, ConvCase, range(8), FAULTS)
 
 
 @pytest.mark.slow

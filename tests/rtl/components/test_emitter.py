@@ -44,7 +44,7 @@ class EmitterCase(Case):
         self.drivers = [Script(ports)]
 
     def judge(self, trace, board):
-        valid, beat, turn = trace["valid"], trace["beat"], trace["turn"]
+        beat, turn = trace["beat"], trace["turn"]
         low, high = self.target.stream_range
         times = [cycle + self.turns - 1 + LATENCY for cycle in self.at]
         board.series("valid", times, trace.events("valid"))
@@ -60,7 +60,6 @@ class EmitterCase(Case):
                 )
                 expected = min(max(int(scaled[0]), low), high)
                 board.compare("value", expected, beat[time][lane], f"row {row}, lane {lane}")
-        assert len(valid) > times[-1]
 
 
 BY_NAME = {fault.name: fault.patch for fault in ALL_FAULTS}
