@@ -90,8 +90,10 @@ def stage_options(request: ExploreRequest, number: int) -> Options:
         cycle_pj.append((whole - still)[may] / SLOPE_CYCLES)
         writes = _writes(request, number, found, after, table)
         image_pj.append(still[may, np.newaxis] + writes[may])
-    areas = [areas_um2(found, table)[may] for table in request.with_area]
-    prices = (np.array(image_pj), np.array(cycle_pj), np.array(areas).reshape(-1, len(may)))
+    areas = np.zeros((len(request.with_area), len(may)))
+    for place, table in enumerate(request.with_area):
+        areas[place] = areas_um2(found, table)[may]
+    prices = (np.array(image_pj), np.array(cycle_pj), areas)
     lanes, gathers, work = found.lanes[may], found.gathers[may], found.work.of(may)
     compared = [*_compared(request, lanes, *prices), work.cycles]
     kept = []

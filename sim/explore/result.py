@@ -52,7 +52,7 @@ class Exploration:
     differences: tuple[str, ...] = ()
 
     def __len__(self) -> int:
-        return self.choice.shape[1]
+        return int(self.choice.shape[1])
 
     @property
     def front_columns(self) -> Columns:
