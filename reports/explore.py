@@ -181,7 +181,7 @@ def front_figure(explored: Exploration) -> Figure:
 def _coloured(
     axes: Axes, x: NDArray[Any], y: NDArray[Any], third: NDArray[Any], axis: Axis
 ) -> None:
-    """Draw the front's points, by the value of a third axis."""
+    """Draw the front by the value of a third axis: where there are few, a line for each."""
     import matplotlib as mpl
 
     shades = mpl.colormaps["viridis"]
@@ -195,15 +195,19 @@ def _coloured(
         bar.ax.tick_params(labelsize=SMALL)
         return
     for place, value in enumerate(values):
+        colour = shades(place / max(1, len(values) - 1) * 0.9)
         same = third == value
-        order = np.argsort(x[same], kind="stable")
-        axes.plot(
-            *(x[same][order], y[same][order]),
-            "o-",
-            drawstyle="steps-post",
-            markersize=4,
+        axes.plot(x[same], y[same], "o", markersize=4, color=colour)
+        # What can be had with no more of the third axis, for which another value's point may do.
+        able = np.flatnonzero(third <= value)
+        able = able[np.lexsort((y[able], x[able]))]
+        least = np.minimum.accumulate(y[able])
+        best = able[np.diff(least, prepend=least[0] + 1) < 0]
+        axes.step(
+            *(x[best], y[best]),
+            where="post",
             linewidth=0.8,
-            color=shades(place / max(1, len(values) - 1) * 0.9),
+            color=colour,
             label=_value_text(axis, value),
         )
 

@@ -210,19 +210,19 @@ def test_an_interrupted_run_goes_on(tmp_path, monkeypatch):
 def test_a_killed_run_leaves_whole_chunks_and_no_workers(tmp_path):
     request = "column_interval=(40, 400, 4), machines=400_000"
     script = f"import pilaster as pl; pl.explore(pl.load('digits'), {request}, folder='.')"
-    process = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
     folder = tmp_path / "chunks"
     while process.poll() is None and not (folder.is_dir() and any(folder.glob("*.npz"))):
         time.sleep(0.01)
     process.kill()
-    process.wait()
-    for _ in range(200):
-        try:
-            os.killpg(process.pid, 0)
-        except ProcessLookupError:
-            break
-        time.sleep(0.05)
-    else:
+    try:
+        process.communicate(timeout=20)  # until the last that has its output open has ended
+    except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         pytest.fail("workers are left")
     done = sorted(folder.glob("*.npz"))
