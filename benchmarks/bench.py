@@ -10,6 +10,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from statistics import median
@@ -99,9 +100,26 @@ def rtl() -> None:
         show("  its build, run and testbench", [verdict.simulator_seconds], "s")
 
 
+def exploration(network: str, machines: int, intervals: str) -> None:
+    command = [sys.executable, "-m", "pilaster", "explore", network, "--column-interval", intervals]
+    command += ["--machines", str(machines), "--json", "--out"]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+    with tempfile.TemporaryDirectory() as folder:
+        start = time.perf_counter()
+        subprocess.run(
+            [*command, folder], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        wall = time.perf_counter() - start
+    used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
+    show(f"pilaster explore {network}, {machines:,} machines, whole process", [wall], "s")
+    show("  its processor time, over all cores", [used], "s")
+
+
 if __name__ == "__main__":
     print(f"{os.cpu_count()} processors, {os.getloadavg()[0]:.1f} busy in the last minute")
     vgg16_process()
     closed_form()
     inference()
     rtl()
+    exploration("lenet5", 100_000, "128:1024")
+    exploration("vgg16", 10_000, "8192:65536")

@@ -2,11 +2,13 @@
 
 from pilaster.api import (
     default_machine,
+    explore,
     load,
     load_machine,
     map,  # noqa: A004 - `pl.map` is the name of what it does
     simulate,
     verify,
+    write_exploration,
     write_rtl,
 )
 from pilaster.models.errors import InputError
@@ -16,10 +18,12 @@ __all__ = [
     "Infeasible",
     "InputError",
     "default_machine",
+    "explore",
     "load",
     "load_machine",
     "map",
     "simulate",
     "verify",
+    "write_exploration",
     "write_rtl",
 ]

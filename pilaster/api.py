@@ -16,6 +16,8 @@ from pilaster.models.importers import SUFFIXES, import_network
 from pilaster.models.network import Columns, Network
 from pilaster.models.zoo import ZOO, zoo_entry
 from pilaster.sim.default import default_machine
+from pilaster.sim.explore import Exploration
+from pilaster.sim.explore import explore_network as explore
 from pilaster.sim.machine import Machine
 from pilaster.sim.machine_file import machine_names, machine_path, read_machine
 from pilaster.sim.mapper import map_network as map  # noqa: A004 - `pl.map` is its name
@@ -25,7 +27,17 @@ from pilaster.sim.simulate import simulate
 if TYPE_CHECKING:
     from pilaster.rtl.verify import Verdict
 
-__all__ = ["default_machine", "load", "load_machine", "map", "simulate", "verify", "write_rtl"]
+__all__ = [
+    "default_machine",
+    "explore",
+    "load",
+    "load_machine",
+    "map",
+    "simulate",
+    "verify",
+    "write_exploration",
+    "write_rtl",
+]
 
 
 DEFAULT_LANES = 64
@@ -181,3 +193,21 @@ def write_rtl(
     if bus not in list(Bus):
         raise InputError(f"bus: must be one of {', '.join(Bus)}, not {bus}")
     return export(network, machine, Path(directory), Bus(bus), load_weights)
+
+
+def write_exploration(explored: Exploration, directory: str | Path) -> tuple[Path, ...]:
+    """Write an exploration's front into a directory: tables, a picture, machines as YAML files.
+
+    Returns
+    -------
+    tuple of Path
+        The files written, without the machines'.
+
+    Raises
+    ------
+    InputError
+        If the directory cannot be written.
+    """
+    from pilaster.reports.explore import write_exploration as write
+
+    return write(explored, Path(directory))

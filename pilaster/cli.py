@@ -35,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     from pilaster import (
         bitstream_command,
         boards_command,
+        explore_command,
         host_command,
         listing,
         map_command,
@@ -45,6 +46,7 @@ def _parser() -> argparse.ArgumentParser:
 
     run.add_command(commands)
     map_command.add_command(commands)
+    explore_command.add_command(commands)
     rtl_command.add_command(commands)
     verify_command.add_command(commands)
     bitstream_command.add_command(commands)

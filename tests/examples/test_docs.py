@@ -42,3 +42,20 @@ def test_a_refusal_reads_as_shown() -> None:
     with pytest.raises(pl.Infeasible) as caught:
         pl.map(pl.load("digits"), column_interval=200, max_latency=400, max_lanes=20)
     assert f"pilaster: {caught.value}" == " ".join(block.split())
+
+
+def test_exploring_in_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pandas")
+    monkeypatch.chdir(tmp_path)
+    (block,) = blocks("exploring.md", "python")
+    exec(block, names := {})  # type: ignore[var-annotated]
+    found = names["found"]
+    assert found.differences == ()
+    assert (tmp_path / "digits" / "front.csv").exists()
+
+
+def test_exploring_on_the_command_line(command: Command) -> None:
+    (block,) = blocks("exploring.md", "console")
+    program, *words = block.splitlines()[0].split()
+    assert program == "pilaster"
+    assert command(*words, "--machines", 800).code == 0

@@ -28,6 +28,7 @@ def number(text: str) -> float:
 def test_every_example_is_tested() -> None:
     assert SCRIPTS == [
         "change_the_machine",
+        "explore",
         "many_machines",
         "multi_cycle",
         "scatter_against_gather",
@@ -99,3 +100,17 @@ def test_multi_cycle(tmp_path: Path) -> None:
         assert number(tight[3]) >= number(relaxed[3]), "less time needs no fewer lanes"
         assert number(tight[4]) >= number(relaxed[4])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_explore(tmp_path: Path) -> None:
+    lines = output_of("explore", tmp_path, "found").splitlines()
+    assert "simulated by events as well: 0 differences" in lines
+    rows = [[number(w) for w in line.split()] for line in lines if line[:1] == " "]
+    assert len(rows) >= 8
+    for interval, limit, latency, energy in rows:
+        for other, lanes, later, dearer in rows:
+            if other <= interval and lanes <= limit:
+                assert later >= latency, "less time and fewer lanes answer no sooner"
+                assert dearer >= energy
+    assert {path.name for path in tmp_path.iterdir()} == {"found"}
+    assert (tmp_path / "found" / "front.png").read_bytes().startswith(b"\x89PNG")

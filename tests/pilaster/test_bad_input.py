@@ -77,6 +77,51 @@ ARGUMENTS: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
         ("map", "digits", "--column-interval", 99, "--out", "/dev/null/m.yaml"),
         ("/dev/null: the machine cannot be written",),
     ),
+    "explore a range that is none": (
+        ("explore", "digits", "--column-interval", "9-20", "--out", "out"),
+        ("--column-interval", "must be A, A:B or A:B:N in cycles, not '9-20'"),
+    ),
+    "explore a range that falls": (
+        ("explore", "digits", "--column-interval", "200:100", "--out", "out"),
+        ("column_interval: the range ends at 100, before it begins at 200",),
+    ),
+    "explore more intervals than there are": (
+        ("explore", "digits", "--column-interval", "100:102:9", "--out", "out"),
+        ("column_interval: 9 different intervals cannot be had", "give 2 to 3"),
+    ),
+    "explore below the physical minimum": (
+        ("explore", "digits", "--column-interval", "7:90", "--out", "out"),
+        ("column_interval: 7 cycles are too few for a column of 8 rows",),
+    ),
+    "explore along an unknown axis": (
+        ("explore", "digits", "--column-interval", 99, "--axes", "lane,area", "--out", "out"),
+        ("axes: 'lane' is not known", "did you mean lanes?"),
+    ),
+    "explore along one axis": (
+        ("explore", "digits", "--column-interval", 99, "--axes", "lanes", "--out", "out"),
+        ("axes: at least two",),
+    ),
+    "explore an area that is not known": (
+        ("explore", "digits", "--column-interval", 99, "--axes", "lanes,area", "--out", "out"),
+        ("energy table eyeriss65: has no area", "ihp130"),
+    ),
+    "explore power without a clock": (
+        ("explore", "digits", "--column-interval", 99, "--axes", "lanes,power", "--out", "out"),
+        ("axes: power needs a clock",),
+    ),
+    "explore no machines": (
+        ("explore", "digits", "--column-interval", 99, "--machines", 0, "--out", "out"),
+        ("--machines", "must be a whole number from 1, not '0'"),
+    ),
+    "explore an unknown table": (
+        ("explore", "digits", "--column-interval", 99, "--energy", "ihp13", "--out", "out"),
+        ("ihp13",),
+    ),
+    "explore into a file": (
+        ("explore", "digits", "--column-interval", 99, "--out", "/dev/null"),
+        ("/dev/null: the exploration cannot be written",),
+    ),
+    "explore without a folder": (("explore", "digits", "--column-interval", 99), ("--out",)),
     "unknown machine": (
         ("run", "lenet5", "--machine", "lenet5-gathr"),
         ("machine lenet5-gathr", "did you mean lenet5-gather?"),

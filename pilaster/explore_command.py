@@ -1,0 +1,208 @@
+"""`pilaster explore`: many machines at once, and those that no other beats."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pilaster.options import frequency, whole_number
+
+if TYPE_CHECKING:
+    from pilaster.sim.explore import Exploration
+
+__all__ = ["add_command"]
+
+HELP = """\
+Draw machines for NETWORK at random, time them all with the closed form on all cores, and find those
+that no other beats: none has less of one axis and no more of the others. A machine counts if it
+takes every column the moment it arrives, for ever, and keeps the latency where one is asked for.
+The machines of the front are simulated by events as well, and must agree.
+
+DIR gets front.csv and front.png, every machine of the front as front/N.yaml, and front.parquet and
+machines.parquet where pyarrow is installed. It also keeps what is done: where the command was
+interrupted, the same command goes on.
+"""
+
+EXAMPLES = """\
+axes: lanes, latency (after the last column), interval, energy, power, area; the last three by the
+first table that has it, or by the one named: energy:ihp130
+
+examples:
+  pilaster explore lenet5 --column-interval 128:1024 --out lenet5
+  pilaster explore lenet5 --column-interval 256 --schedule both --axes lanes,energy --out two
+  pilaster explore vgg16 --column-interval 8192:65536:4 --machines 10000 --out vgg16
+  pilaster run lenet5 --machine lenet5/front/1234.yaml
+
+exit code: 1 where no machine drawn keeps the request, or the simulation disagrees
+"""
+
+EXIT_FAILED = 1
+MOST_ROWS = 20
+MOST_DIFFERENCES = 10
+
+
+def add_command(commands: Any) -> None:
+    """Add `explore` to the command line."""
+    command = commands.add_parser(
+        "explore",
+        help="draw many machines, and find those that no other beats",
+        description=HELP,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("network", metavar="NETWORK", help="a name that `pilaster networks` lists")
+    command.add_argument(
+        "--column-interval",
+        metavar="A[:B[:N]]",
+        type=_range,
+        required=True,
+        help="cycles between two columns: one, or N from A to B, each longer by a factor (N: 8)",
+    )
+    command.add_argument(
+        "--max-latency",
+        metavar="L",
+        type=whole_number(1),
+        help="cycles from the last column to the answer (default: any)",
+    )
+    command.add_argument(
+        "--energy",
+        metavar="TABLE",
+        nargs="+",
+        help="names that `pilaster tables` lists, or YAML files (default: eyeriss65)",
+    )
+    command.add_argument(
+        "--clock-mhz", metavar="F", type=frequency, help="clock in MHz: for power, and for leakage"
+    )
+    command.add_argument(
+        "--schedule",
+        metavar="WHICH",
+        default="scatter",
+        help="of the stages: scatter, gather or both (default: scatter)",
+    )
+    command.add_argument(
+        "--machines",
+        metavar="N",
+        type=whole_number(1),
+        default=100_000,
+        help="machines to draw (default: 100000)",
+    )
+    command.add_argument(
+        "--seed", metavar="S", type=whole_number(0), default=0, help="of the draw (default: 0)"
+    )
+    command.add_argument(
+        "--axes",
+        metavar="X,Y,…",
+        help="what to have little of (default: lanes,latency, and interval for a range of them)",
+    )
+    command.add_argument(
+        "--out", metavar="DIR", type=Path, required=True, help="folder to write to"
+    )
+    command.add_argument("--json", action="store_true", help="print one JSON object and no table")
+    command.set_defaults(handler=_explore)
+
+
+def _range(text: str) -> tuple[int, ...]:
+    parts = text.split(":")
+    if not 1 <= len(parts) <= 3 or not all(part.isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"must be A, A:B or A:B:N in cycles, not {text!r}")
+    return tuple(int(part) for part in parts)
+
+
+def _explore(options: argparse.Namespace) -> int:
+    from pilaster.api import load
+    from pilaster.reports.explore import MACHINES, check_writable, has_parquet, write_exploration
+    from pilaster.sim.explore import explore_network
+    from pilaster.sim.mapper import Infeasible
+
+    network = load(options.network)
+    check_writable(options.out)
+    try:
+        with _shown() as progress:
+            found = explore_network(
+                network,
+                column_interval=options.column_interval,
+                max_latency=options.max_latency,
+                energy=options.energy,
+                clock_mhz=options.clock_mhz,
+                schedule=options.schedule,
+                machines=options.machines,
+                seed=options.seed,
+                axes=None if options.axes is None else options.axes.split(","),
+                folder=options.out,
+                progress=progress,
+            )
+    except Infeasible as reason:
+        print(f"pilaster: {reason}", file=sys.stderr)
+        return EXIT_FAILED
+    written = write_exploration(found, options.out)
+    if options.json:
+        print(json.dumps(found.as_dict(), allow_nan=False))
+    else:
+        _print(found)
+    names = ", ".join(map(str, written))
+    lines = [f"wrote {names} and {len(found.front)} machines in {options.out / MACHINES}"]
+    if not has_parquet():
+        lines.append("no Parquet files: give them pip install 'pilaster[explore]'")
+    differences = found.differences
+    lines += [f"pilaster: {line}" for line in differences[:MOST_DIFFERENCES]]
+    if len(differences) > MOST_DIFFERENCES:
+        lines.append(f"pilaster: and {len(differences) - MOST_DIFFERENCES} more differences")
+    print("\n".join(lines), file=sys.stderr)
+    return EXIT_FAILED if differences else 0
+
+
+@contextmanager
+def _shown() -> Iterator[Callable[[str, int, int], None]]:
+    """Give what shows progress, a line for one kind of work after the other."""
+    from pilaster.progress import Progress
+
+    lines: dict[str, Progress] = {}
+
+    def show(what: str, done: int, total: int) -> None:
+        if what not in lines:
+            lines[what] = Progress(what, total)
+        lines[what].show(done)
+        if done == total:
+            lines[what].__exit__(None, None, None)
+
+    try:
+        yield show
+    finally:
+        for line in lines.values():
+            line.__exit__(None, None, None)
+
+
+def _print(found: Exploration) -> None:
+    from rich.table import Table
+
+    from pilaster.console import PlainConsole
+    from pilaster.reports.explore import axis_title
+    from pilaster.sim.explore import Axis
+
+    columns, request = found.front_columns, found.request
+    energies = (Axis("energy", table.name) for table in request.tables)
+    axes = dict.fromkeys((*request.axes, *energies))
+    count = len(found.front)
+    some = sorted({place * (count - 1) // (MOST_ROWS - 1) for place in range(MOST_ROWS)})
+    table = Table(box=None, pad_edge=False)
+    for title in ("machine", *map(axis_title, axes)):
+        table.add_column(title, justify="right", overflow="fold", max_width=20)
+    for row in some:
+        cells = (f"{columns[axis.column][row]:,.0f}" for axis in axes)
+        table.add_row(str(columns["machine"][row]), *cells)
+    PlainConsole().print(table)
+    print()
+    if len(some) < count:
+        print(f"{len(some)} of {count:,} machines of the front; all of them are in front.csv")
+    late = "" if request.max_latency is None else f", {len(found):,} the latency too"
+    simulated = "disagree" if found.differences else "agree"
+    print(
+        f"{request.network.name}: {request.machines:,} machines drawn, {found.holding:,} keep "
+        f"their interval{late}; none beats {count:,} in all of {', '.join(map(str, request.axes))}"
+        f"; simulated by events, these {simulated}"
+    )

@@ -1,0 +1,164 @@
+"""The folds that an exploration draws from, with what they do and cost."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pilaster.models.energy.table import EnergyTable
+from pilaster.sim.explore.request import ExploreRequest
+from pilaster.sim.machine import Schedule, StageSpec
+from pilaster.sim.mapper.folds import Limits
+from pilaster.sim.mapper.pareto import front
+from pilaster.sim.mapper.prices import Pricing, areas_um2, column_write_pj, energies_pj
+from pilaster.sim.mapper.request import SCHEDULES
+from pilaster.sim.mapper.space import Candidates, WorkTable, candidates
+
+__all__ = ["Options", "stage_options"]
+
+Ints = NDArray[np.int64]
+Costs = NDArray[np.float64]
+
+SLOPE_CYCLES = 2**30
+"""Cycles over which what a cycle costs is told: more than an image takes, for exact digits."""
+
+
+@dataclass(frozen=True, eq=False)
+class Options:
+    """The folds of a stage that a machine may be drawn with, by rising lanes.
+
+    Attributes
+    ----------
+    work : of every option
+    specs : the options as stages
+    lanes, gathers : (options,)
+    image_pj : (tables, options, schedules of the next stage), energy of an image but for `cycle_pj`
+    cycle_pj : (tables, options), energy of a cycle, worked in or not
+    area_um2 : (tables with area, options)
+    considered : folds that these were chosen from
+    least_busy : cycles of work on an image, of the fastest of them
+    """
+
+    name: str
+    work: WorkTable
+    specs: tuple[StageSpec, ...]
+    lanes: Ints
+    gathers: NDArray[np.bool_]
+    image_pj: Costs
+    cycle_pj: Costs
+    area_um2: Costs
+    considered: int
+    least_busy: int
+
+    def __len__(self) -> int:
+        return len(self.lanes)
+
+    def digest(self) -> bytes:
+        """Tell these options from others."""
+        told = hashlib.sha256(repr((self.name, self.work.kinds, self.specs)).encode())
+        told.update(self.work.cycles.tobytes())
+        return told.digest()
+
+
+def stage_options(request: ExploreRequest, number: int) -> Options:
+    """List what a stage of a machine may be.
+
+    A fold that another beats in every quantity of work, and in what the axes are, is left out: all
+    stamps of a machine rise with every quantity of work, so that no machine needs it. Energies are
+    those of an image in which no activation is zero.
+
+    Parameters
+    ----------
+    number : of the stage
+    """
+    schedules = SCHEDULES[request.schedule]
+    nodes = request.network.graph.nodes
+    limits = Limits(schedules=schedules)
+    found = candidates(request.network, nodes[number], limits)
+    may = np.flatnonzero(found.work.busy <= request.image_cycles(request.column_intervals[-1]))
+    after = None
+    if number + 1 < len(nodes):
+        after = candidates(request.network, nodes[number + 1], limits)
+    image_pj, cycle_pj = [], []
+    for table in request.tables:
+        still = energies_pj(found, Pricing(table, 0, request.clock_mhz))
+        whole = energies_pj(found, Pricing(table, SLOPE_CYCLES, request.clock_mhz))
+        cycle_pj.append((whole - still)[may] / SLOPE_CYCLES)
+        writes = _writes(request, number, found, after, table)
+        image_pj.append(still[may, np.newaxis] + writes[may])
+    areas = np.zeros((len(request.with_area), len(may)))
+    for place, table in enumerate(request.with_area):
+        areas[place] = areas_um2(found, table)[may]
+    prices = (np.array(image_pj), np.array(cycle_pj), areas)
+    lanes, gathers, work = found.lanes[may], found.gathers[may], found.work.of(may)
+    compared = [*_compared(request, lanes, *prices), work.cycles]
+    kept = []
+    for gather in (False, True):
+        members = np.flatnonzero(gathers == gather)
+        kept.append(members[front(np.concatenate([rows[:, members] for rows in compared]))])
+    best = np.concatenate(kept)
+    best = best[np.lexsort((best, work.busy[best], lanes[best]))]
+    return Options(
+        name=found.name,
+        work=work.of(best),
+        specs=tuple(found.spec(int(index)) for index in may[best]),
+        lanes=lanes[best],
+        gathers=gathers[best],
+        image_pj=prices[0][:, best],
+        cycle_pj=prices[1][:, best],
+        area_um2=prices[2][:, best],
+        considered=len(found),
+        least_busy=int(found.work.busy.min()),
+    )
+
+
+def _writes(
+    request: ExploreRequest,
+    number: int,
+    found: Candidates,
+    after: Candidates | None,
+    table: EnergyTable,
+) -> Costs:
+    """Energy of the writes into column buffers that a stage answers for.
+
+    They are counted with the stage that sends them, by the schedule of the one that takes them;
+    those of the source with the first stage. (candidates, schedules of the next stage)
+    """
+    schedules = SCHEDULES[request.schedule]
+    writes = np.zeros((len(found), len(schedules)))
+    if number == 0:
+        source = np.array([request.network.graph.input_shape.channels])
+        sent = np.array([column_write_pj(found, each, source, table)[0] for each in schedules])
+        writes += sent[schedule_index(found.gathers, schedules)][:, np.newaxis]
+    if after is not None:
+        beats = found.out_channels
+        writes += np.stack([column_write_pj(after, s, beats, table) for s in schedules], axis=1)
+    return writes
+
+
+def schedule_index(gathers: NDArray[np.bool_], schedules: Sequence[Schedule]) -> NDArray[np.intp]:
+    """Place of stages' schedules among those explored."""
+    several = len(schedules) > 1
+    return gathers.astype(np.intp) if several else np.zeros(len(gathers), np.intp)
+
+
+def _compared(
+    request: ExploreRequest, lanes: Ints, image_pj: Costs, cycle_pj: Costs, area_um2: Costs
+) -> list[Costs | Ints]:
+    """Rows of what folds are compared by, beside their work."""
+    rows: list[Costs | Ints] = []
+    names = [table.name for table in request.tables]
+    with_area = [table.name for table in request.with_area]
+    for axis in request.axes:
+        if axis.name == "lanes":
+            rows.append(lanes[np.newaxis])
+        elif axis.name == "area":
+            rows.append(area_um2[[with_area.index(axis.table)]])
+        elif axis.name in ("energy", "power"):
+            table = names.index(axis.table)
+            rows += [image_pj[table].T, cycle_pj[[table]]]
+    return rows

@@ -1,0 +1,177 @@
+"""What an exploration found: machines as columns of figures, and those that no other beats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pilaster.models.errors import InputError
+from pilaster.sim.explore.draw import Drawn
+from pilaster.sim.explore.options import Options, schedule_index
+from pilaster.sim.explore.request import ExploreRequest
+from pilaster.sim.machine import Machine
+from pilaster.sim.machine_file import fold_text
+from pilaster.sim.mapper.pareto import front
+from pilaster.sim.mapper.request import SCHEDULES
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Exploration", "figures"]
+
+Columns = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Exploration:
+    """Machines of a network that keep their column interval, and the latency asked for.
+
+    Attributes
+    ----------
+    request : what was asked
+    options : what every stage was drawn from
+    choice : (stages, machines), the option of every stage
+    columns : by name, (machines,); units are in the names. ``machine`` is the number of the draw
+    holding : machines drawn that keep their interval, whatever their latency
+    front : rows of the machines that no other beats in all axes, by rising first axis
+    checked_images : images that the front's machines were simulated with by events, in all
+    differences : what the simulation says otherwise, a line each; none if all is well
+    """
+
+    request: ExploreRequest
+    options: tuple[Options, ...]
+    choice: NDArray[np.int32]
+    columns: Columns
+    holding: int
+    front: NDArray[np.intp]
+    checked_images: int = 0
+    differences: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return int(self.choice.shape[1])
+
+    @property
+    def front_columns(self) -> Columns:
+        """The front's figures, with every stage's fold as a machine file has it."""
+        folds = {
+            stage.name: np.array([fold_text(stage.specs[c].fold) for c in chosen[self.front]])
+            for stage, chosen in zip(self.options, self.choice, strict=True)
+        }
+        return {name: column[self.front] for name, column in self.columns.items()} | folds
+
+    def frame(self) -> pd.DataFrame:
+        """Give the front as a DataFrame, a machine a row.
+
+        Raises
+        ------
+        InputError
+            If pandas is not there.
+        """
+        return _frame(self.front_columns)
+
+    def machines_frame(self) -> pd.DataFrame:
+        """Give all machines as a DataFrame.
+
+        Raises
+        ------
+        InputError
+            If pandas is not there.
+        """
+        return _frame(self.columns)
+
+    def machine(self, row: int) -> Machine:
+        """Give the machine of a row."""
+        number = int(self.columns["machine"][row])
+        return Machine(
+            f"{self.request.network.name} {number}",
+            self.request.network.name,
+            int(self.columns["column_interval_cycles"][row]),
+            {
+                stage.name: stage.specs[chosen]
+                for stage, chosen in zip(self.options, self.choice[:, row], strict=True)
+            },
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain values, for JSON: the request, the counts, and the front row by row."""
+        columns = {name: column.tolist() for name, column in self.front_columns.items()}
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        tables = self.request.tables
+        return {
+            **self.request.as_dict(),
+            "folds_considered": sum(stage.considered for stage in self.options),
+            "folds_drawn_from": sum(map(len, self.options)),
+            "machines_holding": self.holding,
+            "machines_kept": len(self),
+            "checked_machines": len(self.front),
+            "checked_images": self.checked_images,
+            "differences": list(self.differences),
+            "not_included": {table.name: list(table.missing) for table in tables},
+            "front": rows,
+        }
+
+
+def figures(
+    request: ExploreRequest,
+    options: Sequence[Options],
+    column_interval: NDArray[np.int64],
+    drawn: Drawn,
+) -> dict[str, NDArray[Any]]:
+    """Work out the figures of machines.
+
+    Parameters
+    ----------
+    column_interval : (machines,)
+    """
+    shape = request.network.graph.input_shape
+    schedules = SCHEDULES[request.schedule]
+    chosen = list(zip(options, drawn.choice, strict=True))
+    multiplies = [stage for stage in options if stage.lanes.any()]
+    gathers = np.sum([stage.gathers[choice] for stage, choice in chosen], axis=0)
+    kinds = np.array(["scatter", "mixed", "gather"])
+    kind = (gathers > 0).astype(np.intp) + (gathers == len(multiplies))
+    cycles = column_interval * shape.width
+    columns: dict[str, NDArray[Any]] = {
+        "machine": drawn.machine,
+        "column_interval_cycles": column_interval,
+        "schedule": kinds[kind],
+        "lanes": np.sum([stage.lanes[choice] for stage, choice in chosen], axis=0),
+        "latency_after_last_column_cycles": drawn.latency,
+        "latency_cycles": column_interval * (shape.width - 1) + shape.height + drawn.latency,
+        "cycles_per_image": cycles,
+    }
+    # The schedule of the next stage, which decides what the writes into it cost.
+    following = [schedule_index(stage.gathers, schedules)[choice] for stage, choice in chosen[1:]]
+    following.append(np.zeros(len(drawn.machine), np.intp))
+    for place, table in enumerate(request.tables):
+        energy = np.zeros(len(drawn.machine))
+        for (stage, choice), after in zip(chosen, following, strict=True):
+            energy += stage.image_pj[place, choice, after] + stage.cycle_pj[place, choice] * cycles
+        columns[f"energy_pj_{table.name}"] = energy
+        if request.clock_mhz is not None:
+            columns[f"power_uw_{table.name}"] = energy * request.clock_mhz / cycles
+    for place, table in enumerate(request.with_area):
+        areas = [stage.area_um2[place, choice] for stage, choice in chosen]
+        columns[f"area_um2_{table.name}"] = np.sum(areas, axis=0)
+    return columns
+
+
+def best_rows(request: ExploreRequest, columns: Columns) -> NDArray[np.intp]:
+    """Find the machines that no other beats in all axes; of equal ones, the first drawn."""
+    rows = np.stack([columns[axis.column].astype(np.float64) for axis in request.axes])
+    best = front(rows)
+    return best[np.lexsort(rows[::-1, best])]
+
+
+def _frame(columns: Columns) -> pd.DataFrame:
+    try:
+        import pandas as pd
+    except ImportError as error:
+        raise InputError(
+            "a DataFrame needs the extra explore: pip install 'pilaster[explore]'"
+        ) from error
+    return pd.DataFrame(dict(columns))
