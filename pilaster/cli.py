@@ -32,12 +32,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"pilaster {version('pilaster')}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    from pilaster import listing, map_command, rtl_command, run, verify_command
+    from pilaster import (
+        listing,
+        map_command,
+        reproduce_command,
+        rtl_command,
+        run,
+        verify_command,
+    )
 
     run.add_command(commands)
     map_command.add_command(commands)
     rtl_command.add_command(commands)
     verify_command.add_command(commands)
+    reproduce_command.add_command(commands)
     listing.add_commands(commands)
     return parser
 
