@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from multiprocessing import get_context
 
@@ -211,7 +211,7 @@ def tasks(names: Iterable[str] = (*INTERVALS, *FAMILIES)) -> list[Task]:
         for interval in INTERVALS[name]:
             listed += [Task("interval", name, None, interval, share=s) for s in LANE_SHARES]
             listed += [Task("interval", name, None, interval, table) for table in CLOCKED]
-        middle = INTERVALS[name][len(INTERVALS[name]) // 2]
+        middle = _middle(name).interval
         listed += [Task("free idling", name, None, middle, table) for table in TABLES]
         listed += [Task("slack", name, None, middle, POWER_TABLE, s) for s in MORE_SHARES]
         listed += [Task("widths", name, None, middle, POWER_TABLE, bits=b) for b in MORE_BITS]
@@ -219,6 +219,10 @@ def tasks(names: Iterable[str] = (*INTERVALS, *FAMILIES)) -> list[Task]:
             Task("clock", name, None, middle, LEAKING_TABLE, clock_mhz=c) for c in MORE_CLOCKS_MHZ
         ]
     return listed
+
+
+def _middle(name: str) -> Task:
+    return Task("interval", name, None, INTERVALS[name][len(INTERVALS[name]) // 2])
 
 
 def run_study(
@@ -267,8 +271,8 @@ def _run(task: Task) -> Study:
     pair = map_pair(
         task.network(), task.interval, longest, task.share, objective, table, task.clock_mhz
     )
-    at_middle = task.size is None and task.table is None and task.share == LANE_SHARES[-1]
-    return Study(tuple(_price(task, pair, tables)), tuple(_stages(task, pair)) if at_middle else ())
+    shown = task.name in INTERVALS and task == replace(_middle(task.name), share=LANE_SHARES[-1])
+    return Study(tuple(_price(task, pair, tables)), tuple(_stages(task, pair)) if shown else ())
 
 
 def _price(task: Task, pair: Pair, tables: Iterable[EnergyTable]) -> Iterator[Reduction]:

@@ -19,9 +19,7 @@ def test_a_clocked_table_adds_the_clock_and_changes_nothing_else(name: str) -> N
     assert not shipped.has_clock
     factor = 1.0
     if name != "ihp130":
-        factor = conversion_factor(
-            "stillmaker-baas", 130, 1.2, shipped.node_nm, shipped.voltage_v
-        )
+        factor = conversion_factor("stillmaker-baas", 130, 1.2, shipped.node_nm, shipped.voltage_v)
     clock = clocked.energy_pj(Action.CLOCK, Attributes(bits=10))
     assert clock == pytest.approx(10 * CLOCK["value"] * factor)
     lane = Attributes(activation_bits=8, weight_bits=8, accumulator_bits=24)
