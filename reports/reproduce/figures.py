@@ -105,7 +105,7 @@ def eyeriss_figure(rows: Sequence[Row]) -> Figure:
     figure, panels = _figure(3.1 * len(names) + 0.8, len(names), 3)
     measures = (
         ("ms", "chip_ms", "time (ms an image)"),
-        ("on_chip_mj", "chip_mj", "energy on chip (mJ an image)"),
+        ("clocked_mj", "chip_mj", "energy on chip, clocked (mJ an image)"),
         ("dram_mb", "chip_dram_mb", "DRAM traffic (MB an image)"),
     )
     for number, name in enumerate(names):
