@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         host_command,
         listing,
         map_command,
+        reproduce_command,
         rtl_command,
         run,
         verify_command,
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     bitstream_command.add_command(commands)
     host_command.add_command(commands)
     boards_command.add_command(commands)
+    reproduce_command.add_command(commands)
     listing.add_commands(commands)
     return parser
 

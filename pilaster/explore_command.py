@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pilaster.options import frequency, whole_number
+from pilaster.options import add_network, frequency, load_network, whole_number
 
 if TYPE_CHECKING:
     from pilaster.sim.explore import Exploration
@@ -55,7 +55,7 @@ def add_command(commands: Any) -> None:
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("network", metavar="NETWORK", help="a name that `pilaster networks` lists")
+    add_network(command)
     command.add_argument(
         "--column-interval",
         metavar="A[:B[:N]]",
@@ -114,12 +114,11 @@ def _range(text: str) -> tuple[int, ...]:
 
 
 def _explore(options: argparse.Namespace) -> int:
-    from pilaster.api import load
     from pilaster.reports.explore import MACHINES, check_writable, has_parquet, write_exploration
     from pilaster.sim.explore import explore_network
     from pilaster.sim.mapper import Infeasible
 
-    network = load(options.network)
+    network = load_network(options)
     check_writable(options.out)
     try:
         with _shown() as progress:

@@ -100,6 +100,18 @@ class EnergyTable:
         label = str(name_or_path)
         return _from_file(read_table(table_path(name_or_path), label), label)
 
+    def with_entries(self, name: str, title: str, entries: Iterable[Entry]) -> EnergyTable:
+        """Give a table of this one's entries and more; an entry of the same name is replaced."""
+        merged = {**self.entries, **{entry.name: entry for entry in entries}}
+        file = TableFile(
+            name=name,
+            title=title,
+            node_nm=self.node_nm,
+            voltage_v=self.voltage_v,
+            entries=tuple(merged.values()),
+        )
+        return _from_file(file, f"energy table {name}")
+
     def energy_pj(self, action: Action, attributes: Attributes) -> float:
         """Energy of one occurrence of an action, in pJ.
 

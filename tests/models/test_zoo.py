@@ -85,3 +85,23 @@ def test_seeds_differ() -> None:
     assert (one.parameters["conv1"].weight == same.parameters["conv1"].weight).all()
     with pytest.raises(InputError, match="seed"):
         synthetic(graph, -1)
+
+
+@pytest.mark.parametrize("bits", [2, 4, 8, 16])
+def test_synthetic_weights_have_the_width_asked_for(bits: int) -> None:
+    network = synthetic(architectures.digits(), weight_bits=bits, activation_bits=bits)
+    largest = (1 << (bits - 1)) - 1
+    assert network.tensors[INPUT].bits == bits
+    for name, precision in network.precisions.items():
+        weight = network.parameters[name].weight
+        assert precision.weight_bits == bits
+        assert (weight != 0).all()
+        assert np.abs(weight.astype(np.int64)).max() <= largest
+        assert np.abs(weight.astype(np.int64)).max() > largest * 0.9
+
+
+@pytest.mark.parametrize("bits", [1, 17])
+@pytest.mark.parametrize("name", ["weight_bits", "activation_bits"])
+def test_a_synthetic_width_out_of_range_is_refused(name: str, bits: int) -> None:
+    with pytest.raises(InputError, match=f"{name}: must be from 2 to 16, not {bits}"):
+        synthetic(architectures.digits(), **{name: bits})

@@ -1,0 +1,1 @@
+"""Published results beside what the simulator gives: the studies of `pilaster reproduce`."""
