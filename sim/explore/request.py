@@ -19,7 +19,7 @@ __all__ = ["AXES", "Axis", "ExploreRequest", "axes_of", "column_intervals"]
 DEFAULT_INTERVALS = 8
 """Column intervals that a range is explored at, where no number is given."""
 
-MOST_MACHINES = 10**8
+MOST_MACHINES = 10**7
 
 AXES = {
     "lanes": "lanes",
