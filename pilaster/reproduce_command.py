@@ -150,12 +150,11 @@ def _print_sensors(study: Study) -> None:
 def _print_eyeriss(rows: tuple[Row, ...]) -> None:
     _print_table(
         ("network", "layer"),
-        ("lanes", "ms", "chip", "mJ", "clocked", "chip", "DRAM MB", "chip", "memory KB"),
+        ("ms", "chip", "mJ", "clocked", "chip", "DRAM MB", "chip", "memory KB"),
         [
             (
                 row.network,
                 row.layer,
-                f"{row.lanes:,}",
                 *(
                     f"{value:,.3g}"
                     for value in (
