@@ -14,8 +14,8 @@ from pathlib import Path
 
 __all__ = ["shared_runtime"]
 
-PATTERN = "verilat*.o"
-"""Objects of the runtime in a build folder; those of a design begin with a V."""
+PATTERN = "verilated*.o"
+"""Objects of the runtime in a build folder; all others know the design."""
 
 LATER_SECONDS = 3600
 """Age in advance: make compiles again what is older than the design's own makefile."""
@@ -34,7 +34,7 @@ def shared_runtime(build: Path, compiler: str, options: Sequence[str]) -> Iterat
     build.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(OSError):
         later = time.time() + LATER_SECONDS
-        for path in kept.glob("*.o"):
+        for path in kept.glob(PATTERN):
             os.utime(shutil.copy(path, build), (later, later))
     yield
     if not kept.is_dir():

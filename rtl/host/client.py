@@ -30,7 +30,7 @@ from pilaster.rtl.host.wire_format import WireFormat
 
 __all__ = ["Host", "HostAnswer", "Link", "LinkError"]
 
-TRIES = 4
+TRIES = 8
 """Times that a command or an image is sent before the host gives up."""
 
 MOST_PAYLOAD = 1 << 16

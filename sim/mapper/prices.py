@@ -117,7 +117,7 @@ def _hardware(found: ConvCandidates, tiles: BlockTiles) -> _Hardware:
         word = word * block.out_channels
     psum_word = block.out_channels * widths.accumulator
     banks = block.kernel_columns if scatter else 1
-    pending = _pending(tiles, stage, sets, outs)
+    pending = _pending(tiles, stage)
     waiting = -(-pending // banks) * banks * geometry.rows_out * (outs if scatter else 1)
     copies = np.ones_like(sets) if block.held else np.where(sets > 1, 2, 1)
     registers = copies * block.lanes * widths.weight
@@ -137,15 +137,15 @@ def _hardware(found: ConvCandidates, tiles: BlockTiles) -> _Hardware:
     )
 
 
-def _pending(tiles: BlockTiles, stage: ConvStage, sets: Ints, outs: Ints) -> Ints:
+def _pending(tiles: BlockTiles, stage: ConvStage) -> Ints:
     """Output columns whose partial sums wait in memory at the same time."""
     block, geometry = tiles.block, stage.geometry
+    single = tiles.runs.most.max(axis=0) <= 1
     if block.schedule is Schedule.GATHER:
-        return np.where(block.held | (sets == outs), 0, 1)
+        return np.where(block.held | single, 0, 1)
     if block.held:
-        return np.full_like(sets, -(-(geometry.kernel_columns - 1) // geometry.stride))
-    single = (sets == outs) & (geometry.kernel_columns == 1)
-    return np.where(single, 0, geometry.open_columns)
+        return np.full(len(block), -(-(geometry.kernel_columns - 1) // geometry.stride))
+    return np.where(single & (geometry.kernel_columns == 1), 0, geometry.open_columns)
 
 
 def _conv_energies(found: ConvCandidates, tiles: BlockTiles, pricing: Pricing) -> Costs:

@@ -79,6 +79,7 @@ class RunTiles:
     ----------
     deferred : passes of a run that does not complete an output column
     total, first, last : passes of one that does: of all output tiles, of the first, of the last
+    most : passes on the output tile that has most
     periods : cycles that a row of one that does takes over all tiles, where partial sums are held
     touched : output tiles that have a pass, where the run does not complete
     adds, deferred_adds : sums added to, for one output row, over real output channels
@@ -88,6 +89,7 @@ class RunTiles:
     total: Ints
     first: Ints
     last: Ints
+    most: Ints
     periods: Ints
     touched: Ints
     adds: Ints
@@ -185,6 +187,7 @@ def _whole(
         total=total,
         first=count,
         last=count,
+        most=count,
         periods=np.maximum(count, slow) * outs,
         touched=np.broadcast_to(outs, count.shape),
         adds=count * real,
@@ -251,6 +254,7 @@ def _counted(
             total=spread(least.sum(axis=1)),
             first=spread(least[:, 0]),
             last=spread(least[:, outs - 1]),
+            most=spread(counts.max(axis=1)),
             periods=np.maximum(least[:, :, np.newaxis], slow).sum(axis=1),
             touched=spread((counts > 0).sum(axis=1)),
             adds=spread(least @ real),

@@ -292,15 +292,21 @@ class ConvStage:
         kept = self.geometry.kernel_columns - 1 if self.spec.schedule is Schedule.GATHER else 0
         return COLUMN_BUFFERS + kept
 
+    @cached_property
+    def single_pass(self) -> bool:
+        """Whether no run has more than one pass on an output tile."""
+        groups = {tuple(use.group for use in run.uses) for runs in self.runs for run in runs}
+        return all(int(self.tile_counts[list(used)].sum(axis=0).max()) <= 1 for used in groups)
+
     @property
     def pending_columns(self) -> int:
         """Output columns whose partial sums wait in memory at the same time."""
         geometry, held = self.geometry, self.fold.loop_order is LoopOrder.PSUMS_HELD
         if self.spec.schedule is Schedule.GATHER:
-            return 0 if held or self.weight_sets == self.tile_shape[1] else 1
+            return 0 if held or self.single_pass else 1
         if held:
             return -(-(geometry.kernel_columns - 1) // geometry.stride)
-        single = geometry.kernel_columns == 1 and self.weight_sets == self.tile_shape[1]
+        single = geometry.kernel_columns == 1 and self.single_pass
         return 0 if single else geometry.open_columns
 
 

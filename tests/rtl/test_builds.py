@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -83,7 +84,10 @@ def test_an_interrupted_build_leaves_nothing_and_the_next_one_works(tmp_path):
     (tmp_path / "tmp").mkdir()
     environment = {**os.environ, **places}
     command = [sys.executable, "-m", "pilaster", *VERIFY]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's job may ignore it
+    with subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, text=True, preexec_fn=listen
+    ) as process:
         while not list((tmp_path / "tmp").glob("pilaster-*/build/*.cpp")):
             assert process.poll() is None
             time.sleep(0.05)
@@ -111,7 +115,9 @@ def test_the_runtime_is_kept_for_the_same_options_only(monkeypatch, tmp_path):
         build = tmp_path / name
         with runtime_cache.shared_runtime(build, "g++", options):
             assert (build / "verilated.o").exists() == (name == "second")
+            assert not (build / "verilator.o").exists(), "it knows the design"
             (build / "verilated.o").write_text(name)
+            (build / "verilator.o").write_text(name)
 
 
 def test_no_images_are_refused():

@@ -53,9 +53,11 @@ def test_a_shipped_machine_reads_back(name: str, path: Path) -> None:
     assert machine_yaml(read_machine(path)) == machine_yaml(machine)
 
 
-def test_every_network_has_a_machine_of_each_schedule() -> None:
-    assert set(machine_names()) == {*ZOO, *(f"{name}-gather" for name in ZOO)}
-    for name in ZOO:
+def test_a_network_with_a_machine_has_one_of_each_schedule() -> None:
+    names = {name.removesuffix("-gather") for name in machine_names()}
+    assert {"alexnet", "digits", "lenet5", "vgg16"} <= names <= set(ZOO)
+    assert set(machine_names()) == {*names, *(f"{name}-gather" for name in names)}
+    for name in names:
         scatter, gather = load_machine(name), load_machine(f"{name}-gather")
         assert {spec.schedule for spec in scatter.stages.values()} == {Schedule.SCATTER}
         assert {spec.schedule for spec in gather.stages.values()} == {Schedule.GATHER}

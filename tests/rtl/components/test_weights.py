@@ -78,7 +78,7 @@ class WeightCase(Case):
     def judge(self, trace, board):
         many = len(self.program.weights) > 1
         sums_held = self.stage.fold.loop_order is LoopOrder.PSUMS_HELD
-        load, weights, reads, held = trace["load"], trace["weights"], trace["reads"], None
+        load, weights, reads, held = trace["take"], trace["weights"], trace["reads"], None
         for cycle, token in enumerate(self.tokens):
             real = token is not None and not token[0]["null"]
             expected = many and real and (sums_held or token[1] == 0)

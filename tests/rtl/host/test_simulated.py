@@ -95,7 +95,7 @@ class Lossy:
 def test_a_line_that_loses_bytes_costs_time_only(link, pipeline):
     network = pipeline.network
     values = network.encode(images_for(network, None, 12).images)
-    host = Host(Lossy(link, 5), WireFormat(pipeline), patience=0.2)
+    host = Host(Lossy(link, 5), WireFormat(pipeline), patience=1.0)
     host.connect()
     answers = [answer.values for answer in host.answers(values)]
     np.testing.assert_array_equal(answers, infer(network, values))

@@ -21,7 +21,7 @@ from pilaster.sim.explore.explore import explore_request
 from pilaster.sim.explore.options import stage_options
 from pilaster.sim.explore.store import Store
 from pilaster.sim.mapper import SCHEDULES
-from tests.sim.strategies import networks
+from tests.strategies import graphs, networks
 
 DIGITS = pl.load("digits")
 FEW = {"column_interval": (16, 400, 4), "machines": 3000}
@@ -49,7 +49,7 @@ def same(mine, theirs):
 
 
 @settings(max_examples=30, deadline=None)
-@given(networks(3), st.integers(0, 2**32 - 1), st.sampled_from(list(SCHEDULES)))
+@given(networks(graphs(3)), st.integers(0, 2**32 - 1), st.sampled_from(list(SCHEDULES)))
 def test_every_machine_is_as_the_simulator_says(network, seed, schedule):
     shape = network.graph.input_shape
     stages = range(len(network.graph.nodes))
