@@ -1,6 +1,6 @@
 """Published ONNX graphs without their weights: the zoo has their shapes.
 
-The files stand in `../shared/data` beside the repository, or where PILASTER_DATA says.
+The files are the user's own: PILASTER_DATA says where they stand.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pilaster.models.layers import Conv, Pool
 from pilaster.models.zoo import branching
 from tests.models.importers.test_mlperf_tiny import MODELS
 
-pytestmark = pytest.mark.skipif(not MODELS.is_dir(), reason=f"{MODELS} is not there")
+pytestmark = pytest.mark.skipif(not MODELS.is_dir(), reason="PILASTER_DATA names no folder with models/")
 
 
 def test_squeezenet_is_that_of_the_onnx_model_zoo() -> None:
