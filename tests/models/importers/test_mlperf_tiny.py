@@ -30,7 +30,9 @@ DATA = Path(os.environ.get("PILASTER_DATA", "no folder"))
 MODELS = DATA / "models"
 CIFAR10 = DATA / "cifar10" / "cifar10_test_jpg.tar"
 
-pytestmark = pytest.mark.skipif(not MODELS.is_dir(), reason="PILASTER_DATA names no folder with models/")
+pytestmark = pytest.mark.skipif(
+    not MODELS.is_dir(), reason="PILASTER_DATA names no folder with models/"
+)
 
 RESNET8 = "resnet8_cifar10_int8"
 # Multiply-accumulates, and the shapes in the zoo.

@@ -14,7 +14,9 @@ from pilaster.models.layers import Conv, Pool
 from pilaster.models.zoo import branching
 from tests.models.importers.test_mlperf_tiny import MODELS
 
-pytestmark = pytest.mark.skipif(not MODELS.is_dir(), reason="PILASTER_DATA names no folder with models/")
+pytestmark = pytest.mark.skipif(
+    not MODELS.is_dir(), reason="PILASTER_DATA names no folder with models/"
+)
 
 
 def test_squeezenet_is_that_of_the_onnx_model_zoo() -> None:
