@@ -16,23 +16,19 @@ from pilaster.models.importers import SUFFIXES, import_network
 from pilaster.models.network import Columns, Network
 from pilaster.models.zoo import ZOO, zoo_entry
 from pilaster.sim.default import default_machine
-from pilaster.sim.explore import Exploration
-from pilaster.sim.explore import explore_network as explore
 from pilaster.sim.machine import Machine
 from pilaster.sim.machine_file import machine_names, machine_path, read_machine
-from pilaster.sim.mapper import map_network as map  # noqa: A004 - `pl.map` is its name
 from pilaster.sim.pipeline import Pipeline, check_chain
 from pilaster.sim.simulate import simulate
 
 if TYPE_CHECKING:
     from pilaster.rtl.verify import Verdict
+    from pilaster.sim.explore import Exploration
 
 __all__ = [
     "default_machine",
-    "explore",
     "load",
     "load_machine",
-    "map",
     "simulate",
     "verify",
     "write_exploration",

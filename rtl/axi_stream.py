@@ -5,15 +5,14 @@ Signals and handshake: Arm IHI 0051 (AMBA AXI-Stream), with TDATA in whole bytes
 
 from __future__ import annotations
 
-from amaranth.back import verilog
 from amaranth.hdl import ClockDomain, ClockSignal, Module, Mux, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from pilaster.rtl.memory import ROM_VERILOG, RomFiles
+from pilaster.rtl.memory import RomFiles
 from pilaster.rtl.pipeline import PipelineComponent, beats_of
 from pilaster.rtl.shapes import index_shape
-from pilaster.rtl.verilog import TOP, Design
+from pilaster.rtl.verilog import Design, component_verilog
 from pilaster.sim.pipeline import Pipeline
 
 __all__ = ["AxiStreamTop", "generate_axi_stream"]
@@ -72,9 +71,8 @@ def generate_axi_stream(pipeline: Pipeline) -> Design:
     """Generate the machine with AXI4-Stream ports."""
     files = RomFiles()
     top = AxiStreamTop(pipeline, files)
-    text = verilog.convert(top, name=TOP, emit_src=False, strip_internal_attrs=True)
     return Design(
-        verilog=f"{text}\n{ROM_VERILOG}",
+        verilog=component_verilog(top),
         memories=files.contents,
         beat_bits=top.machine.beat_bits,
         input_bits=top.machine.i.payload.shape().size,

@@ -55,7 +55,9 @@ def build_and_run(
     tool = shutil.which("verilator", path=environment.get("PATH"))
     effort = r"OPT_FAST=-O3\ -march=native" if optimise else "OPT_FAST=-O0 OPT_GLOBAL=-O0"
     runtime = (str(tool), _version_text(str(tool)), effort, f"waves {waves}")
-    environment["MAKEFLAGS"] = f"{environment.get('MAKEFLAGS', ' --')} {effort}"
+    # What a compiler leaves when a build is interrupted goes with the folder.
+    scratch = "TMPDIR=" + re.sub(r"([\\ $])", r"\\\1", str(folder / "build"))
+    environment["MAKEFLAGS"] = f"{environment.get('MAKEFLAGS', ' --')} {effort} {scratch}"
     before = dict(os.environ)
     os.environ.update(environment)
     log = folder / "build.log"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from amaranth.back import verilog
+from amaranth.lib import wiring
 
 from pilaster.rtl.loading import load_beats
 from pilaster.rtl.memory import ROM_VERILOG, RomFiles
@@ -13,7 +14,7 @@ from pilaster.rtl.pipeline import PipelineComponent
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.stages import ConvStage
 
-__all__ = ["TOP", "Design", "generate"]
+__all__ = ["TOP", "Design", "component_verilog", "generate"]
 
 TOP = "pilaster_top"
 """Name of the module that is the whole machine."""
@@ -39,6 +40,12 @@ class Design:
     load: tuple[int, ...] | None = None
 
 
+def component_verilog(component: wiring.Component, name: str = TOP) -> str:
+    """Write a component as Verilog, with the module that its memories in files stand behind."""
+    text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
+    return f"{text}\n{ROM_VERILOG}"
+
+
 def generate(pipeline: Pipeline, probes: bool = False, loaded: bool = False) -> Design:
     """Generate the machine.
 
@@ -48,9 +55,8 @@ def generate(pipeline: Pipeline, probes: bool = False, loaded: bool = False) -> 
     loaded = loaded and any(isinstance(stage, ConvStage) for stage in pipeline.stages)
     files = RomFiles(loaded)
     top = PipelineComponent(pipeline, files, probes)
-    text = verilog.convert(top, name=TOP, emit_src=False, strip_internal_attrs=True)
     return Design(
-        verilog=f"{text}\n{ROM_VERILOG}",
+        verilog=component_verilog(top),
         memories=files.contents,
         beat_bits=top.beat_bits,
         input_bits=top.i.payload.shape().size,

@@ -11,13 +11,12 @@ from importlib import resources
 from pathlib import Path
 from types import TracebackType
 
-from amaranth.back import verilog
-
 from pilaster.models.errors import InputError
 from pilaster.rtl.host.top import HostTop
 from pilaster.rtl.host.uart import divisor_for
-from pilaster.rtl.memory import ROM_VERILOG, RomFiles
+from pilaster.rtl.memory import RomFiles
 from pilaster.rtl.verilator import verilator_environment
+from pilaster.rtl.verilog import component_verilog
 from pilaster.sim.pipeline import Pipeline
 
 __all__ = ["TOP", "SimulatedBoard"]
@@ -93,10 +92,10 @@ def _build(
 ) -> Path:
     files = RomFiles()
     top = HostTop(pipeline, files, clock_hz, baud)
-    text = verilog.convert(top, name=TOP, emit_src=False, strip_internal_attrs=True)
+    text = component_verilog(top, TOP)
     for name, content in files.contents.items():
         (folder / name).write_text(content, encoding="ascii")
-    text = mutate(f"{text}\n{ROM_VERILOG}", folder)
+    text = mutate(text, folder)
     (folder / f"{TOP}.v").write_text(text, encoding="utf-8")
     main = resources.files("pilaster.rtl.host") / "simulated.cpp"
     (folder / "main.cpp").write_text(main.read_text(encoding="ascii"), encoding="ascii")

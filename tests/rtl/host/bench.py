@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from amaranth.back import verilog
-
 from pilaster.rtl.host.device import Device
 from pilaster.rtl.host.wire_format import WireFormat
-from pilaster.rtl.memory import ROM_VERILOG, RomFiles
+from pilaster.rtl.memory import RomFiles
 from pilaster.rtl.pipeline import PipelineComponent
 from pilaster.rtl.verilator import build_and_run
+from pilaster.rtl.verilog import component_verilog
 
 SEND, AWAIT, IDLE, FORGET, DEAF, QUIET = range(6)
 """Operations: send a byte; await a frame of a kind; do nothing; forget the frames of a kind that
@@ -85,8 +84,7 @@ def device_verilog(pipeline, clock_hz=1_000_000):
     """Verilog of a device without its UART, and the memories beside it."""
     files, wire = RomFiles(), WireFormat(pipeline)
     device = Device(PipelineComponent(pipeline, files), wire, wire.info(clock_hz))
-    text = verilog.convert(device, name="device", emit_src=False, strip_internal_attrs=True)
-    return f"{text}\n{ROM_VERILOG}", files.contents
+    return component_verilog(device, "device"), files.contents
 
 
 def play(pipeline, script, folder: Path, optimise=False, patience=100_000):
