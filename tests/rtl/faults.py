@@ -210,8 +210,8 @@ SEQUENCE = (
         edit(
             Sequencer,
             "elaborate",
-            "room = Signal(range(COLUMN_BUFFERS + 1), init=COLUMN_BUFFERS)",
-            "room = Signal(range(COLUMN_BUFFERS + 2), init=COLUMN_BUFFERS + 1)",
+            "room = Signal(range(self._behind + 1), init=self._behind)",
+            "room = Signal(range(self._behind + 2), init=self._behind + 1)",
         ),
         CYCLES,
     ),
@@ -221,8 +221,8 @@ SEQUENCE = (
         edit(
             Sequencer,
             "elaborate",
-            "room = Signal(range(COLUMN_BUFFERS + 1), init=COLUMN_BUFFERS)",
-            "room = Signal(range(COLUMN_BUFFERS + 1), init=COLUMN_BUFFERS - 1)",
+            "room = Signal(range(self._behind + 1), init=self._behind)",
+            "room = Signal(range(self._behind + 1), init=self._behind - 1)",
         ),
         CYCLES,
     ),
@@ -457,8 +457,8 @@ POOL = (
         edit(
             PoolComponent,
             "elaborate",
-            "room = Signal(range(COLUMN_BUFFERS + 1), init=COLUMN_BUFFERS)",
-            "room = Signal(range(COLUMN_BUFFERS + 2), init=COLUMN_BUFFERS + 1)",
+            "room = Signal(range(self._behind + 1), init=self._behind)",
+            "room = Signal(range(self._behind + 2), init=self._behind + 1)",
         ),
         CYCLES,
         POOLED,
