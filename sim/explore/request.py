@@ -12,7 +12,7 @@ import numpy as np
 from pilaster.models.energy.table import EnergyTable
 from pilaster.models.errors import InputError
 from pilaster.models.network import Network
-from pilaster.sim.mapper.request import SCHEDULES
+from pilaster.sim.mapper.request import SCHEDULES, check_chain
 
 __all__ = ["AXES", "Axis", "ExploreRequest", "axes_of", "column_intervals"]
 
@@ -154,10 +154,7 @@ class ExploreRequest:
             raise InputError(
                 f"schedule: {self.schedule!r} is not known; use {', '.join(SCHEDULES)}"
             )
-        if not self.network.graph.is_chain:
-            raise InputError(
-                f"network {self.network.name}: a tensor with several readers is not supported"
-            )
+        check_chain(self.network)
         names = [table.name for table in self.tables]
         if len(set(names)) < len(names):
             raise InputError(f"energy: two tables have the same name: {', '.join(names)}")

@@ -10,7 +10,7 @@ from pilaster.models.errors import InputError
 from pilaster.models.network import Network
 from pilaster.sim.machine import Schedule
 
-__all__ = ["SCHEDULES", "Objective", "Policy", "Request"]
+__all__ = ["SCHEDULES", "Objective", "Policy", "Request", "check_chain"]
 
 
 class Objective(StrEnum):
@@ -102,10 +102,7 @@ class Request:
             raise InputError("objective: power needs a clock; give clock_mhz")
         if self.objective is Objective.AREA and not self.table.has_area:
             raise InputError(f"objective: {self.table.why_no_area}")
-        if not self.network.graph.is_chain:
-            raise InputError(
-                f"network {self.network.name}: a tensor with several readers is not supported"
-            )
+        check_chain(self.network)
 
     @property
     def image_cycles(self) -> int:
@@ -117,3 +114,18 @@ class Request:
         """Name of the machine that is made."""
         name = f"{self.network.name} every {self.column_interval}"
         return name if self.max_latency is None else f"{name} within {self.max_latency}"
+
+
+def check_chain(network: Network) -> None:
+    """Check that every layer reads one tensor, and every tensor has one reader.
+
+    Raises
+    ------
+    InputError
+        If not: stages are searched one behind the other.
+    """
+    if not network.graph.is_chain:
+        raise InputError(
+            f"network {network.name}: forks or joins; machines are searched for chains of layers "
+            f"only; default_machine makes one for any network"
+        )

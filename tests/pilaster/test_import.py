@@ -74,15 +74,15 @@ def test_a_float_onnx_file_is_quantised_on_calibration_images(
     assert "weights of mine.onnx, quantised on 10 images" in found["notes"]
 
 
-def test_a_network_with_joins_has_no_machine_as_yet(command: Command, tmp_path: Path) -> None:
+def test_a_file_that_forks_and_joins_runs(command: Command, tmp_path: Path) -> None:
     file = TfliteWriter((5, 5, 2), 1)
     file.add(INPUT, file.conv(INPUT, 2))
     (tmp_path / "mine.tflite").write_bytes(file.written())
-    outcome = command("run", "mine.tflite")
-    assert (outcome.code, outcome.out) == (2, "")
-    assert outcome.err == (
-        "pilaster: mine: layer add_1 joins 2 tensors; machines are for chains of layers as yet\n"
-    )
+    outcome = command("run", "mine.tflite", "--json")
+    assert outcome.code == 0
+    stage = json.loads(outcome.out)["stages"][-1]
+    assert (stage["name"], stage["kind"], stage["lanes"]) == ("add_1", "add", 0)
+    assert stage["actions"]["requantize"] == 3 * 5 * 5 * 2 * json.loads(outcome.out)["counted_images"]
 
 
 def test_the_rtl_of_a_tflite_file_is_the_model(command: Command, tmp_path: Path) -> None:

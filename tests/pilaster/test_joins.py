@@ -1,36 +1,94 @@
-"""Machines are for chains: a network that forks or joins is refused in one line."""
+"""Networks that fork and join, from the front door: run, rtl and verify; map and explore refuse."""
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 import pytest
 
-from pilaster.models.errors import InputError
+import pilaster as pl
 from pilaster.models.graph import INPUT, Graph, Node
 from pilaster.models.layers import Add, Conv, Window
 from pilaster.models.network import Network
-from pilaster.models.shape import Shape
+from pilaster.models.shape import Padding, Shape
 from pilaster.models.zoo.synthetic import synthetic
-from pilaster.sim.default import default_machine
-from pilaster.sim.machine import Machine
-from pilaster.sim.pipeline import Pipeline
+from pilaster.sim.machine_file import machine_yaml, read_machine
+from tests.pilaster.conftest import Command
 
-ONE = Conv(2, Window((1, 1)))
+SAME = Window((3, 3), padding=Padding(1, 1, 1, 1))
 NODES = (
-    Node("a", ONE, (INPUT,)),
-    Node("b", ONE, ("a",)),
-    Node("c", ONE, ("a",)),
-    Node("d", Add(), ("b", "c")),
+    Node("a", Conv(2, Window((1, 1))), (INPUT,)),
+    Node("b", Conv(2, SAME), ("a",)),
+    Node("c", Conv(2, SAME), ("b",)),
+    Node("sum", Add(), ("a", "c")),
 )
 
 
-def network(*nodes: Node) -> Network:
-    return synthetic(Graph("net", Shape(4, 4, 2), nodes))
+def network() -> Network:
+    return synthetic(Graph("net", Shape(4, 6, 2), NODES))
 
 
-def test_a_join_is_refused() -> None:
-    message = "^net: layer d joins 2 tensors; machines are for chains of layers as yet$"
-    with pytest.raises(InputError, match=message):
-        default_machine(network(*NODES), 100)
-    with pytest.raises(InputError, match=message):
-        Pipeline(network(*NODES), Machine("m", "net", 100, {}))
-    assert default_machine(network(*NODES).until("c"), 100).stages
+def test_a_run_tells_of_the_join(command: Command) -> None:
+    outcome = command("run", "resnet8", "--images", 1, "--json", "--report", "report")
+    assert outcome.code == 0
+    found = json.loads(outcome.out)
+    (stage,) = (stage for stage in found["stages"] if stage["name"] == "add2")
+    values = 32 * 32 * 16
+    assert stage["kind"] == "add"
+    assert (stage["lanes"], stage["macs"], stage["psum_bits"]) == (0, 0, 0)
+    assert stage["actions"]["accumulate"] == values
+    assert stage["actions"]["requantize"] == 3 * values
+    machine = pl.load_machine(None, pl.load("resnet8"))
+    columns = sum(machine.stages["add2"].arm_columns)
+    tensors = pl.load("resnet8").tensors
+    assert tensors["add2"].bits == 8
+    assert stage["column_buffer_bits"] >= columns * 32 * 16 * 7
+    assert stage["energy_pj"] > 0
+    assert {path.name for path in Path("report").iterdir()} >= {"report.html", "trace.json"}
+
+
+def test_a_machine_file_tells_the_column_buffers(command: Command, tmp_path: Path) -> None:
+    machine = pl.default_machine(network(), 40)
+    assert machine.stages["sum"].arm_columns[0] > 2
+    path = tmp_path / "machine.yaml"
+    path.write_text(machine_yaml(machine), encoding="utf-8")
+    assert "arm_columns: [" in path.read_text(encoding="utf-8")
+    assert read_machine(path) == machine
+    path.write_text(machine_yaml(machine).replace("arm_columns: [", "arm_columns: [1, "))
+    with pytest.raises(pl.InputError, match=r"machine.yaml: stages.sum.arm_columns.*2"):
+        read_machine(path)
+
+
+def test_without_column_buffers_told_there_are_as_many_as_are_needed() -> None:
+    machine = pl.default_machine(network(), 40)
+    untold = replace(machine.stages["sum"], arm_columns=())
+    untold_machine = replace(machine, stages={**machine.stages, "sum": untold})
+    found = pl.simulate(network(), untold_machine)
+    assert found.as_dict() == pl.simulate(network(), machine).as_dict()
+
+
+def test_rtl_and_verify(tmp_path: Path) -> None:
+    machine = pl.default_machine(network(), 40)
+    files = pl.write_rtl(network(), machine, tmp_path / "rtl")
+    assert read_machine(tmp_path / "rtl" / "machine.yaml") == machine
+    assert (tmp_path / "rtl" / "pilaster_top.v") in files
+    images = np.random.default_rng(0).integers(0, 256, (1, 4, 6, 2)).astype(np.uint8)
+    verdict = pl.verify(network(), machine, images, until="sum", load_weights=True)
+    assert verdict.equal
+    assert [stage.name for stage in verdict.stages] == ["a", "b", "c", "sum"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("map", "resnet8", "--out", "m.yaml"), ("explore", "resnet8", "--out", "folder")]
+)
+def test_the_searches_are_for_chains(command: Command, arguments: tuple[str, ...]) -> None:
+    outcome = command(*arguments, "--column-interval", 5000)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == (
+        "pilaster: network resnet8: forks or joins; machines are searched for chains of layers "
+        "only; default_machine makes one for any network\n"
+    )
+    assert not list(Path.cwd().iterdir())

@@ -105,7 +105,7 @@ def test_a_column_buffer_less_delays_the_gates_as_it_does_the_model():
     """The fewest column buffers let no stage wait; with one less the RTL is later, or stuck."""
     network, machine, images = block("residual")
     count = len(images)
-    sum_arms, last_arms = (machine.stages[name].arm_columns for name in ("sum", "last"))
+    sum_arms = machine.stages["sum"].arm_columns
     assert sum_arms[0] > 2
     plenty = with_columns(with_columns(machine, "sum", (9, 9)), "last", (9, 9))
     expected = stamps(Pipeline(network, plenty), count)
