@@ -74,10 +74,11 @@ def least_columns(
         If the columns of the others are too few.
     """
     stages = _of_one_machine(work)
+    told = max(arm.columns or COLUMN_BUFFERS for inputs in arms for arm in inputs)
     interval = column_interval
     while True:
         found = Recurrence(1, stages, arms=arms)
-        images, late = _settle(found, rows, interval, len(work[0]))
+        images, late = _settle(found, rows, interval, len(work[0]), told)
         if not late:
             break
         interval += -(-late // len(work[0]))
@@ -95,33 +96,33 @@ def _of_one_machine(work: Sequence[tuple[ColumnWork, ...]]) -> list[StageWork]:
     return [StageWork.of([columns], np.zeros(1, np.intp)) for columns in work]
 
 
-def _settle(found: Recurrence, rows: int, interval: int, width: int) -> tuple[int, int]:
+def _settle(
+    found: Recurrence, rows: int, interval: int, width: int, columns: int
+) -> tuple[int, int]:
     """Send images until the stamps repeat; gives their number, and by how much each is later.
 
     The stamps of an image, counted from when it is due, never fall from one to the next. They are
-    those of every later image once the two last columns of every stage have the same in two images.
+    those of every later image once the last `columns` columns of every stage, as many as an arm
+    has buffers where there is a limit, have the same in two images.
     """
     before: Cycles = np.zeros(0, np.int64)
-    begun = sent = np.zeros(1, np.int64)
-    halfway: Cycles = before
+    sent = np.zeros(1, np.int64)
+    ends = []
     for image in range(MOST_IMAGES):
         for column in range(image * width, (image + 1) * width):
-            start = np.maximum(sent, interval * column)
-            begun = np.maximum(start, found.source_room())
+            begun = np.maximum(np.maximum(sent, interval * column), found.source_room())
             sent = begun + rows
             found.send(begun, sent)
-        last = [
-            stamps[-2:] for stamps in (*found.finished, *found.emitted, found.sent, found.taken)
-        ]
-        now = np.concatenate([np.ravel(stamps) for stamps in last]) - interval * width * image
+        due = interval * width * image
+        series = (*found.finished, *found.emitted, found.sent, found.taken)
+        now = np.concatenate([np.ravel(stamps[-columns:]) for stamps in series]) - due
         if len(now) == len(before) and (now == before).all():
             return image + 1, 0
         before = now
-        if image == MOST_IMAGES // 2 - 1:
-            halfway = now
+        ends.append(np.ravel([stamps[-1] for stamps in found.finished]) - due)
     found.check_finished(MOST_IMAGES)
-    late = int((now - halfway).max())
-    return MOST_IMAGES, -(-late // (MOST_IMAGES - MOST_IMAGES // 2))
+    half = MOST_IMAGES // 2
+    return MOST_IMAGES, -(-int((ends[-1] - ends[-1 - half]).max()) // half)
 
 
 def _columns(arm: Arm, begun: Cycles, finished: Cycles) -> int:

@@ -71,6 +71,8 @@ class WireFormat:
         found = zlib.crc32(machine_yaml(self.pipeline.machine).encode())
         for node in network.graph.nodes:
             found = zlib.crc32(repr((node, network.tensors[node.name])).encode(), found)
+            if node.name in network.joins:
+                found = zlib.crc32(repr(network.joins[node.name]).encode(), found)
             if node.name in network.precisions:
                 parameters = network.parameters[node.name]
                 for array in (parameters.weight, parameters.bias, parameters.multiplier):

@@ -29,9 +29,10 @@ def draw_join(rng, seed):
     channels = [int(n) for n in rng.integers(1, 5, arms)]
     if kind == "add":
         channels = [channels[0]] * 2
-    tensors = [
-        replace(draw_tensor(rng), scale=float(rng.choice([0.03, 0.05, 0.07, 0.4])))
-        for _ in range(arms + 1)
+    tensors = [draw_tensor(rng) for _ in range(arms + 1)]
+    tensors = [  # all of about one range, so that a result is rarely clamped
+        replace(tensor, scale=float(rng.uniform(0.5, 1.5)) / max(1, tensor.magnitude))
+        for tensor in tensors
     ]
     if kind == "concat of one scale":
         tensors = [replace(tensor, scale=1.0) for tensor in tensors]
@@ -126,10 +127,10 @@ FAULTS = {
         ("join-arms-swapped", 0),
         ("join-arms-order", 7),
         ("join-channel-order", 7),
-        ("join-first-arm", 0),
-        ("join-tile", 4),
+        ("join-first-arm", 3),
+        ("join-tile", 7),
         ("join-left-shift", 0),
-        ("first-rounding", 0),
+        ("first-rounding", 4),
         ("clamp", 0),
     )
 }
