@@ -26,6 +26,7 @@ from pilaster.models.quantization import (
     signed_bits,
 )
 from pilaster.models.quantizer import FloatNetwork, QuantizerSettings, quantize
+from pilaster.models.requantizer import requantized
 from pilaster.models.shape import Shape
 
 __all__ = ["SUPPORTED", "build", "import_onnx"]
@@ -54,7 +55,8 @@ def import_onnx(
     Parameters
     ----------
     calibration : images (N, H, W, C), bytes for 0.0 to 1.0 or reals
-    settings : widths that a float network is quantised to; 8 bits by default
+    settings : widths to quantise to, also what is quantised already; by default 8 bits for a float
+        network, and what the file has for any other
 
     Raises
     ------
@@ -67,15 +69,16 @@ def import_onnx(
         graph = found.graph(path.stem)
         host = "".join(f"; {name} left to the host" for name in found.host)
         if found.tensors:
-            if calibration is not None:
+            if settings is None and calibration is not None:
                 raise InputError("is quantised already; leave the calibration images out")
             with np.errstate(over="ignore", invalid="ignore"):
-                return _quantized(found, graph, f"weights of {path.name}{host}")
-        network = FloatNetwork(graph, found.weights, found.biases)
+                network = _quantized(found, graph, f"weights of {path.name}{host}")
+            return network if settings is None else requantized(network, calibration, settings)
+        floats = FloatNetwork(graph, found.weights, found.biases)
         images = _reals(calibration, graph.input_shape)
         note = f"weights of {path.name}, quantised on {len(images)} images{host}"
         with np.errstate(over="ignore", invalid="ignore"):
-            return quantize(network, images, settings or QuantizerSettings(), note)
+            return quantize(floats, images, settings or QuantizerSettings(), note)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
