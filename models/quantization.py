@@ -25,6 +25,7 @@ __all__ = [
     "quantize_multiplier",
     "requantize",
     "signed_bits",
+    "significant_bits",
 ]
 
 Integers = NDArray[np.int64]
@@ -116,9 +117,7 @@ class ConvParameters:
     @cached_property
     def scale_bits(self) -> int:
         """Significant bits of the multipliers: what a hardware multiplier needs."""
-        union = int(np.bitwise_or.reduce(self.multiplier))
-        trailing = (union & -union).bit_length() - 1 if union else MULTIPLIER_BITS - 1
-        return MULTIPLIER_BITS - trailing
+        return significant_bits(int(np.bitwise_or.reduce(self.multiplier)))
 
     def requantize(self, accumulator: Integers) -> Integers:
         """Scale accumulators, whose last axis is the output channel, to activations."""
@@ -138,6 +137,12 @@ class ConvParameters:
 def signed_bits(magnitude: int) -> int:
     """Width of a two's complement number that holds -magnitude to +magnitude."""
     return magnitude.bit_length() + 1
+
+
+def significant_bits(multiplier: int) -> int:
+    """Bits of a multiplier of `MULTIPLIER_BITS`, without the zeros at its end."""
+    trailing = (multiplier & -multiplier).bit_length() - 1 if multiplier else MULTIPLIER_BITS - 1
+    return MULTIPLIER_BITS - trailing
 
 
 def quantize_multiplier(

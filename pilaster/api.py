@@ -19,7 +19,7 @@ from pilaster.models.zoo import ZOO, zoo_entry
 from pilaster.sim.default import default_machine
 from pilaster.sim.machine import Machine
 from pilaster.sim.machine_file import machine_names, machine_path, read_machine
-from pilaster.sim.pipeline import Pipeline, check_chain
+from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.simulate import simulate
 
 if TYPE_CHECKING:
@@ -116,7 +116,6 @@ def load_machine(machine: str | Path | None, network: Network) -> Machine:
 
 
 def _machine_for(network: Network) -> Machine:
-    check_chain(network)
     shape, macs = network.graph.input_shape, network.graph.macs
     interval = max(shape.height, macs // (DEFAULT_LANES * shape.width))
     while True:

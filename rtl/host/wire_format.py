@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT
 from pilaster.rtl.host.protocol import CREDITS, PROTOCOL_VERSION, Info
-from pilaster.rtl.pipeline import beats_of
 from pilaster.sim.machine_file import machine_yaml
 from pilaster.sim.pipeline import Pipeline
 
@@ -63,7 +62,7 @@ class WireFormat:
     def answer_beats(self) -> int:
         """Beats of an answer."""
         shape = self.pipeline.network.graph.output_shape
-        return len(beats_of(self.pipeline.stages[-1])) * shape.height * shape.width
+        return self.pipeline.stages[-1].beats.per_row * shape.height * shape.width
 
     @cached_property
     def design(self) -> int:
@@ -111,7 +110,7 @@ class WireFormat:
         order = (
             (column, tile, row)
             for column in range(shape.width)
-            for tile in beats_of(last)
+            for tile in last.beats.tiles
             for row in range(shape.height)
         )
         for beat, (column, (first, count), row) in zip(beats, order, strict=True):
