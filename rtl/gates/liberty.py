@@ -186,8 +186,8 @@ class Library:
             If it is no Liberty file, or has no flip-flops.
         """
         top = read_groups(path)
-        units = Units.of(top, path)
         try:
+            units = Units.of(top)
             cells = {group.name: _cell(group, units) for group in top.of("cell")}
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
@@ -229,18 +229,18 @@ class Units:
     templates: Mapping[str, tuple[tuple[str, ...], tuple[tuple[float, ...], ...]]]
 
     @classmethod
-    def of(cls, top: Group, path: Path) -> Units:
+    def of(cls, top: Group) -> Units:
         """Find the units of a library, and the axes of its tables."""
         volts = _unit(top.text("voltage_unit", "1V"), "V")
         farads = top.attributes.get("capacitive_load_unit", ("1", "pf"))
         if len(farads) != 2:
-            raise InputError(f"{path}: capacitive_load_unit: needs a number and a unit")
+            raise InputError("capacitive_load_unit: needs a number and a unit")
         capacitance = _unit("".join(farads).lower(), "f") / 1e-12
         voltage = top.number("nom_voltage")
         for conditions in top.of("operating_conditions"):
             voltage = conditions.number("voltage", voltage)
         if voltage <= 0:
-            raise InputError(f"{path}: library {top.name} has no nom_voltage")
+            raise InputError(f"library {top.name} has no nom_voltage")
         templates = {}
         for group in top.of("lu_table_template", "power_lut_template"):
             variables = tuple(

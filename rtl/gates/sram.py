@@ -55,17 +55,18 @@ class Macro:
             If it is no Liberty file, or not of such a macro.
         """
         top = read_groups(path)
-        units = Units.of(top, path)
-        for cell in top.of("cell"):
-            memory = next(cell.of("memory"), None)
-            if memory is not None:
-                return cls._of(cell, memory, units, path)
-        raise InputError(
-            f"{path}: library {top.name} has no memory; name the file of an SRAM macro"
-        )
+        try:
+            units = Units.of(top)
+            for cell in top.of("cell"):
+                memory = next(cell.of("memory"), None)
+                if memory is not None:
+                    return cls._of(cell, memory, units)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+        raise InputError(f"{path}: library {top.name} has no memory; name a file of an SRAM macro")
 
     @classmethod
-    def _of(cls, cell: Group, memory: Group, units: Units, path: Path) -> Macro:
+    def _of(cls, cell: Group, memory: Group, units: Units) -> Macro:
         pins = {group.name: group for group in cell.of("pin", "bus")}
         enable = next((name for name in pins if name.endswith("_MEN") and "BIST" not in name), "")
         port = enable.removesuffix("MEN")
@@ -73,7 +74,7 @@ class Macro:
         missing = [name for name in names if name not in pins]
         if not enable or missing:
             raise InputError(
-                f"{path}: macro {cell.name}: needs pins CLK, ADDR, DOUT, MEN, REN and WEN of a port"
+                f"macro {cell.name}: needs pins CLK, ADDR, DOUT, MEN, REN and WEN of a port"
             )
         clock, address, data, reads, writes = names
         rest = {enable: np.False_, reads: np.False_, writes: np.False_}
@@ -89,7 +90,7 @@ class Macro:
             _largest(arc, 0.0) for arc in _arcs(pins[data], units) if arc.kind == "rising_edge"
         ]
         if not access:
-            raise InputError(f"{path}: macro {cell.name}: {data} has no delay from {clock}")
+            raise InputError(f"macro {cell.name}: {data} has no delay from {clock}")
         bits = next((p.number("capacitance") for p in pins[address].of("pin") if p.groups), 0.0)
         return cls(
             name=cell.name,
