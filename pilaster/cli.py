@@ -39,6 +39,7 @@ def _parser() -> argparse.ArgumentParser:
         host_command,
         listing,
         map_command,
+        power_command,
         reproduce_command,
         rtl_command,
         run,
@@ -50,6 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     explore_command.add_command(commands)
     rtl_command.add_command(commands)
     verify_command.add_command(commands)
+    power_command.add_command(commands)
     bitstream_command.add_command(commands)
     host_command.add_command(commands)
     boards_command.add_command(commands)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pilaster.options import whole_number
+from pilaster.options import NETWORK_HELP, add_reading, load_network, whole_number
 
 if TYPE_CHECKING:
     from pilaster.rtl.boards.folder import BuildDescription
@@ -45,6 +45,10 @@ def add_command(commands: Any) -> None:
     where = command.add_mutually_exclusive_group(required=True)
     where.add_argument("--port", metavar="P", help="serial port of the board, such as /dev/ttyUSB0")
     where.add_argument("--simulate", action="store_true", help="run the board's top in Verilator")
+    command.add_argument(
+        "--network", metavar="NETWORK", help=f"{NETWORK_HELP} (default: the name that was built)"
+    )
+    add_reading(command)
     command.add_argument("--data", metavar="D", type=Path, help="images, as for `pilaster run`")
     command.add_argument(
         "--images",
@@ -58,7 +62,7 @@ def add_command(commands: Any) -> None:
 
 
 def _host(options: argparse.Namespace) -> int:
-    from pilaster.api import load, load_machine
+    from pilaster.api import load_machine
     from pilaster.data import images_for
     from pilaster.models.errors import InputError
     from pilaster.models.reference.network import infer
@@ -73,13 +77,14 @@ def _host(options: argparse.Namespace) -> int:
     from pilaster.sim.pipeline import Pipeline
 
     build = read_build(options.build)
-    network = load(build.network)
+    options.network = options.network or build.network
+    network = load_network(options)
     pipeline = Pipeline(network, load_machine(build.machine, network))
     wire = WireFormat(pipeline)
     if wire.design != build.design:
         raise InputError(
             f"{options.build}: machine.yaml or the network is another than when it was built; "
-            f"build the bitstream anew"
+            f"give the network as it was built (--network, --columns, --bits), or build anew"
         )
     dataset = images_for(network, options.data, options.images)
     assert dataset is not None

@@ -318,6 +318,7 @@ class PoolComponent(wiring.Component):
             m.d.comb += [
                 write.addr.eq(at[1].tile * rows_out + at[2]),
                 reads[-1].addr.eq(ahead[1].tile * rows_out + ahead[2]),
+                reads[-1].en.eq(0),
             ]
         self._reads, self._writes = [], []
         results = []

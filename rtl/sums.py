@@ -100,7 +100,9 @@ class PartialSums(wiring.Component):
             memory = Memory(shape=self._word, depth=depth, init=[])
             m.submodules[f"psums{bank}"] = memory
             write = memory.write_port()
-            ports.append((memory.read_port(transparent_for=(write,)), write))
+            read = memory.read_port(transparent_for=(write,))
+            m.d.comb += read.en.eq(0)
+            ports.append((read, write))
         return ports
 
     def _address(self, of: Any, slot: int) -> Value:

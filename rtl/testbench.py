@@ -107,7 +107,12 @@ endmodule
 
 
 def testbench_verilog(
-    pipeline: Pipeline, design: Design, images: int, output_beats: int, most_cycles: int
+    pipeline: Pipeline,
+    design: Design,
+    images: int,
+    output_beats: int,
+    most_cycles: int,
+    probed: bool,
 ) -> str:
     """Write the testbench for `images` images.
 
@@ -115,6 +120,7 @@ def testbench_verilog(
     ----------
     output_beats : beats of answers to wait for
     most_cycles : cycles after which the run is given up
+    probed : whether the machine shows its stamps and actions; where not, only answers are seen
     """
     shape = pipeline.network.graph.input_shape
     names = [stage.name for stage in pipeline.stages]
@@ -140,7 +146,7 @@ def testbench_verilog(
             ".load__payload(load_beats[loaded]), .load__valid(load_valid), .load__ready(load_ready)"
         )
     writes = []
-    for index, name in enumerate(names):
+    for index, name in enumerate(names if probed else ()):
         declarations = [f"    wire {stamp}{index};" for stamp in STAMP_PROBES]
         sums = []
         for action in ACTION_PROBES:
@@ -163,7 +169,7 @@ def testbench_verilog(
     text += f"\n    {TOP} top (\n        {joined}\n    );\n"
     finished = "".join(
         f" && columns{index} == {images * stage.columns_in}"
-        for index, stage in enumerate(pipeline.stages)
+        for index, stage in enumerate(pipeline.stages if probed else ())
     )
     return text + _TAIL.format(
         output_beats=output_beats,

@@ -27,7 +27,8 @@ from pilaster.rtl.observed import (
     read_observations,
 )
 from pilaster.rtl.probes import ACTION_PROBES
-from pilaster.rtl.testbench import TESTBENCH, testbench_verilog
+from pilaster.rtl.stimulus import write_stimulus
+from pilaster.rtl.testbench import TESTBENCH
 from pilaster.rtl.verilator import build_and_run
 from pilaster.rtl.verilog import Design, generate
 from pilaster.sim.actions import count_actions
@@ -39,9 +40,6 @@ from pilaster.sim.stamps import StageStamps, Stamps
 from pilaster.sim.traffic import Traffic
 
 __all__ = ["Difference", "StageVerdict", "Verdict", "verify"]
-
-PATIENCE = 2
-"""A run is given up after so many times the cycles that the model expects, and some more."""
 
 
 @dataclass(frozen=True)
@@ -182,7 +180,7 @@ def verify(
     design = mutate(generate(pipeline, probes=True, loaded=loaded))
     folder = Path(tempfile.mkdtemp(prefix="pilaster-"))
     try:
-        _write_inputs(folder, pipeline, design, values, traffic, _last(expected))
+        write_stimulus(folder, pipeline, design, values, traffic, _last(expected))
         sources = [folder / "machine.v", folder / "testbench.v"]
         start = time.perf_counter()
         build_and_run(
@@ -214,45 +212,6 @@ def _last(expected: Stamps) -> int:
     tables = [(s.accepted, s.finished, s.emitted) for s in expected.stages]
     stages = max(int(table.max()) for group in tables for table in group)
     return max(stages, int(expected.taken.max()))
-
-
-def _write_inputs(
-    folder: Path,
-    pipeline: Pipeline,
-    design: Design,
-    values: NDArray[np.int32],
-    traffic: Traffic,
-    cycles: int,
-) -> None:
-    """Write the machine, its testbench and what these read."""
-    (folder / "machine.v").write_text(design.verilog, encoding="ascii")
-    for name, text in design.memories.items():
-        (folder / name).write_text(text, encoding="ascii")
-    output_beats = len(traffic.output_gaps)
-    patience = PATIENCE * cycles + 10_000
-    testbench = testbench_verilog(pipeline, design, len(values), output_beats, patience)
-    (folder / "testbench.v").write_text(testbench, encoding="ascii")
-    if design.load is not None:
-        text = "".join(f"{beat:x}\n" for beat in design.load)
-        (folder / "load.hex").write_text(text, encoding="ascii")
-    bits = pipeline.network.tensors[INPUT].bits
-    rows = values.transpose(0, 2, 1, 3).reshape(-1, values.shape[3])  # column by column
-    (folder / "input.hex").write_text("".join(_hex_lines(rows, bits)), encoding="ascii")
-    for name, gaps in (
-        ("input_gaps.hex", traffic.input_gaps),
-        ("output_gaps.hex", traffic.output_gaps),
-    ):
-        (folder / name).write_text("".join(f"{gap:x}\n" for gap in gaps), encoding="ascii")
-
-
-def _hex_lines(rows: NDArray[np.int32], bits: int) -> Iterator[str]:
-    """One beat a line, the first channel in the lowest bits."""
-    mask = (1 << bits) - 1
-    for row in rows.tolist():
-        beat = 0
-        for lane, value in enumerate(row):
-            beat |= (value & mask) << (lane * bits)
-        yield f"{beat:x}\n"
 
 
 def _compare(

@@ -193,8 +193,8 @@ def build_stage(network: Network, node: Node, spec: StageSpec) -> Stage:
     terms = int(np.prod(node.layer.weight_shape(shape)[1:]))
     largest = max(1, (1 << (precision.weight_bits - 1)) - 1)
     if network.dense:
-        # One bit more than the products need, for the bias; TensorFlow Lite's sums have 32.
-        accumulator = min(32, signed_bits(source.magnitude * largest * terms) + 1)
+        # One bit more than the products need, for the bias.
+        accumulator = signed_bits(source.magnitude * largest * terms) + 1
     else:
         bound = network.parameters[node.name].accumulator_bound(source.magnitude)
         accumulator = signed_bits(bound)

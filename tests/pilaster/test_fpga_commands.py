@@ -152,6 +152,12 @@ def test_another_machine_than_was_built(command, build):
     refused(command("host", build, "--simulate"), "is another than when it was built")
 
 
+def test_another_network_than_was_built(command, build):
+    refused(
+        command("host", build, "--simulate", "--bits", "4"), "is another than when it was built"
+    )
+
+
 def test_the_simulated_board_answers(command, build):
     outcome = command("host", build, "--simulate", "--images", "2", "--json")
     assert outcome.code == 0, outcome

@@ -1,0 +1,219 @@
+"""`pilaster power`: what a machine takes at gates."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pilaster.options import add_machine, add_network, frequency, load_network, whole_number
+
+if TYPE_CHECKING:
+    from pilaster.rtl.gates.measure import PowerMeasurement
+
+__all__ = ["add_command"]
+
+HELP = """\
+Synthesise a machine to a library of standard cells with Yosys, run its netlist on real images in
+Verilator, and compute from the library's tables what every component takes: leakage, internal
+and switching energy, area, and the worst setup slack. The netlist's answers are held to the integer
+reference, and its cycles to the model.
+
+Memories of up to 1,024 bits are registers, those of up to 16,384 bits that are only read are gates.
+Larger ones are SRAM macros where one of --sram serves them, or are priced by an energy table.
+
+Exit code 1 where an answer or a cycle differs, or the clock is not met.
+"""
+
+DEFAULT_IMAGES = 20
+DEFAULT_MHZ = 50.0
+DEFAULT_TABLE = "ihp130"
+FILES = ("power.json", "power.csv")
+
+
+def add_command(commands: Any) -> None:
+    """Add `power` to the command line."""
+    command = commands.add_parser(
+        "power",
+        help="power, area and timing of a machine at gates",
+        description=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add_network(command)
+    add_machine(command)
+    command.add_argument(
+        "--liberty",
+        metavar="LIB",
+        type=Path,
+        required=True,
+        help="Liberty file of the standard cells, plain or .gz",
+    )
+    command.add_argument(
+        "--sram",
+        metavar="LIB",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        help="Liberty files of SRAM macros of one port",
+    )
+    command.add_argument(
+        "--energy",
+        metavar="TABLE",
+        default=DEFAULT_TABLE,
+        help=f"energy table of memories that no macro serves (default: {DEFAULT_TABLE})",
+    )
+    command.add_argument(
+        "--clock-mhz",
+        metavar="F",
+        type=frequency,
+        default=DEFAULT_MHZ,
+        help=f"clock in MHz (default: {DEFAULT_MHZ:g})",
+    )
+    command.add_argument("--data", metavar="D", type=Path, help="images, as for `pilaster run`")
+    command.add_argument(
+        "--images",
+        metavar="N",
+        type=whole_number(1),
+        default=DEFAULT_IMAGES,
+        help=f"how many images (default: {DEFAULT_IMAGES})",
+    )
+    command.add_argument(
+        "--no-clock-gates", action="store_true", help="clock every register in every cycle"
+    )
+    command.add_argument(
+        "--report", metavar="DIR", type=Path, help=f"write {' and '.join(FILES)} there"
+    )
+    command.add_argument("--json", action="store_true", help="print one JSON object and no table")
+    command.set_defaults(handler=_power)
+
+
+def _power(options: argparse.Namespace) -> int:
+    from pilaster.api import load_machine
+    from pilaster.data import images_for
+    from pilaster.models.energy import EnergyTable
+    from pilaster.models.errors import InputError
+    from pilaster.models.output_files import check_writable, write_files
+    from pilaster.progress import Progress
+
+    network = load_network(options)
+    machine = load_machine(options.machine, network)
+    try:
+        from pilaster.rtl.gates.liberty import Library
+        from pilaster.rtl.gates.measure import measure_power
+        from pilaster.rtl.gates.sram import Macro
+    except ImportError as error:
+        raise InputError(f"power needs {error.name}: pip install 'pilaster[fpga]'") from error
+    library = Library.read(options.liberty)
+    macros = [Macro.read(path) for path in options.sram]
+    table = EnergyTable.load(options.energy)
+    if options.report is not None:
+        check_writable(options.report, FILES, "report")
+    dataset = images_for(network, options.data, options.images)
+    assert dataset is not None
+    with Progress("steps", 0) as progress:
+        found = measure_power(
+            network,
+            machine,
+            library,
+            dataset.images,
+            options.clock_mhz,
+            macros=macros,
+            table=table,
+            gated=not options.no_clock_gates,
+            say=progress.say,
+        )
+        text = json.dumps(found.as_dict(), allow_nan=False)
+        if options.report is not None:
+            files = {"power.json": f"{text}\n".encode(), "power.csv": _csv(found).encode()}
+            for path in write_files(options.report, files, "report"):
+                progress.say(f"wrote {path}")
+    if options.json:
+        print(text)
+    else:
+        _print(found)
+    return 0 if found.holds else 1
+
+
+def _csv(found: PowerMeasurement) -> str:
+    """Components and memories, a line each."""
+    lines = [
+        "stage,component,what,gates,registers,leakage_pj,internal_pj,switching_pj,clock_pj,"
+        "energy_pj,area_um2"
+    ]
+    for part in found.components:
+        lines.append(
+            f"{part.stage},{part.component},gates,{part.gates},{part.registers},"
+            f"{part.leakage_pj:.6g},{part.internal_pj:.6g},{part.switching_pj:.6g},"
+            f"{part.clock_pj:.6g},{part.energy_pj:.6g},{part.area_um2:.6g}"
+        )
+    for memory in found.memories:
+        lines.append(
+            f"{memory.stage},{memory.component},{memory.name}: {memory.what},,,"
+            f"{memory.leakage_pj:.6g},{memory.internal_pj:.6g},{memory.switching_pj:.6g},,"
+            f"{memory.energy_pj:.6g},{memory.area_um2:.6g}"
+        )
+    return "\n".join([*lines, ""])
+
+
+def _print(found: PowerMeasurement) -> None:
+    from rich.table import Table
+
+    from pilaster.console import PlainConsole
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("stage", "component"):
+        table.add_column(title, no_wrap=True)
+    for title in ("internal", "switching", "clock", "leakage", "all", "share", "um2"):
+        table.add_column(title, justify="right", no_wrap=True)
+    total = found.energy_pj
+    for part in found.components:
+        energies = (part.internal_pj, part.switching_pj, part.clock_pj, part.leakage_pj)
+        table.add_row(
+            part.stage,
+            part.component,
+            *(f"{value / 1e3:,.2f}" for value in (*energies, part.energy_pj)),
+            f"{part.energy_pj / total:.1%}",
+            f"{part.area_um2:,.0f}",
+        )
+    for memory in found.memories:
+        table.add_row(
+            memory.stage,
+            memory.name,
+            f"{memory.internal_pj / 1e3:,.2f}",
+            f"{memory.switching_pj / 1e3:,.2f}",
+            "",
+            f"{memory.leakage_pj / 1e3:,.2f}",
+            f"{memory.energy_pj / 1e3:,.2f}",
+            f"{memory.energy_pj / total:.1%}",
+            f"{memory.area_um2:,.0f}",
+        )
+    PlainConsole().print(table)
+    print("\nenergies in nJ an image; clock is part of internal and switching")
+    for memory in found.memories:
+        print(
+            f"{memory.stage}: {memory.name}, {memory.width} bits x {memory.depth}: {memory.what}; "
+            f"{memory.reads:,.0f} reads and {memory.writes:,.0f} writes an image"
+        )
+    print()
+    _print_summary(found)
+
+
+def _print_summary(found: PowerMeasurement) -> None:
+    answers = "equal" if found.answers_equal else "DIFFER from"
+    cycles = "equal" if found.cycles_equal else "DIFFER from"
+    print(
+        f"{found.network} on {found.machine} in {found.library}: {found.energy_pj / 1e3:,.1f} nJ "
+        f"an image, {found.power_mw:.3g} mW at {found.clock_mhz:g} MHz and {found.voltage:g} V, "
+        f"{found.area_um2 / 1e6:.3g} mm2, {found.clock_gates:,} clock gates"
+    )
+    print(
+        f"answers of {found.images} image(s) {answers} the reference, cycles {cycles} the model's; "
+        f"{sum(found.seconds.values()):.0f} s"
+    )
+    met = "met" if found.slack_ns >= 0 else "NOT MET"
+    print(
+        f"clock {met}: worst setup slack {found.slack_ns:+.2f} ns; at most {found.fastest_mhz:.1f} "
+        f"MHz, by {found.path[0]} -> {found.path[-1]}"
+    )

@@ -1,0 +1,1 @@
+"""The machine in a standard-cell library: netlist, switching, power, timing."""

@@ -1,0 +1,322 @@
+"""Power of a machine from the switching of its gates."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pilaster.models.energy.actions import Action, Attributes
+from pilaster.models.energy.table import EnergyTable
+from pilaster.models.errors import InputError
+from pilaster.models.network import Network
+from pilaster.rtl.gates.activity import Activity, simulate_gates
+from pilaster.rtl.gates.components import component_of
+from pilaster.rtl.gates.liberty import Library
+from pilaster.rtl.gates.netlist import Memory, Netlist
+from pilaster.rtl.gates.nodes import MappedNetlist
+from pilaster.rtl.gates.power import gate_energies
+from pilaster.rtl.gates.sram import Bank, Macro, best_bank
+from pilaster.rtl.gates.synthesis import synthesise
+from pilaster.rtl.gates.timing import Timing, analyse_timing
+from pilaster.rtl.verilog import generate
+from pilaster.sim.machine import Machine
+from pilaster.sim.pipeline import Pipeline
+
+__all__ = ["ComponentPower", "MemoryPower", "PowerMeasurement", "measure_power"]
+
+
+@dataclass(frozen=True)
+class ComponentPower:
+    """What a component of a stage takes: energies in pJ an image, area in um2.
+
+    Attributes
+    ----------
+    clock_pj : what of `internal_pj` and `switching_pj` is the clock's
+    """
+
+    stage: str
+    component: str
+    gates: int
+    registers: int
+    leakage_pj: float
+    internal_pj: float
+    switching_pj: float
+    clock_pj: float
+    area_um2: float
+
+    @property
+    def energy_pj(self) -> float:
+        """All of it, an image."""
+        return self.leakage_pj + self.internal_pj + self.switching_pj
+
+
+@dataclass(frozen=True)
+class MemoryPower:
+    """What a memory takes that is no gates: energies in pJ an image, area in um2.
+
+    Attributes
+    ----------
+    what : the macros, or the energy table that it is modelled from
+    reads, writes : an image
+    area_um2 : 0 where it is not known
+    """
+
+    stage: str
+    component: str
+    name: str
+    width: int
+    depth: int
+    what: str
+    reads: float
+    writes: float
+    leakage_pj: float
+    internal_pj: float
+    switching_pj: float
+    area_um2: float
+
+    @property
+    def energy_pj(self) -> float:
+        """All of it, an image."""
+        return self.leakage_pj + self.internal_pj + self.switching_pj
+
+
+@dataclass(frozen=True)
+class PowerMeasurement:
+    """What a machine takes at gates, over a run on images.
+
+    Attributes
+    ----------
+    cycles : of the run, from the end of the reset
+    answers_equal, cycles_equal : whether the netlist answers as the integer reference, when the
+        model says
+    seconds : wall time by step
+    """
+
+    network: str
+    machine: str
+    library: str
+    voltage: float
+    clock_mhz: float
+    images: int
+    cycles: int
+    components: tuple[ComponentPower, ...]
+    memories: tuple[MemoryPower, ...]
+    slack_ns: float
+    fastest_mhz: float
+    path: tuple[str, ...]
+    clock_gates: int
+    answers_equal: bool
+    cycles_equal: bool
+    seconds: dict[str, float]
+
+    @property
+    def parts(self) -> tuple[ComponentPower | MemoryPower, ...]:
+        """Components and memories."""
+        return (*self.components, *self.memories)
+
+    @property
+    def energy_pj(self) -> float:
+        """Energy of an image."""
+        return sum(part.energy_pj for part in self.parts)
+
+    @property
+    def power_mw(self) -> float:
+        """Mean power over the run."""
+        return self.energy_pj * self.images / (self.cycles / self.clock_mhz) / 1e3
+
+    @property
+    def area_um2(self) -> float:
+        """Area of all cells and memories, without wires."""
+        return sum(part.area_um2 for part in self.parts)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the netlist is the machine, and meets its clock."""
+        return self.answers_equal and self.cycles_equal and self.slack_ns >= 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain values, for JSON."""
+        plain = {**vars(self)}
+        for name in ("components", "memories"):
+            plain[name] = [
+                {**vars(part), "energy_pj": part.energy_pj} for part in getattr(self, name)
+            ]
+        totals = {"energy_pj": self.energy_pj, "power_mw": self.power_mw, "area_um2": self.area_um2}
+        return {**plain, "path": list(self.path), **totals}
+
+
+def measure_power(
+    network: Network,
+    machine: Machine,
+    library: Library,
+    images: NDArray[np.generic],
+    clock_mhz: float,
+    macros: Sequence[Macro] = (),
+    table: EnergyTable | None = None,
+    gated: bool = True,
+    say: Callable[[str], None] = lambda message: None,
+) -> PowerMeasurement:
+    """Synthesise a machine, run its netlist on images, and add up what its gates take.
+
+    Parameters
+    ----------
+    macros : for memories that are only read, and too large for gates
+    table : prices memories that no macro serves
+    gated : whether registers with an enable in common get clock gates, where the library has them
+    say : told of each step
+
+    Raises
+    ------
+    InputError
+        If a tool is missing, or a memory is neither served by a macro nor priced by a table.
+    """
+    seconds: dict[str, float] = {}
+    period_ns = 1e3 / clock_mhz
+    pipeline = Pipeline(network, machine)
+    start = time.perf_counter()
+
+    def ended(step: str) -> None:
+        nonlocal start
+        seconds[step] = time.perf_counter() - start
+        start = time.perf_counter()
+
+    say(f"synthesis of {network.name} on {machine.name} to {library.name}")
+    design = generate(pipeline)
+    netlist = synthesise(design, library, period_ns, gated)
+    ended("synthesis")
+    banks = [best_bank(memory, macros) for memory in netlist.memories]
+    unserved = [m for m, bank in zip(netlist.memories, banks, strict=True) if bank is None]
+    if unserved and table is None:
+        raise InputError(f"no macro serves memory {_full_name(unserved[0])}; name an energy table")
+    say(f"{len(netlist.gates):,} gates at work on {len(images)} image(s)")
+    activity = simulate_gates(netlist, library, design, pipeline, images)
+    ended("simulation")
+    mapped = MappedNetlist(netlist, library)
+    timing = analyse_timing(mapped, period_ns, *_memory_timing(netlist, banks))
+    components = _components(mapped, activity, timing, period_ns)
+    memories = [
+        _memory_power(memory, bank, table, index, mapped, activity, period_ns)
+        for index, (memory, bank) in enumerate(zip(netlist.memories, banks, strict=True))
+    ]
+    ended("analysis")
+    return PowerMeasurement(
+        network=network.name,
+        machine=machine.name,
+        library=library.name,
+        voltage=library.voltage,
+        clock_mhz=clock_mhz,
+        images=len(images),
+        cycles=activity.cycles,
+        components=components,
+        memories=tuple(memories),
+        slack_ns=timing.slack_ns,
+        fastest_mhz=timing.fastest_mhz,
+        path=tuple(f"{point.driver} {point.arrival_ns:.3f} ns" for point in timing.path),
+        clock_gates=len(mapped.clocks) - 1,
+        answers_equal=activity.answers_equal,
+        cycles_equal=activity.cycles_equal,
+        seconds=seconds,
+    )
+
+
+def _full_name(memory: Memory) -> str:
+    return ".".join([*memory.path, memory.name])
+
+
+def _memory_timing(
+    netlist: Netlist, banks: Sequence[Bank | None]
+) -> tuple[dict[int, float], dict[int, float]]:
+    """Delays of the data that memories give, and setups of what they take; 0 where modelled."""
+    delays, setups = {}, {}
+    for memory, bank in zip(netlist.memories, banks, strict=True):
+        access = bank.macro.access_ns if bank else 0.0
+        setup = bank.macro.setup_ns if bank else 0.0
+        for read in memory.reads:
+            delays.update(dict.fromkeys(read.data, access))
+            if read.clocked:
+                setups.update(dict.fromkeys((*read.address, read.enable), setup))
+        for write in memory.writes:
+            setups.update(dict.fromkeys((*write.address, *write.data, *write.enables), setup))
+    return delays, setups
+
+
+def _components(
+    mapped: MappedNetlist, activity: Activity, timing: Timing, period_ns: float
+) -> tuple[ComponentPower, ...]:
+    energies = gate_energies(mapped, activity, timing, period_ns)
+    by_component: dict[tuple[str, str], list[int]] = {}
+    for index, gate in enumerate(mapped.netlist.gates):
+        by_component.setdefault(component_of(gate.path), []).append(index)
+    cells = [mapped.library.cells[gate.cell] for gate in mapped.netlist.gates]
+    return tuple(
+        ComponentPower(
+            stage=stage,
+            component=component,
+            gates=len(which),
+            registers=sum(cells[index].flip_flop is not None for index in which),
+            leakage_pj=float(energies.leakage[which].sum()) / activity.images,
+            internal_pj=float(energies.internal[which].sum()) / activity.images,
+            switching_pj=float(energies.switching[which].sum()) / activity.images,
+            clock_pj=float(energies.clock[which].sum()) / activity.images,
+            area_um2=sum(cells[index].area for index in which),
+        )
+        for (stage, component), which in by_component.items()
+    )
+
+
+def _memory_power(
+    memory: Memory,
+    bank: Bank | None,
+    table: EnergyTable | None,
+    index: int,
+    mapped: MappedNetlist,
+    activity: Activity,
+    period_ns: float,
+) -> MemoryPower:
+    """Energy of a memory: of its accesses and idle cycles, and of driving what reads it."""
+    cycles = activity.cycles
+    reads = sum(
+        float(activity.high[read.enable]) * cycles if read.clocked else float(cycles)
+        for read in memory.reads
+    )
+    writes = float(activity.written[index])
+    square = mapped.library.voltage**2
+    data = [net for read in memory.reads for net in read.data]
+    switching = float((mapped.loads[data] * activity.toggles[data]).sum()) * square / 2
+    if bank is not None:
+        macro = bank.macro
+        address = sum(activity.toggles[net] for read in memory.reads for net in read.address)
+        internal = bank.across * reads * macro.read_pj
+        internal += (bank.macros * cycles - bank.across * reads) * macro.idle_pj
+        internal += bank.macros * float(address) * macro.address_pj
+        switching += bank.macros * float(address) * macro.address_pf * square / 2
+        leakage_uw, area = bank.macros * macro.leakage_uw, bank.area
+        what = f"{bank.macros} x {macro.name}" if bank.macros > 1 else macro.name
+    else:
+        assert table is not None
+        attributes = Attributes(bits=memory.width, depth=memory.depth)
+        internal = reads * table.energy_pj(Action.PSUM_READ, attributes)
+        internal += writes * table.energy_pj(Action.PSUM_WRITE, attributes)
+        leakage_uw = table.leakage_uw([attributes]) or 0.0
+        area = table.area_um2("memory_area", attributes) if table.has_area else 0.0
+        what = f"energy table {table.name}"
+    stage, component = component_of(memory.path)
+    return MemoryPower(
+        stage=stage,
+        component=component,
+        name=memory.name,
+        width=memory.width,
+        depth=memory.depth,
+        what=what,
+        reads=reads / activity.images,
+        writes=writes / activity.images,
+        leakage_pj=leakage_uw * cycles * period_ns * 1e-3 / activity.images,
+        internal_pj=internal / activity.images,
+        switching_pj=switching / activity.images,
+        area_um2=area,
+    )

@@ -1,0 +1,215 @@
+"""Energy of a run of a netlist, gate by gate, from the tables of its library.
+
+The energy of a gate is that of its leakage, of its pins' edges inside the cell (internal), and of
+charging what its outputs drive (switching). States of a cell are weighed as if its inputs were
+independent, but for a register's data and output: these differ before the clock edge exactly where
+the output changes. The pins that a port of the machine drives, the clock's among them, are charged
+to the gate that has the pin.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pilaster.rtl.gates.activity import Activity
+from pilaster.rtl.gates.function import Function
+from pilaster.rtl.gates.liberty import Cell, InternalPower, Pin
+from pilaster.rtl.gates.nodes import CellGroup, MappedNetlist
+from pilaster.rtl.gates.timing import Timing
+
+__all__ = ["GateEnergies", "gate_energies"]
+
+Numbers = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class GateEnergies:
+    """Energy over a run, in pJ, by gate.
+
+    Attributes
+    ----------
+    clock : what of `internal` and `switching` is the clock's: clock pins, and whole clock gates
+    """
+
+    leakage: Numbers
+    internal: Numbers
+    switching: Numbers
+    clock: Numbers
+
+
+def gate_energies(
+    mapped: MappedNetlist, activity: Activity, timing: Timing, period_ns: float
+) -> GateEnergies:
+    """Compute the energy of every gate over a run at a clock."""
+    count = len(mapped.netlist.gates)
+    leakage, internal, switching, clock = (np.zeros(count) for _ in range(4))
+    from_ports = _driven_by_ports(mapped)
+    half_square = 0.5 * mapped.library.voltage**2
+    seconds_per_uw = activity.cycles * period_ns * 1e-3  # 1 uW for 1 us is 1 pJ
+    slews = timing.slews.mean(axis=0)
+    for group in mapped.groups:
+        states = _States.of(group, activity)
+        leakage[group.gates] = states.leakage_uw() * seconds_per_uw
+        is_gate = group.cell.clock_gate is not None
+        for name, pin in group.cell.pins.items():
+            nets = group.nets[name]
+            toggles = np.where(group.joined[name], activity.toggles[nets], 0.0)
+            inside = _pin_energy(group, pin, states, toggles, slews, mapped.loads, activity)
+            internal[group.gates] += inside
+            charged = np.zeros(len(nets))
+            if pin.direction == "output":
+                charged = half_square * mapped.loads[nets] * toggles
+            elif pin.direction == "input":
+                charged = np.where(from_ports[nets], half_square * pin.capacitance * toggles, 0.0)
+            switching[group.gates] += charged
+            if is_gate or np.isin(nets, list(mapped.clocks)).all():
+                clock[group.gates] += inside + charged
+    return GateEnergies(leakage, internal, switching, clock)
+
+
+def _driven_by_ports(mapped: MappedNetlist) -> NDArray[np.bool_]:
+    driven = np.zeros(mapped.netlist.nets, bool)
+    for port in mapped.netlist.ports:
+        if port.direction == "input":
+            driven[list(port.nets)] = True
+    return driven
+
+
+def _pin_energy(
+    group: CellGroup,
+    pin: Pin,
+    states: _States,
+    toggles: Numbers,
+    slews: Numbers,
+    loads: Numbers,
+    activity: Activity,
+) -> Numbers:
+    """Energy inside the cells for the edges of a pin, half of them rising."""
+    if not pin.powers or not toggles.any():
+        return np.zeros(len(toggles))
+    is_output = pin.direction == "output"
+    weights, energies = [], []
+    other = 1 - sum((states.share(p.when, pin) for p in pin.powers if p.when), np.zeros(1))
+    for power in pin.powers:
+        if power.when is not None:
+            weight = states.share(power.when, pin)
+        else:
+            weight = np.maximum(other, 0.0) + np.zeros(len(toggles))
+        if is_output and power.related:
+            weight = weight * _activity_of(group, power, activity)
+        weights.append(weight)
+        source = power.related if is_output and power.related in group.nets else pin.name
+        slew = slews[group.nets[source]]
+        load = loads[group.nets[pin.name]] if is_output else np.zeros(len(toggles))
+        energies.append((power.rise.at(slew, load) + power.fall.at(slew, load)) / 2)
+    weight, energy = np.array(weights), np.array(energies)
+    total = weight.sum(axis=0)
+    if is_output:  # each edge was made by one of the inputs
+        share = np.where(total > 0, weight / np.where(total > 0, total, 1), 1 / len(weights))
+    else:
+        share = weight
+    found: Numbers = (share * energy).sum(axis=0) * toggles
+    return found
+
+
+def _activity_of(group: CellGroup, power: InternalPower, activity: Activity) -> Numbers:
+    """Edges of the pins that an output's energy is related to."""
+    names = [name for name in power.related.split() if name in group.nets]
+    total = np.zeros(len(group.gates))
+    for name in names:
+        total += np.where(group.joined[name], activity.toggles[group.nets[name]], 0.0)
+    return total
+
+
+class _States:
+    """Shares of time of every state of the gates of a cell."""
+
+    def __init__(self, cell: Cell, values: dict[str, NDArray[np.bool_]], shares: Numbers) -> None:
+        self.cell, self.values, self.shares = cell, values, shares
+
+    @classmethod
+    def of(cls, group: CellGroup, activity: Activity) -> _States:
+        """Weigh all states: by input pin, and the state of a register or clock gate."""
+        cell = group.cell
+        inputs, flip_flop = list(cell.inputs), cell.flip_flop
+        output = next((o for o in cell.outputs if group.joined[o].any()), "")
+        variables = [*inputs, "state"] if flip_flop or cell.clock_gate else inputs
+        grid = (np.arange(1 << len(variables))[:, None] >> np.arange(len(variables))) & 1 == 1
+        values = {name: grid[:, i] for i, name in enumerate(variables)}
+        high = {
+            name: np.where(group.joined[name], activity.high[group.nets[name]], 0.0)
+            for name in inputs
+        }
+        shares = np.ones((len(grid), len(group.gates)))
+        if flip_flop is not None:
+            values[flip_flop.state] = values["state"]
+            values[flip_flop.inverse] = ~values["state"]
+        pair = _data_pin(cell)
+        if flip_flop is not None or cell.clock_gate is not None:
+            share = activity.high[group.nets[output]]
+            if cell.clock_gate is not None:
+                share = high[cell.clock_gate.enable]
+            elif flip_flop is not None:
+                function = cell.pins[output].function
+                if function is not None and function.name == flip_flop.inverse:
+                    share = 1 - share
+            high["state"] = share
+        for name in variables:
+            if pair is not None and name in (pair, "state"):
+                continue
+            shares *= np.where(values[name][:, None], high[name], 1 - high[name])
+        if pair is not None and flip_flop is not None:
+            clock = group.nets[flip_flop.clock.name]
+            edges = np.maximum(activity.toggles[clock] / 2, 1)
+            differ = np.minimum(activity.toggles[group.nets[output]] / edges, 1)
+            one = np.clip(high["state"], differ / 2, 1 - differ / 2)
+            data, state = values[pair][:, None], values["state"][:, None]
+            same = np.where(state, one - differ / 2, 1 - one - differ / 2)
+            shares *= np.where(data == state, same, differ / 2)
+        for name in cell.outputs:
+            function = cell.pins[name].function
+            if function is not None:
+                values[name] = _evaluate(function, values, len(grid))
+            elif cell.clock_gate is not None:
+                values[name] = values[cell.clock_gate.clock] & values["state"]
+        return cls(cell, values, shares)
+
+    def share(self, when: Function | None, pin: Pin) -> Numbers:
+        """Share of the edges of a pin at which `when` holds, by gate."""
+        assert when is not None
+        known = set(self.values)
+        if not set(when.pins) <= known:
+            return np.zeros(self.shares.shape[1])
+        holds = _evaluate(when, self.values, len(self.shares))
+        found: Numbers = holds @ self.shares
+        return found
+
+    def leakage_uw(self) -> Numbers:
+        """Mean leakage of every gate."""
+        total, rest = np.zeros(self.shares.shape[1]), np.ones(self.shares.shape[1])
+        for when, value in self.cell.leakages:
+            if set(when.pins) <= set(self.values):
+                share = _evaluate(when, self.values, len(self.shares)) @ self.shares
+                total += share * value
+                rest -= share
+        found: Numbers = total + np.maximum(rest, 0) * self.cell.leakage_uw
+        return found
+
+
+def _evaluate(
+    function: Function, values: dict[str, NDArray[np.bool_]], count: int
+) -> NDArray[np.bool_]:
+    constants = {"0": np.zeros(count, bool), "1": np.ones(count, bool)}
+    found: NDArray[np.bool_] = function.value({**constants, **values})
+    return found
+
+
+def _data_pin(cell: Cell) -> str | None:
+    """Pin that a register takes at its clock edge, where that is all that it takes."""
+    if cell.flip_flop is None or cell.flip_flop.next_state.operator:
+        return None
+    return cell.flip_flop.next_state.name
