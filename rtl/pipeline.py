@@ -141,6 +141,9 @@ class PipelineComponent(wiring.Component):
         for name, component in zip(names, self._stages, strict=True):
             m.submodules[name] = component
         m.submodules.output = output = OutputBuffer(self._answer, self._answer_beats)
+        forks = m
+        if any(len(readers) > 1 for readers in self._readers[:SOURCE]):
+            m.submodules.forks = forks = Module()
         self._connect_source(m)
         for number, (name, component) in enumerate(zip(names, self._stages, strict=True)):
             ports = self._ports(number) or [output.i]
@@ -153,7 +156,7 @@ class PipelineComponent(wiring.Component):
             columns = self._columns_of_readers(number)
             freed = [self._stages[stage].freed for stage, _ in self._readers[number]]
             ahead = [count - min(columns) for count in columns]
-            room = together(m, f"{name}_room", freed, ahead, columns)
+            room = together(forks, name, freed, ahead, columns)
             m.d.comb += component.room.eq(room)
         wiring.connect(m, output.o, wiring.flipped(self.o))
         if self._probes:

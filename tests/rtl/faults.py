@@ -631,7 +631,7 @@ JOIN = (
         edit(
             PipelineComponent,
             "elaborate",
-            'together(m, f"{name}_room", freed, ahead, columns)',
+            "together(forks, name, freed, ahead, columns)",
             "freed[0]",
         ),
         CYCLES,

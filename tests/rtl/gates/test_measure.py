@@ -67,7 +67,7 @@ def test_a_machine_in_gates_and_memories(small, monkeypatch):
     # Every access of a memory of sums is one that the model counts.
     values = small.network.encode(images.astype(np.float64))
     nonzero = (values != 0).sum(axis=0, dtype=np.int64)
-    counts = count_actions(small.stages[0], 1, IMAGES, nonzero)
+    counts = count_actions(small.stages[0], small.beats[0], IMAGES, nonzero)
     sums = [m for m in found.memories if (m.stage, m.component) == ("conv", "partial sums")]
     written = [m for m in sums if m.writes]
     assert written
