@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pilaster.models.errors import InputError
 from pilaster.models.layers import Concat, Join
 from pilaster.models.quantization import (
     MULTIPLIER_BITS,
@@ -47,7 +48,7 @@ class Scale:
     @property
     def is_one(self) -> bool:
         """Whether it changes nothing."""
-        return self.multiplier << self.shift == 1 << MULTIPLIER_BITS if self.shift >= 0 else False
+        return (self.multiplier, self.shift) == (1 << (MULTIPLIER_BITS - 1), 1)
 
     def requantize(self, values: Integers) -> Integers:
         """Scale values as `requantize` does."""
@@ -72,6 +73,10 @@ class AddParameters:
     left_shift: int
     inputs: tuple[Scale, Scale]
     output: Scale
+
+    def __post_init__(self) -> None:
+        if any(scale.shift > 0 for scale in self.inputs):
+            raise InputError("the inputs of a sum must be scaled by one at most")
 
     @classmethod
     def between(

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT, Graph
 from pilaster.models.joins import AddParameters, ConcatParameters, Scale
 from pilaster.models.layers import Conv, Pool, Window
@@ -262,11 +263,18 @@ def test_a_concatenation_brings_each_input_to_the_outputs_scale(data: st.DataObj
     rng = np.random.default_rng(data.draw(seeds()))
     values = [rng.integers(*t.stream_range, (1, 2, 3, 2), endpoint=True) for t in sources]
     parts = np.split(join(values, parameters, target), len(values), axis=-1)
-    for value, source, part in zip(values, sources, parts, strict=True):
+    for value, source, part, scale in zip(values, sources, parts, parameters.inputs, strict=True):
+        assert scale.is_one or source.scale != target.scale
         real = np.clip(value * source.scale / target.scale, *target.stream_range)
         assert np.abs(part - real).max() < 0.501
         if source == target:
             np.testing.assert_array_equal(part, value)
+
+
+def test_the_inputs_of_a_sum_are_scaled_by_one_at_most() -> None:
+    half, two = Scale.of(0.5, 31), Scale.of(2.0, 31)
+    with pytest.raises(InputError, match="must be scaled by one at most"):
+        AddParameters(20, (half, two), half)
 
 
 @settings(max_examples=20, deadline=None, derandomize=True)
