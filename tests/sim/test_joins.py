@@ -7,19 +7,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pilaster.models.energy import EnergyTable
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT, Graph, Node
 from pilaster.models.joins import ConcatParameters
 from pilaster.models.layers import Add, Concat, Conv, Window
 from pilaster.models.shape import Padding, Shape
 from pilaster.models.zoo.synthetic import synthetic
+from pilaster.sim.actions import count_actions
+from pilaster.sim.area import stage_area_um2
 from pilaster.sim.closed_form import MachineBatch, evaluate, stamps
 from pilaster.sim.default import default_machine
+from pilaster.sim.energy import stage_energy_pj
 from pilaster.sim.engine import simulate_events
 from pilaster.sim.least_columns import least_columns
 from pilaster.sim.machine import Fold, Machine, StageSpec
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.stages import JoinStage
+from pilaster.sim.stages.join_actions import arm_memories
 from pilaster.sim.timing import COLUMN_BUFFERS
 from pilaster.sim.traffic import Traffic
 from pilaster.sim.work import DeadlockError
@@ -254,3 +259,16 @@ def test_a_join_of_the_input_itself():
     found = stamps(pipeline, 2)
     assert simulate_events(pipeline, 2).same_as(found)
     assert np.array_equal(found.stages[0].accepted[0], 20 * np.arange(8) + 4)
+
+
+def test_every_arm_has_area_and_leaks():
+    """Two arms with equal buffers are two memories, though their actions cost the same."""
+    net = network(Node("first", ONE, (INPUT,)), Node("sum", Add(), ("first", "first")))
+    pipeline = Pipeline(net, default_machine(net, 20))
+    stage, table = pipeline.stages[-1], EnergyTable.load("ihp130")
+    memory, other = arm_memories(stage)
+    assert memory == other
+    actions = count_actions(stage, pipeline.beats[-1], 1, None)
+    energy = stage_energy_pj(stage, actions, 1000, table, 10.0)
+    assert energy["leakage"] == pytest.approx(2 * table.leakage_uw([memory]) * 1000 / 10.0)
+    assert stage_area_um2(stage, table) > 2 * table.area_um2("memory_area", memory)
