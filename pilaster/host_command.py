@@ -124,7 +124,7 @@ def _answers(host: Host, values: NDArray[np.int32]) -> list[HostAnswer]:
     """Send images (N, H, W, C) back to back."""
     from pilaster.progress import Progress
 
-    answers = []
+    answers: list[HostAnswer] = []
     with Progress("images", len(values)) as progress:
         for answer in host.answers(values):
             answers.append(answer)
@@ -154,7 +154,7 @@ def _live(
             columns.append(network.encode_column(values))
             yield columns[-1]
 
-    answers = []
+    answers: list[HostAnswer] = []
     for answer in host.live(come()):
         if shown:
             cycles = answer.latency_cycles
