@@ -41,8 +41,10 @@ QUIETEST = 1e-6
 SEED = 2023
 BATCH = 64
 CALIBRATION = 500
+VIEWS = 10
+"""Of a recording: how else it could have been said."""
 VOICES = 40
-"""Stretches of frequency in an epoch: vocal tracts of other lengths."""
+"""Stretches of frequency: vocal tracts of other lengths."""
 
 Floats = NDArray[np.float32]
 
@@ -125,7 +127,7 @@ def graph() -> Graph:
 
 
 def train(recordings: Recordings, epochs: int) -> FloatNetwork:
-    """Train on recordings, which are varied in every epoch."""
+    """Train on recordings, of which an epoch has one of several views."""
     torch = _torch()
     torch.manual_seed(SEED)
     rng = np.random.default_rng(SEED)
@@ -139,8 +141,10 @@ def train(recordings: Recordings, epochs: int) -> FloatNetwork:
     count = len(recordings.digits)
     batches = -(-count // BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 4e-3, epochs * batches)
+    views = np.stack([varied(recordings.samples, rng) for _ in range(VIEWS)])
     for epoch in range(epochs):
-        seen = torch.from_numpy(varied(recordings.samples, rng).transpose(0, 3, 1, 2))
+        drawn = views[rng.integers(0, VIEWS, count), np.arange(count)]
+        seen = torch.from_numpy(drawn.transpose(0, 3, 1, 2))
         total = 0.0
         for batch in torch.randperm(count).split(BATCH):
             loss = torch.nn.functional.cross_entropy(

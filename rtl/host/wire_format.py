@@ -94,12 +94,13 @@ class WireFormat:
 
     def column_payloads(self, values: NDArray[np.int32]) -> list[bytes]:
         """Rows of every column of an image (H, W, C) of stream values, left to right."""
+        return [self.column_payload(column) for column in values.transpose(1, 0, 2)]
+
+    def column_payload(self, column: NDArray[np.int32]) -> bytes:
+        """Rows of a column (H, C) of stream values."""
         bits = self.pipeline.network.tensors[INPUT].bits
-        rows = values.transpose(1, 0, 2)
-        return [
-            b"".join(_pack(row, bits).to_bytes(self.input_bytes, "little") for row in column)
-            for column in rows.tolist()
-        ]
+        rows = (_pack(row, bits) for row in column.tolist())
+        return b"".join(row.to_bytes(self.input_bytes, "little") for row in rows)
 
     def answer_values(self, payload: bytes) -> NDArray[np.int32]:
         """Stream values (H, W, C) of an answer."""
