@@ -27,7 +27,7 @@ Exit code 1 where an answer or a cycle differs, or the clock is not met.
 """
 
 DEFAULT_IMAGES = 20
-DEFAULT_MHZ = 50.0
+DEFAULT_MHZ = 25.0
 DEFAULT_TABLE = "ihp130"
 FILES = ("power.json", "power.csv")
 
