@@ -217,3 +217,15 @@ def _print_summary(found: PowerMeasurement) -> None:
         f"clock {met}: worst setup slack {found.slack_ns:+.2f} ns; at most {found.fastest_mhz:.1f} "
         f"MHz, by {found.path[0]} -> {found.path[-1]}"
     )
+    if found.opensta is not None:
+        print(
+            f"OpenSTA: slack {found.opensta.slack_ns:+.2f} ns and leakage "
+            f"{found.opensta.leakage_uw:.3g} uW without memories; here leakage of gates is "
+            f"{_gates_leakage_uw(found):.3g} uW"
+        )
+
+
+def _gates_leakage_uw(found: PowerMeasurement) -> float:
+    """Mean leakage of all gates."""
+    leakage_pj = sum(part.leakage_pj for part in found.components) * found.images
+    return leakage_pj / (found.cycles / found.clock_mhz)

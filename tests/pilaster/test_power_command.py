@@ -1,5 +1,5 @@
-"""Laws: `pilaster power` tells what gates take; bad input is one line and code 2, and a machine that
-is wrong or too slow is code 1."""
+"""Laws: `pilaster power` tells what gates take; bad input is one line and code 2; a machine that is
+wrong or too slow is code 1."""
 
 import importlib.util
 import json
@@ -10,6 +10,7 @@ import pytest
 from pilaster.cli import main
 from pilaster.rtl.gates import measure
 from pilaster.rtl.gates.measure import ComponentPower, MemoryPower, PowerMeasurement
+from pilaster.rtl.gates.opensta import StaReport
 
 TINY = Path(__file__).parents[1] / "rtl" / "gates" / "tiny.lib"
 SRAM = TINY.with_name("tiny_sram.lib")
@@ -37,6 +38,7 @@ def measurement(**changes):
         "clock_gates": 3,
         "answers_equal": True,
         "cycles_equal": True,
+        "opensta": StaReport(2.5, 1.49),
         "seconds": {"synthesis": 1.0},
         **changes,
     }
@@ -67,6 +69,7 @@ def test_a_table_and_a_summary(command, measured):
     assert (asked["images"], asked["gated"], len(asked["macros"])) == (3, True, 1)
     assert asked["table"].name == "ihp130"
     assert "clock met: worst setup slack +1.50 ns; at most 10.2 MHz" in outcome.out
+    assert "OpenSTA: slack +1.49 ns and leakage 2.5 uW without memories" in outcome.out
     assert "digits on digits in tiny: 3.2 nJ an image" in outcome.out
     assert "psums0, 38 bits x 96: energy table ihp130; 5 reads and 4 writes" in outcome.out
 
