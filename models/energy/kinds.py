@@ -71,6 +71,15 @@ KINDS: dict[str, Kind] = {
     "memory_read": Kind("one read of a memory", _MEMORY, _BY_MEMORY),
     "memory_write": Kind("one write of a memory", _MEMORY, _BY_MEMORY),
     "idle_memory": Kind("one cycle of a memory that is not accessed", _MEMORY, _BY_MEMORY),
+    "small_memory_read": Kind(
+        "one read of a memory of registers, of bits x depth at most", _MEMORY, ("linear-bits",)
+    ),
+    "small_memory_write": Kind(
+        "one write of a memory of registers, of bits x depth at most", _MEMORY, ("linear-bits",)
+    ),
+    "small_weight_read": Kind(
+        "one read of weights that are gates, of bits x depth at most", _MEMORY, ("linear-bits",)
+    ),
     "memory_leakage": Kind(
         "leakage of one memory", _MEMORY, ("linear-capacity", "constant"), "power"
     ),

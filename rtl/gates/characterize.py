@@ -19,16 +19,18 @@ import yaml
 from numpy.typing import NDArray
 
 from pilaster.models.energy.actions import Action, Attributes
-from pilaster.models.energy.schema import Entry, TableFile
+from pilaster.models.energy.schema import TableFile
 from pilaster.models.energy.table import EnergyTable
+from pilaster.models.energy.units import RELATIVE_UNIT
 from pilaster.models.errors import InputError
-from pilaster.rtl.gates.bill import compare_bill, part_of
-from pilaster.rtl.gates.measure import ComponentPower, PowerMeasurement
+from pilaster.rtl.gates.bill import compare_bill
+from pilaster.rtl.gates.measure import PowerMeasurement
+from pilaster.rtl.gates.synthesis import LOGIC_BITS, REGISTER_BITS
 from pilaster.sim.results import Result, StageResult
 
 __all__ = ["Run", "characterize", "fit", "table_yaml"]
 
-Weight = Callable[[Attributes], float]
+Size = Callable[[Attributes], float]
 
 
 @dataclass(frozen=True)
@@ -67,32 +69,17 @@ def _scale(attributes: Attributes) -> float:
     return attributes.accumulator_bits * max(1, attributes.scale_bits)
 
 
-_WEIGHTS: Mapping[Action, tuple[Weight, str]] = {
-    Action.MAC: (_lane, "product-bits"),
-    Action.MAC_GATED: (_lane, "product-bits"),
-    Action.REQUANTIZE: (_scale, "product-bits"),
-    Action.ACCUMULATE: (_bits, "linear-bits"),
-    Action.WINDOW_SHIFT: (_bits, "linear-bits"),
-    Action.POOL: (_bits, "linear-bits"),
-    Action.STREAM: (_bits, "linear-bits"),
-    Action.PSUM_READ: (_bits, "word-depth"),
-    Action.PSUM_WRITE: (_bits, "word-depth"),
-    Action.COLUMN_READ: (_bits, "word-depth"),
-    Action.COLUMN_WRITE: (_bits, "word-depth"),
-    Action.WEIGHT_READ: (_bits, "word-depth"),
+_SIZES: Mapping[Action, Size] = {
+    **dict.fromkeys((Action.MAC, Action.MAC_GATED), _lane),
+    Action.REQUANTIZE: _scale,
 }
-"""What the price of an action is proportional to, and the rule of the table that says so."""
+"""What the price of an action is proportional to; bits of all that are not here."""
 
-_FITTED = {
-    "lanes": (Action.MAC, Action.MAC_GATED),
-    "partial sums": (Action.ACCUMULATE, Action.PSUM_READ, Action.PSUM_WRITE),
-    "requantizers": (Action.REQUANTIZE,),
-    "window": (Action.WINDOW_SHIFT,),
-    "pooling": (Action.POOL,),
-    "column buffer": (Action.COLUMN_READ, Action.COLUMN_WRITE),
-    "weights": (Action.WEIGHT_READ,),
-}
-"""Actions of each component that is gates, by stage."""
+_READS = (Action.PSUM_READ, Action.COLUMN_READ)
+_WRITES = (Action.PSUM_WRITE, Action.COLUMN_WRITE)
+
+_OF_POOLING = (Action.WINDOW_SHIFT, Action.PSUM_READ, Action.PSUM_WRITE)
+"""What a stage that pools does beside comparing and adding."""
 
 
 def characterize(
@@ -102,7 +89,7 @@ def characterize(
 
     Parameters
     ----------
-    base : prices memories that are no gates; its points are taken over with their source
+    base : prices memories that are no gates; these entries are taken over with their sources
     node_nm : technology node, which a Liberty file does not tell
 
     Raises
@@ -110,27 +97,48 @@ def characterize(
     InputError
         If a component that the table needs is in no run.
     """
-    voltage = runs[0].measured.voltage
-    prices: dict[Action, float] = {}
-    for component, actions in _FITTED.items():
-        rows = list(_rows(runs, component, actions))
-        if not rows:
-            raise InputError(f"no machine has {component} made of gates; name more machines")
-        found = fit([energy for energy, _ in rows], [counts for _, counts in rows])
-        prices.update(zip(actions, map(float, found), strict=True))
-    prices[Action.STREAM] = _stream_price(runs)
-    where = _where(runs)
-    entries = [_entry(action, price, runs, base, where) for action, price in prices.items()]
-    entries.append(_clock_entry(runs, where))
-    entries += list(_leakage_entries(runs, base, where))
-    plain = {
-        "name": name,
-        "title": title,
-        "node_nm": float(node_nm),
-        "voltage_v": voltage,
-        "entries": entries,
+    mac, gated = _fit(runs, ("lanes",), ((Action.MAC,), (Action.MAC_GATED,)))
+    accumulate, read, write = _fit(
+        runs, ("partial sums", "column buffer"), ((Action.ACCUMULATE,), _READS, _WRITES)
+    )
+    (requantize,) = _fit(runs, ("requantizers",), ((Action.REQUANTIZE,),))
+    (shift,) = _fit(runs, ("window",), ((Action.WINDOW_SHIFT,),))
+    (weights,) = _fit(runs, ("weights",), ((Action.WEIGHT_READ,),))
+    of_pooling = dict(zip(_OF_POOLING, (shift, read, write), strict=True))
+    words = {
+        Action.ACCUMULATE: accumulate,
+        Action.WINDOW_SHIFT: shift,
+        Action.POOL: _pool_price(runs, of_pooling),
+        Action.STREAM: _stream_price(runs),
     }
-    return TableFile.model_validate(plain)
+    small = {
+        "small_memory_read": (read, REGISTER_BITS),
+        "small_memory_write": (write, REGISTER_BITS),
+        "small_weight_read": (weights, LOGIC_BITS),
+    }
+    where = _where(runs)
+    products = {Action.MAC: mac, Action.MAC_GATED: gated, Action.REQUANTIZE: requantize}
+    entries = [_product_entry(action, price, runs, where) for action, price in products.items()]
+    for entry, price in words.items():
+        entries.append(_plain_entry(entry, "pJ/bit", price, "linear-bits", where))
+    for entry, (price, bits) in small.items():
+        at = {"bits": 1, "depth": bits}
+        entries.append({**_plain_entry(entry, "pJ", price, "linear-bits", where), "at": at})
+    entries += [_clock_entry(runs, where), _leakage_entry(runs, where)]
+    entries += list(_taken_over(base))
+    return TableFile.model_validate(
+        {
+            "name": name,
+            "title": title,
+            "node_nm": float(node_nm),
+            "voltage_v": runs[0].measured.voltage,
+            "entries": entries,
+        }
+    )
+
+
+def _size(action: Action, attributes: Attributes) -> float:
+    return _SIZES.get(action, _bits)(attributes)
 
 
 def _where(runs: Sequence[Run]) -> str:
@@ -148,36 +156,79 @@ def _stages(runs: Sequence[Run]) -> Iterator[tuple[PowerMeasurement, StageResult
             yield run.measured, stage, float(run.model.counted_images)
 
 
-def _rows(
-    runs: Sequence[Run], component: str, actions: Sequence[Action]
-) -> Iterator[tuple[float, list[float]]]:
-    """Energy of a component in every stage that has it, and its weighted counts, per image.
-
-    Accesses of a memory that is no gates are not among these.
-    """
+def _fit(
+    runs: Sequence[Run], components: Sequence[str], kinds: Sequence[Sequence[Action]]
+) -> tuple[float, ...]:
+    """Fit prices to the energies that components have in every stage that convolves."""
+    energies, counts = [], []
     for measured, stage, images in _stages(runs):
-        pools = frozenset() if stage.lanes else frozenset([stage.name])
-        energy, there = 0.0, False
-        for part in measured.components:
-            known = "pooling" if part_of(part, pools) == "pooling" else part.component
-            if part.stage == stage.name and known == component:
-                energy += part.internal_pj + part.switching_pj - part.clock_pj
-                there = True
-        if not there:
-            continue
-        outside = {m.component for m in measured.memories if m.stage == stage.name}
-        counts = []
-        for action in actions:
-            weight = _WEIGHTS[action][0]
-            total = sum(
-                count * weight(attributes)
-                for (found, attributes), count in stage.actions.counts.items()
-                if found is action
+        for component in components:
+            if not stage.lanes and component != "column buffer":
+                continue
+            found = [
+                p for p in measured.components if (p.stage, p.component) == (stage.name, component)
+            ]
+            if not found:
+                continue
+            outside = any(
+                (m.stage, m.component) == (stage.name, component) for m in measured.memories
             )
-            is_memory = _WEIGHTS[action][1] == "word-depth"
-            counts.append(0.0 if is_memory and component in outside else total / images)
-        if any(counts):
-            yield energy, counts
+            mine = _ACTIONS[component]
+            row = [
+                sum(_amount(stage, action) for action in kind if action in mine) / images
+                for kind in kinds
+            ]
+            if outside:  # accesses of a memory that is no gates cost these nothing
+                row = [
+                    0.0 if set(kind) & _OF_MEMORIES else n
+                    for kind, n in zip(kinds, row, strict=True)
+                ]
+            if any(row):
+                energies.append(sum(p.internal_pj + p.switching_pj - p.clock_pj for p in found))
+                counts.append(row)
+    if not counts:
+        raise InputError(f"no machine has {components[0]} made of gates; name more machines")
+    return tuple(map(float, fit(energies, counts)))
+
+
+_OF_MEMORIES = {*_READS, *_WRITES, Action.WEIGHT_READ}
+
+_ACTIONS: Mapping[str, tuple[Action, ...]] = {
+    "lanes": (Action.MAC, Action.MAC_GATED),
+    "partial sums": (Action.ACCUMULATE, Action.PSUM_READ, Action.PSUM_WRITE),
+    "column buffer": (Action.COLUMN_READ, Action.COLUMN_WRITE),
+    "requantizers": (Action.REQUANTIZE,),
+    "window": (Action.WINDOW_SHIFT,),
+    "weights": (Action.WEIGHT_READ,),
+}
+"""Actions of each component of a stage."""
+
+
+def _amount(stage: StageResult, action: Action) -> float:
+    """Count of an action, times what its price is proportional to."""
+    return sum(
+        count * _size(action, attributes)
+        for (found, attributes), count in stage.actions.counts.items()
+        if found is action
+    )
+
+
+def _pool_price(runs: Sequence[Run], of_pooling: Mapping[Action, float]) -> float:
+    """Price of a bit of a compare or an add: what pooling takes beyond its shifts and memories."""
+    energy = bits = 0.0
+    for run in runs:
+        energy += sum(
+            line.gates_pj
+            for line in compare_bill(run.measured, run.model)
+            if line.part == "pooling"
+        )
+    for _, stage, images in _stages(runs):
+        if not stage.lanes:
+            energy -= sum(_amount(stage, a) * price for a, price in of_pooling.items()) / images
+            bits += _amount(stage, Action.POOL) / images
+    if not bits:
+        raise InputError("no machine has pooling; name more machines")
+    return max(energy, 0.0) / bits
 
 
 def _stream_price(runs: Sequence[Run]) -> float:
@@ -194,51 +245,47 @@ def _stream_price(runs: Sequence[Run]) -> float:
     return energy / bits
 
 
-def _entry(
-    action: Action, price: float, runs: Sequence[Run], base: EnergyTable, where: str
-) -> dict[str, Any]:
-    """Write the entry of an action: at the widths of the runs, and of memories' macros."""
-    weight, rule = _WEIGHTS[action]
-    names = ("bits", "depth") if rule == "word-depth" else ("bits",)
-    if rule == "product-bits":
-        lane = ("activation_bits", "weight_bits")
-        names = lane if weight is _lane else ("accumulator_bits", "scale_bits")
-    points: dict[tuple[int, ...], dict[str, Any]] = {}
-    for measured, stage, _ in _stages(runs):
-        outside = {(m.width, m.depth) for m in measured.memories}
-        for found, attributes in stage.actions.counts:
-            at = tuple(getattr(attributes, name) for name in names)
-            if found is action and at not in outside:
-                value = price * weight(attributes)
-                points[at] = {**dict(zip(names, at, strict=True)), "value": round(value, 6)}
-    if rule == "word-depth":
-        kept = (
-            "memory_write" if action in (Action.PSUM_WRITE, Action.COLUMN_WRITE) else "memory_read"
-        )
-        for at, point in _macro_points(base, kept).items():
-            points.setdefault(at, point)
-        points = {at: point for at, point in points.items() if point["value"] > 0}
+def _plain_entry(name: str, unit: str, price: float, rule: str, where: str) -> dict[str, Any]:
+    value = float(f"{price:.6g}")
+    return {"name": str(name), "unit": unit, "value": value, "scaling": rule, "source": where}
+
+
+def _product_entry(action: Action, price: float, runs: Sequence[Run], where: str) -> dict[str, Any]:
+    """Write the entry of an action at the operand widths of the runs."""
+    names = ("activation_bits", "weight_bits")
+    if action is Action.REQUANTIZE:
+        names = ("accumulator_bits", "scale_bits")
+    points = {}
+    for _, stage, _ in _stages(runs):
+        for found, at in stage.actions.counts:
+            if found is action:
+                widths = tuple(max(1, getattr(at, name)) for name in names)
+                value = float(f"{price * _size(action, at):.6g}")
+                points[widths] = {**dict(zip(names, widths, strict=True)), "value": value}
     return {
         "name": str(action),
         "unit": "pJ",
-        "scaling": rule,
-        "points": [points[at] for at in sorted(points)],
+        "points": [points[widths] for widths in sorted(points)],
+        "scaling": "product-bits",
         "source": where,
     }
 
 
-def _macro_points(base: EnergyTable, name: str) -> dict[tuple[int, ...], dict[str, Any]]:
-    entry: Entry | None = base.entries.get(name)
-    if entry is None or entry.converted_from is not None or entry.unit != "pJ":
-        raise InputError(
-            f"energy table {base.name}: has no {name} in pJ at its own node to take over"
-        )
-    points: dict[tuple[int, ...], dict[str, Any]] = {}
-    for point in entry.published:
-        at = (point.attributes.bits, point.attributes.depth)
-        source = f"energy table {base.name}: {point.source or entry.source}"
-        points[at] = {"bits": at[0], "depth": at[1], "value": point.value, "source": source}
-    return points
+def _taken_over(base: EnergyTable) -> Iterator[dict[str, Any]]:
+    """Entries of larger memories."""
+    for name in ("register", "memory_read", "memory_write", "memory_leakage"):
+        entry = base.entries.get(name)
+        if entry is None:
+            continue
+        if entry.unit == RELATIVE_UNIT:
+            raise InputError(
+                f"energy table {base.name}: {name} is relative to a MAC; name a table in joules"
+            )
+        plain = entry.model_dump(exclude_none=True)
+        plain["source"] = f"energy table {base.name}: {entry.source}"
+        if "points" in plain:
+            plain["points"] = [dict(point) for point in plain["points"]]
+        yield plain
 
 
 def _clock_entry(runs: Sequence[Run], where: str) -> dict[str, Any]:
@@ -250,39 +297,19 @@ def _clock_entry(runs: Sequence[Run], where: str) -> dict[str, Any]:
                 energy += line.gates_pj
         cycles = run.measured.cycles / run.measured.images
         bits += sum(stage.register_bits for stage in run.model.stages) * cycles
-    return {
-        "name": str(Action.CLOCK),
-        "unit": "fJ/bit",
-        "value": round(energy / bits * 1e3, 6),
-        "scaling": "linear-bits",
-        "source": f"{where}; clock pins, clock gates and sequencers over the model's register bits",
-    }
+    source = f"{where}; clock pins, clock gates and sequencers over the model's register bits"
+    return _plain_entry(Action.CLOCK, "fJ/bit", energy / bits * 1e3, "linear-bits", source)
 
 
-def _leakage_entries(
-    runs: Sequence[Run], base: EnergyTable, where: str
-) -> Iterator[dict[str, Any]]:
+def _leakage_entry(runs: Sequence[Run], where: str) -> dict[str, Any]:
     gates = lanes = 0.0
     for run in runs:
         measured = run.measured
         microseconds = measured.cycles / measured.images / measured.clock_mhz
-        parts = [part for part in measured.parts if isinstance(part, ComponentPower)]
-        gates += sum(part.leakage_pj for part in parts) / microseconds
+        gates += sum(part.leakage_pj for part in measured.components) / microseconds
         lanes += run.model.lanes
-    yield {
-        "name": "lane_leakage",
-        "unit": "nW",
-        "value": round(gates / lanes * 1e3, 6),
-        "scaling": "constant",
-        "source": f"{where}; all gates of a machine over its lanes",
-    }
-    entry = base.entries.get("memory_leakage")
-    if entry is not None:
-        plain = entry.model_dump(exclude_none=True)
-        plain["source"] = f"energy table {base.name}: {entry.source}"
-        if "points" in plain:
-            plain["points"] = [dict(point) for point in plain["points"]]
-        yield plain
+    source = f"{where}; all gates of a machine over its lanes"
+    return _plain_entry("lane_leakage", "nW", gates / lanes * 1e3, "constant", source)
 
 
 def table_yaml(table: TableFile) -> str:

@@ -87,6 +87,19 @@ def test_json_and_files_say_the_same(command, measured, tmp_path):
     assert lines[1].startswith("conv1,lanes,gates,100,10,1,2000,500,1500,2501,")
 
 
+def test_the_models_bill_stands_beside(command, measured):
+    measured(measurement())
+    arguments = ("power", "digits", "--liberty", TINY, "--images", 2, "--bill", "ihp130")
+    bill = json.loads(command(*arguments, "--json").out)["bill"]
+    by_part = {line["part"]: line for line in bill}
+    assert by_part["lanes"]["gates_pj"] == 1000
+    assert by_part["sums"]["gates_pj"] == 710
+    assert by_part["clock and control"]["gates_pj"] == 1500
+    assert by_part["total"]["gates_pj"] == 3211
+    assert by_part["total"]["model_pj"] > by_part["lanes"]["model_pj"] > 0
+    assert "lanes" in command(*arguments).out
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pilaster.models.energy import Action, Attributes, EnergyTable, load, table_names
 from pilaster.models.energy.compose import PRIMITIVES, UNCOMPOSED, parts
 from pilaster.models.energy.kinds import KINDS
+from pilaster.models.energy.schema import Entry
 from pilaster.models.energy.technology import conversion_factor
 from pilaster.models.errors import InputError
 
@@ -360,3 +361,26 @@ def test_a_table_without_area_says_what_lacks():
     table = EnergyTable.load("eyeriss65")
     with pytest.raises(InputError, match="eyeriss65: has no area: entries multiply_area, add_area"):
         table.area_um2("memory_area", Attributes(8, 256))
+
+
+def test_a_small_memory_costs_its_own_price_up_to_its_capacity(tmp_path):
+    base = EnergyTable.load("ihp130")
+    small = Entry.model_validate(
+        {
+            "name": "small_memory_read",
+            "unit": "pJ",
+            "at": {"bits": 1, "depth": 1024},
+            "value": 0.05,
+            "scaling": "linear-bits",
+            "source": "made up",
+        }
+    )
+    table = base.with_entries("mine", "mine", [small])
+    for action in (Action.PSUM_READ, Action.COLUMN_READ):
+        at = Attributes(bits=32, depth=32)
+        assert table.energy_pj(action, at) == pytest.approx(1.6)
+        larger = Attributes(bits=32, depth=33)
+        assert table.energy_pj(action, larger) == base.energy_pj(action, larger)
+    for action in (Action.PSUM_WRITE, Action.WEIGHT_READ):
+        at = Attributes(bits=32, depth=32)
+        assert table.energy_pj(action, at) == base.energy_pj(action, at)
