@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pilaster.models.energy.actions import Action, Attributes
+from pilaster.models.energy.actions import Action
 from pilaster.models.energy.table import EnergyTable
 from pilaster.sim.actions import ActionCounts
 from pilaster.sim.stages import ConvStage, Stage
@@ -34,8 +34,7 @@ def stage_energy_pj(
     energy: dict[Action | str, float] = {}
     for (action, attributes), count in actions.counts.items():
         energy[action] = energy.get(action, 0.0) + count * table.energy_pj(action, attributes)
-    registers = Attributes(bits=stage_register_bits(stage))
-    energy[Action.CLOCK] = table.energy_pj(Action.CLOCK, registers) * cycles
+    energy[Action.CLOCK] = table.clock_pj(stage_register_bits(stage)) * cycles
     if clock_mhz is not None:
         memories = [
             attributes

@@ -98,6 +98,7 @@ KINDS: dict[str, Kind] = {
     Action.STREAM: Kind("one beat between stages", _WORD, _BY_WORD),
     Action.DRAM_READ: Kind("one read of DRAM", _WORD, _BY_WORD),
     Action.CLOCK: Kind("one cycle of clocked registers", _WORD, _BY_WORD),
+    "control": Kind("one clock cycle of a stage's control", (), ("constant",)),
     "multiply_area": Kind(
         "area of a multiplier", ("activation_bits", "weight_bits"), _BY_OPERANDS, "area"
     ),

@@ -135,6 +135,11 @@ class EnergyTable:
             raise ValueError(f"{self.name} has no energy for {name!r}")
         return self._price(name, attributes)
 
+    def clock_pj(self, bits: int) -> float:
+        """Energy of a clock cycle of a stage with `bits` register bits, its control included."""
+        energy = self.energy_pj(Action.CLOCK, Attributes(bits=bits))
+        return energy + (self._price("control", Attributes()) if "control" in self.prices else 0.0)
+
     def idle_memory_pj(self, bits: int, depth: int) -> float | None:
         """Energy of one clock cycle of a memory that is not accessed, in pJ, if known."""
         if "idle_memory" not in self.prices:

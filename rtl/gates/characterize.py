@@ -119,13 +119,12 @@ def characterize(
     where = _where(runs)
     products = {Action.MAC: mac, Action.MAC_GATED: gated, Action.REQUANTIZE: requantize}
     entries = [_product_entry(action, price, runs, where) for action, price in products.items()]
-    for entry, price in words.items():
-        entries.append(_plain_entry(entry, "pJ/bit", price, "linear-bits", where))
-    for entry, (price, bits) in small.items():
+    for action, price in words.items():
+        entries.append(_plain_entry(action, "pJ/bit", price, "linear-bits", where))
+    for kind, (price, bits) in small.items():
         at = {"bits": 1, "depth": bits}
-        entries.append({**_plain_entry(entry, "pJ", price, "linear-bits", where), "at": at})
-    entries += [_clock_entry(runs, where), _leakage_entry(runs, where)]
-    entries += list(_taken_over(base))
+        entries.append({**_plain_entry(kind, "pJ", price, "linear-bits", where), "at": at})
+    entries += [*_clock_entries(runs, where), _leakage_entry(runs, where), *_taken_over(base)]
     return TableFile.model_validate(
         {
             "name": name,
@@ -288,17 +287,22 @@ def _taken_over(base: EnergyTable) -> Iterator[dict[str, Any]]:
         yield plain
 
 
-def _clock_entry(runs: Sequence[Run], where: str) -> dict[str, Any]:
-    """Energy a cycle of a register bit that the model counts: clock, and what steps the machine."""
-    energy = bits = 0.0
-    for run in runs:
-        for line in compare_bill(run.measured, run.model):
-            if line.part == "clock and control":
-                energy += line.gates_pj
-        cycles = run.measured.cycles / run.measured.images
-        bits += sum(stage.register_bits for stage in run.model.stages) * cycles
-    source = f"{where}; clock pins, clock gates and sequencers over the model's register bits"
-    return _plain_entry(Action.CLOCK, "fJ/bit", energy / bits * 1e3, "linear-bits", source)
+def _clock_entries(runs: Sequence[Run], where: str) -> Iterator[dict[str, Any]]:
+    """Energies of a cycle: of a register bit that the model counts, and of every stage beside."""
+    energies, counts = [], []
+    for measured, stage, _ in _stages(runs):
+        cycles = measured.cycles / measured.images
+        parts = [part for part in measured.components if part.stage == stage.name]
+        control = [part for part in parts if part.component == "sequencer"]
+        energy = sum(part.clock_pj for part in parts)
+        energy += sum(part.internal_pj + part.switching_pj - part.clock_pj for part in control)
+        energies.append(energy / cycles)
+        counts.append([float(stage.register_bits), 1.0])
+    a_bit, a_stage = fit(energies, counts)
+    source = f"{where}; clock pins and clock gates of a stage by the register bits of the model"
+    yield _plain_entry(Action.CLOCK, "fJ/bit", a_bit * 1e3, "linear-bits", source)
+    source = f"{where}; clock of a stage's other registers, and its sequencer"
+    yield _plain_entry("control", "pJ", a_stage, "constant", source)
 
 
 def _leakage_entry(runs: Sequence[Run], where: str) -> dict[str, Any]:

@@ -38,7 +38,7 @@ PRICES = {
     Action.WEIGHT_READ: 0.1,
     Action.STREAM: 0.11,
 }
-CLOCK = 0.013
+CLOCK, CONTROL = 0.013, 2.5
 MEMORY_ACTIONS = (
     Action.PSUM_READ,
     Action.PSUM_WRITE,
@@ -104,7 +104,7 @@ def run_of(machine_name):
     model = simulate(network, machine, images, table=BASE)
     parts = []
     for stage in model.stages:
-        clock = CLOCK * stage.register_bits * CYCLES / IMAGES
+        clock = (CLOCK * stage.register_bits + CONTROL) * CYCLES / IMAGES
         if stage.lanes:
             parts += [
                 component(stage, name, energy(stage, *actions))
@@ -158,6 +158,7 @@ def test_the_table_is_found(runs, tmp_path):
                     expected = BASE.energy_pj(action, at)
                 assert table.energy_pj(action, at) == pytest.approx(expected, rel=1e-4), action
     assert table.energy_pj(Action.CLOCK, Attributes(bits=100)) == pytest.approx(1.3, rel=1e-4)
+    assert table.clock_pj(100) == pytest.approx(1.3 + 2.5, rel=1e-4)
 
 
 def test_every_entry_says_how_it_was_measured(runs):
