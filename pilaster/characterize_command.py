@@ -123,8 +123,7 @@ def _characterize(options: argparse.Namespace) -> int:
             network = load(machine_alone(name).network)
             machine = load_machine(name, network)
             dataset = images_for(network, None, options.skip + options.images)
-            if dataset is None or len(dataset.images) <= options.skip:
-                raise InputError(f"machine {name}: no images after the first {options.skip}")
+            assert dataset is not None
             images = dataset.images[options.skip :]
             measured = measure_power(
                 network,
@@ -137,7 +136,7 @@ def _characterize(options: argparse.Namespace) -> int:
                 say=progress.say,
             )
             if not measured.answers_equal or not measured.cycles_equal:
-                print(f"pilaster: {name}: the netlist differs from the model")
+                progress.say(f"pilaster: {name}: the netlist differs from the model")
                 return 1
             model = simulate(network, machine, images, table=base, clock_mhz=options.clock_mhz)
             runs.append(Run(measured, model))

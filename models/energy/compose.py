@@ -16,8 +16,8 @@ mac_gated, dram_read, clock   nothing: the table prices the action itself, or co
 ============================  ====================================================
 
 A memory of one word is a register. Where a table prices small memories, which are made of registers
-or gates, these prices hold for all memories of no more bits than theirs. A multiply by an operand of
-one bit is no multiply: its product is the other operand, that operand negated, or zero, so that
+or gates, these prices hold for all memories of no more bits than theirs. A multiply by an operand
+of one bit is no multiply: its product is the other operand, that operand negated, or zero, so that
 binary weights need no multiplier and a scale that is a power of two only an adder.
 """
 
