@@ -32,6 +32,9 @@ __all__ = ["Run", "characterize", "fit", "table_yaml"]
 
 Size = Callable[[Attributes], float]
 
+LEAST_ENERGY = 1e-6
+"""An energy that is a smaller share of the largest weighs as much as that share."""
+
 
 @dataclass(frozen=True)
 class Run:
@@ -42,8 +45,13 @@ class Run:
 
 
 def fit(energies: Sequence[float], counts: Sequence[Sequence[float]]) -> NDArray[np.float64]:
-    """Find prices, none negative, of least squared error: energies (n), counts (n, kinds)."""
+    """Find prices, none negative, of least squared error: energies (n), counts (n, kinds).
+
+    Errors are weighed as if their squares grew in proportion to the energy.
+    """
     table, target = np.array(counts, float), np.array(energies, float)
+    weight = np.maximum(target, max(LEAST_ENERGY * target.max(), LEAST_ENERGY)) ** -0.5
+    table, target = table * weight[:, None], target * weight
     kinds = table.shape[1]
     best, least = np.zeros(kinds), float((target**2).sum())
     subsets = chain.from_iterable(combinations(range(kinds), n) for n in range(1, kinds + 1))
@@ -300,7 +308,7 @@ def _clock_entries(runs: Sequence[Run], where: str) -> Iterator[dict[str, Any]]:
         counts.append([float(stage.register_bits), 1.0])
     a_bit, a_stage = fit(energies, counts)
     source = f"{where}; clock pins and clock gates of a stage by the register bits of the model"
-    yield _plain_entry(Action.CLOCK, "fJ/bit", a_bit * 1e3, "linear-bits", source)
+    yield _plain_entry(Action.CLOCK, "pJ/bit", a_bit, "linear-bits", source)
     source = f"{where}; clock of a stage's other registers, and its sequencer"
     yield _plain_entry("control", "pJ", a_stage, "constant", source)
 
