@@ -21,9 +21,13 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "weights": (Action.WEIGHT_READ, Action.DRAM_READ),
     "streams": (Action.STREAM,),
     "clock and control": (Action.CLOCK,),
+    "programs": (),
     "leakage": ("leakage",),
 }
-"""Actions of the model by the part of a machine that they are the energy of."""
+"""Actions of the model by the part of a machine that they are the energy of.
+
+The model does not count the reads of a program that is too large for gates.
+"""
 
 _BY_COMPONENT = {
     "lanes": "lanes",
@@ -40,7 +44,9 @@ _BY_COMPONENT = {
 
 
 def part_of(part: ComponentPower | MemoryPower, pools: frozenset[str]) -> str:
-    """Part of a component, its clock aside. `pools` are the stages that pool."""
+    """Part that a component or memory counts for, its clock aside; `pools` are stages that pool."""
+    if isinstance(part, MemoryPower) and part.component == "sequencer":
+        return "programs"
     if part.component == "window":
         return "pooling" if part.stage in pools else "window"
     return _BY_COMPONENT.get(part.component, "clock and control")
