@@ -35,6 +35,7 @@ def _parser() -> argparse.ArgumentParser:
     from pilaster import (
         bitstream_command,
         boards_command,
+        characterize_command,
         explore_command,
         host_command,
         listing,
@@ -52,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     rtl_command.add_command(commands)
     verify_command.add_command(commands)
     power_command.add_command(commands)
+    characterize_command.add_command(commands)
     bitstream_command.add_command(commands)
     host_command.add_command(commands)
     boards_command.add_command(commands)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pilaster.options import add_machine, add_network, frequency, load_network, whole_number
 
 if TYPE_CHECKING:
+    from pilaster.rtl.gates.bill import BillLine
     from pilaster.rtl.gates.measure import PowerMeasurement
 
 __all__ = ["add_command"]
@@ -27,7 +28,7 @@ Exit code 1 where an answer or a cycle differs, or the clock is not met.
 """
 
 DEFAULT_IMAGES = 20
-DEFAULT_MHZ = 50.0
+DEFAULT_MHZ = 25.0
 DEFAULT_TABLE = "ihp130"
 FILES = ("power.json", "power.csv")
 
@@ -65,6 +66,11 @@ def add_command(commands: Any) -> None:
         help=f"energy table of memories that no macro serves (default: {DEFAULT_TABLE})",
     )
     command.add_argument(
+        "--bill",
+        metavar="TABLE",
+        help="set the model's bill by an energy table beside what is measured",
+    )
+    command.add_argument(
         "--clock-mhz",
         metavar="F",
         type=frequency,
@@ -96,10 +102,12 @@ def _power(options: argparse.Namespace) -> int:
     from pilaster.models.errors import InputError
     from pilaster.models.output_files import check_writable, write_files
     from pilaster.progress import Progress
+    from pilaster.sim.simulate import simulate
 
     network = load_network(options)
     machine = load_machine(options.machine, network)
     try:
+        from pilaster.rtl.gates.bill import compare_bill
         from pilaster.rtl.gates.liberty import Library
         from pilaster.rtl.gates.measure import measure_power
         from pilaster.rtl.gates.sram import Macro
@@ -108,6 +116,7 @@ def _power(options: argparse.Namespace) -> int:
     library = Library.read(options.liberty)
     macros = [Macro.read(path) for path in options.sram]
     table = EnergyTable.load(options.energy)
+    priced = None if options.bill is None else EnergyTable.load(options.bill)
     if options.report is not None:
         check_writable(options.report, FILES, "report")
     dataset = images_for(network, options.data, options.images)
@@ -124,7 +133,13 @@ def _power(options: argparse.Namespace) -> int:
             gated=not options.no_clock_gates,
             say=progress.say,
         )
-        text = json.dumps(found.as_dict(), allow_nan=False)
+        lines: tuple[BillLine, ...] = ()
+        if priced is not None:
+            clock = options.clock_mhz
+            model = simulate(network, machine, dataset.images, table=priced, clock_mhz=clock)
+            lines = compare_bill(found, model)
+        bill = [vars(line) for line in lines]
+        text = json.dumps({**found.as_dict(), "bill": bill}, allow_nan=False)
         if options.report is not None:
             files = {"power.json": f"{text}\n".encode(), "power.csv": _csv(found).encode()}
             for path in write_files(options.report, files, "report"):
@@ -133,6 +148,8 @@ def _power(options: argparse.Namespace) -> int:
         print(text)
     else:
         _print(found)
+        if priced is not None:
+            _print_bill(lines, priced.name)
     return 0 if found.holds else 1
 
 
@@ -217,3 +234,23 @@ def _print_summary(found: PowerMeasurement) -> None:
         f"clock {met}: worst setup slack {found.slack_ns:+.2f} ns; at most {found.fastest_mhz:.1f} "
         f"MHz, by {found.path[0]} -> {found.path[-1]}"
     )
+    if found.opensta is not None:
+        print(
+            f"OpenSTA: slack {found.opensta.slack_ns:+.2f} ns and leakage "
+            f"{found.opensta.leakage_uw:.3g} uW without memories; here leakage of gates is "
+            f"{_gates_leakage_uw(found):.3g} uW"
+        )
+
+
+def _gates_leakage_uw(found: PowerMeasurement) -> float:
+    """Mean leakage of all gates."""
+    leakage_pj = sum(part.leakage_pj for part in found.components) * found.images
+    return leakage_pj / (found.cycles / found.clock_mhz)
+
+
+def _print_bill(lines: tuple[BillLine, ...], table: str) -> None:
+    print(f"\n{'nJ an image':<20}{'gates':>10}{'model':>10}{'error':>9}   by {table}")
+    for line in lines:
+        gates, model = line.gates_pj / 1e3, line.model_pj / 1e3
+        error = f"{line.error:+.1%}" if line.gates_pj else "-"
+        print(f"{line.part:<20}{gates:>10,.2f}{model:>10,.2f}{error:>9}")

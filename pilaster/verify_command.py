@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 from pilaster.options import add_load_weights, add_machine, add_network, load_network, whole_number
 
 if TYPE_CHECKING:
+    from pilaster.models.energy import EnergyTable
+    from pilaster.models.network import Network
     from pilaster.rtl.verify import Verdict
+    from pilaster.sim.machine import Machine
 
 __all__ = ["add_command"]
 
@@ -58,6 +61,15 @@ def add_command(commands: Any) -> None:
     )
     command.add_argument("--waves", metavar="FILE", type=Path, help="write the waves there (VCD)")
     add_load_weights(command)
+    command.add_argument(
+        "--power", action="store_true", help="price the actions that the RTL counts, by stage"
+    )
+    command.add_argument(
+        "--energy",
+        metavar="TABLE",
+        default=None,
+        help="table of --power: a name that `pilaster tables` lists, or a YAML file",
+    )
     command.add_argument("--json", action="store_true", help="print one JSON object and no table")
     command.set_defaults(handler=_verify)
 
@@ -65,7 +77,9 @@ def add_command(commands: Any) -> None:
 def _verify(options: argparse.Namespace) -> int:
     from pilaster.api import load_machine, verify
     from pilaster.data import images_for
+    from pilaster.models.energy import EnergyTable
     from pilaster.models.errors import InputError
+    from pilaster.sim.simulate import DEFAULT_TABLE
 
     network = load_network(options)
     machine = load_machine(options.machine, network)
@@ -73,6 +87,7 @@ def _verify(options: argparse.Namespace) -> int:
     assert dataset is not None
     if options.waves is not None and not options.waves.absolute().parent.is_dir():
         raise InputError(f"--waves {options.waves}: its folder does not exist")
+    table = EnergyTable.load(options.energy or DEFAULT_TABLE) if options.power else None
     verdict = verify(
         network,
         machine,
@@ -82,11 +97,51 @@ def _verify(options: argparse.Namespace) -> int:
         waves=options.waves,
         load_weights=options.load_weights,
     )
+    energies = None if table is None else _energies(network, machine, verdict, table)
     if options.json:
-        print(json.dumps(verdict.as_dict(), allow_nan=False))
+        energy = {} if energies is None else {"energy_pj": energies}
+        print(json.dumps({**verdict.as_dict(), **energy}, allow_nan=False))
     else:
         _print(verdict, options)
+        if energies is not None:
+            _print_energies(energies)
     return 0 if verdict.equal else 1
+
+
+def _energies(
+    network: Network, machine: Machine, verdict: Verdict, table: EnergyTable
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Energies in pJ an image by stage and action: of the RTL's counts, and of the model's."""
+    from pilaster.sim.energy import stage_energy_pj
+    from pilaster.sim.pipeline import Pipeline
+
+    stages = {stage.name: stage for stage in Pipeline(network, machine).stages}
+    found = {}
+    for stage in verdict.stages:
+        sides = {
+            "rtl": (stage.counted, verdict.rtl_cycles),
+            "model": (stage.expected, verdict.model_cycles),
+        }
+        found[stage.name] = {
+            side: {
+                action: energy / verdict.images
+                for action, energy in stage_energy_pj(
+                    stages[stage.name], actions, cycles, table, None
+                ).items()
+            }
+            for side, (actions, cycles) in sides.items()
+        }
+    return found
+
+
+def _print_energies(energies: dict[str, dict[str, dict[str, float]]]) -> None:
+    print(f"\n{'stage':<12}{'RTL, nJ':>12}{'model, nJ':>12}   an image")
+    totals = {"rtl": 0.0, "model": 0.0}
+    for stage, sides in energies.items():
+        sums = {side: sum(actions.values()) for side, actions in sides.items()}
+        totals = {side: totals[side] + sums[side] for side in totals}
+        print(f"{stage:<12}{sums['rtl'] / 1e3:>12,.2f}{sums['model'] / 1e3:>12,.2f}")
+    print(f"{'total':<12}{totals['rtl'] / 1e3:>12,.2f}{totals['model'] / 1e3:>12,.2f}")
 
 
 def _print(verdict: Verdict, options: argparse.Namespace) -> None:

@@ -31,7 +31,7 @@ from pilaster.rtl.stimulus import write_stimulus
 from pilaster.rtl.testbench import TESTBENCH
 from pilaster.rtl.verilator import build_and_run
 from pilaster.rtl.verilog import Design, generate
-from pilaster.sim.actions import count_actions
+from pilaster.sim.actions import ActionCounts, count_actions
 from pilaster.sim.closed_form import stamps
 from pilaster.sim.machine import Machine
 from pilaster.sim.pipeline import Pipeline
@@ -70,6 +70,7 @@ class StageVerdict:
     utilisation : share of lanes that multiply or are gated, from the first pass begun to the last
         ended, by the RTL's counters; 0 where there are no lanes
     differences : the first of each kind
+    counted, expected : actions that the RTL counted, and those of the model
     """
 
     name: str
@@ -79,10 +80,14 @@ class StageVerdict:
     actions_equal: bool
     utilisation: float
     differences: tuple[Difference, ...]
+    counted: ActionCounts
+    expected: ActionCounts
 
     def as_dict(self) -> dict[str, Any]:
         """Give plain values, for JSON."""
-        return {**vars(self), "differences": [str(found) for found in self.differences]}
+        plain = {**vars(self), "differences": [str(found) for found in self.differences]}
+        del plain["counted"], plain["expected"]
+        return plain
 
 
 @dataclass(frozen=True)
@@ -250,6 +255,11 @@ def _compare(
             actions_equal=not actions,
             utilisation=found.utilisation(stage.lanes),
             differences=(*first, *late, *actions),
+            counted=ActionCounts.of(
+                (action, attributes, found.counts.get(action, 0))
+                for action, attributes in counts.counts
+            ),
+            expected=counts,
         )
 
 

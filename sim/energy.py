@@ -41,8 +41,7 @@ def stage_energy_pj(
     energy: dict[Action | str, float] = {}
     for (action, attributes), count in actions.counts.items():
         energy[action] = energy.get(action, 0.0) + count * table.energy_pj(action, attributes)
-    registers = Attributes(bits=stage_register_bits(stage))
-    energy[Action.CLOCK] = table.energy_pj(Action.CLOCK, registers) * cycles
+    energy[Action.CLOCK] = table.clock_pj(stage_register_bits(stage)) * cycles
     if clock_mhz is not None:
         memories = _memories(stage, actions)
         leakage_uw = table.leakage_uw(memories, stage.lanes) or 0.0

@@ -15,22 +15,30 @@ psum_write, column_write      memory_write (bits, depth)
 mac_gated, dram_read, clock   nothing: the table prices the action itself, or counts it as 0
 ============================  ====================================================
 
-A memory of one word is a register. A multiply by an operand of one bit is no multiply: its product
-is the other operand, that operand negated, or zero, so that binary weights need no multiplier and
-a scale that is a power of two only an adder.
+A memory of one word is a register. Where a table prices small memories, which are made of registers
+or gates, these prices hold for all memories of no more bits than theirs. A multiply by an operand
+of one bit is no multiply: its product is the other operand, that operand negated, or zero, so that
+binary weights need no multiplier and a scale that is a power of two only an adder.
 """
 
 from __future__ import annotations
 
 from pilaster.models.energy.actions import Action, Attributes
 
-__all__ = ["PRIMITIVES", "UNCOMPOSED", "Part", "parts"]
+__all__ = ["PRIMITIVES", "SMALL_MEMORIES", "UNCOMPOSED", "Part", "parts"]
 
 Part = tuple[str, Attributes]
 """Name of a primitive, and the attributes at which it is used."""
 
 _READS = (Action.PSUM_READ, Action.WEIGHT_READ, Action.COLUMN_READ)
 _WRITES = (Action.PSUM_WRITE, Action.COLUMN_WRITE)
+
+SMALL_MEMORIES = {
+    **dict.fromkeys((Action.PSUM_READ, Action.COLUMN_READ), "small_memory_read"),
+    **dict.fromkeys(_WRITES, "small_memory_write"),
+    Action.WEIGHT_READ: "small_weight_read",
+}
+"""Entries that price accesses of small memories, where a table has them."""
 
 UNCOMPOSED = (Action.MAC_GATED, Action.DRAM_READ, Action.CLOCK)
 """Actions that no primitives make up."""

@@ -71,6 +71,15 @@ KINDS: dict[str, Kind] = {
     "memory_read": Kind("one read of a memory", _MEMORY, _BY_MEMORY),
     "memory_write": Kind("one write of a memory", _MEMORY, _BY_MEMORY),
     "idle_memory": Kind("one cycle of a memory that is not accessed", _MEMORY, _BY_MEMORY),
+    "small_memory_read": Kind(
+        "one read of a memory of registers, of bits x depth at most", _MEMORY, ("linear-bits",)
+    ),
+    "small_memory_write": Kind(
+        "one write of a memory of registers, of bits x depth at most", _MEMORY, ("linear-bits",)
+    ),
+    "small_weight_read": Kind(
+        "one read of weights that are gates, of bits x depth at most", _MEMORY, ("linear-bits",)
+    ),
     "memory_leakage": Kind(
         "leakage of one memory", _MEMORY, ("linear-capacity", "constant"), "power"
     ),
@@ -89,6 +98,7 @@ KINDS: dict[str, Kind] = {
     Action.STREAM: Kind("one beat between stages", _WORD, _BY_WORD),
     Action.DRAM_READ: Kind("one read of DRAM", _WORD, _BY_WORD),
     Action.CLOCK: Kind("one cycle of clocked registers", _WORD, _BY_WORD),
+    "control": Kind("one clock cycle of a stage's control", (), ("constant",)),
     "multiply_area": Kind(
         "area of a multiplier", ("activation_bits", "weight_bits"), _BY_OPERANDS, "area"
     ),

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from pilaster.models.energy.actions import Action, Attributes
-from pilaster.models.energy.compose import PRIMITIVES, UNCOMPOSED, parts
+from pilaster.models.energy.compose import PRIMITIVES, SMALL_MEMORIES, UNCOMPOSED, parts
 from pilaster.models.energy.kinds import KINDS
 from pilaster.models.energy.load import read_table, table_names, table_path
 from pilaster.models.energy.price import Price
@@ -135,6 +135,11 @@ class EnergyTable:
             raise ValueError(f"{self.name} has no energy for {name!r}")
         return self._price(name, attributes)
 
+    def clock_pj(self, bits: int) -> float:
+        """Energy of a clock cycle of a stage with `bits` register bits, its control included."""
+        energy = self.energy_pj(Action.CLOCK, Attributes(bits=bits))
+        return energy + (self._price("control", Attributes()) if "control" in self.prices else 0.0)
+
     def idle_memory_pj(self, bits: int, depth: int) -> float | None:
         """Energy of one clock cycle of a memory that is not accessed, in pJ, if known."""
         if "idle_memory" not in self.prices:
@@ -227,9 +232,17 @@ class EnergyTable:
         for name in KINDS[action].attributes:
             if getattr(attributes, name) == 0 and name != "scale_bits":
                 raise ValueError(f"the price of {action} depends on {name}, which is not given")
+        small = SMALL_MEMORIES.get(action, "")
+        if small in self.prices and attributes.bits * attributes.depth <= self._capacity(small):
+            return self._price(small, attributes)
         if action in self.prices:
             return self._price(action, attributes)
         return sum((self._price(name, at) for name, at in parts(action, attributes)), 0.0)
+
+    def _capacity(self, name: str) -> int:
+        """Most bits of a memory that the price of small memories holds for."""
+        points = (point.attributes for point in self.entries[name].published)
+        return max(point.bits * point.depth for point in points)
 
     def _price(self, name: str, attributes: Attributes) -> float:
         register = self.prices.get("register")

@@ -103,11 +103,18 @@ class Arc:
 
 @dataclass(frozen=True, eq=False)
 class Pin:
-    """A pin of a cell. `capacitance` is of an input."""
+    """A pin of a cell.
+
+    Attributes
+    ----------
+    capacitance : of an input
+    edge_capacitances : the most that it is for a rising and for a falling edge
+    """
 
     name: str
     direction: str
     capacitance: float
+    edge_capacitances: tuple[float, float]
     function: Function | None
     powers: tuple[InternalPower, ...]
     arcs: tuple[Arc, ...]
@@ -346,14 +353,29 @@ def read_arcs(group: Group, units: Units) -> Iterator[Arc]:
 
 def _pin(group: Group, units: Units) -> Pin:
     function = group.text("function")
+    capacitance = group.number("capacitance") * units.capacitance
+    rise, fall = (_most(group, f"{edge}_capacitance") for edge in ("rise", "fall"))
     return Pin(
         name=group.name,
         direction=group.text("direction"),
-        capacitance=group.number("capacitance") * units.capacitance,
+        capacitance=capacitance,
+        edge_capacitances=(
+            rise * units.capacitance or capacitance,
+            fall * units.capacitance or capacitance,
+        ),
         function=Function.parse(function) if function else None,
         powers=tuple(read_powers(group, units)),
         arcs=tuple(read_arcs(group, units)),
     )
+
+
+def _most(group: Group, name: str) -> float:
+    """Largest value of an attribute that may have a range; 0 where it is not given."""
+    given = group.attributes.get(f"{name}_range", ())
+    try:
+        return max([group.number(name), *map(float, given)])
+    except ValueError:
+        raise InputError(f"pin {group.name}: {name}_range: no numbers") from None
 
 
 def _flip_flop(group: Group) -> FlipFlop | None:

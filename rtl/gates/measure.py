@@ -19,6 +19,7 @@ from pilaster.rtl.gates.components import component_of
 from pilaster.rtl.gates.liberty import Library
 from pilaster.rtl.gates.netlist import Memory, Netlist
 from pilaster.rtl.gates.nodes import MappedNetlist
+from pilaster.rtl.gates.opensta import StaReport, run_opensta
 from pilaster.rtl.gates.power import gate_energies
 from pilaster.rtl.gates.sram import Bank, Macro, best_bank
 from pilaster.rtl.gates.synthesis import synthesise
@@ -94,6 +95,7 @@ class PowerMeasurement:
     cycles : of the run, from the end of the reset
     answers_equal, cycles_equal : whether the netlist answers as the integer reference, when the
         model says
+    opensta : what OpenSTA says of the gates alone; None where it is not installed
     seconds : wall time by step
     """
 
@@ -112,6 +114,7 @@ class PowerMeasurement:
     clock_gates: int
     answers_equal: bool
     cycles_equal: bool
+    opensta: StaReport | None
     seconds: dict[str, float]
 
     @property
@@ -147,6 +150,7 @@ class PowerMeasurement:
                 {**vars(part), "energy_pj": part.energy_pj} for part in getattr(self, name)
             ]
         totals = {"energy_pj": self.energy_pj, "power_mw": self.power_mw, "area_um2": self.area_um2}
+        plain["opensta"] = None if self.opensta is None else vars(self.opensta)
         return {**plain, "path": list(self.path), **totals}
 
 
@@ -204,6 +208,8 @@ def measure_power(
         for index, (memory, bank) in enumerate(zip(netlist.memories, banks, strict=True))
     ]
     ended("analysis")
+    judged = run_opensta(mapped, period_ns)
+    ended("OpenSTA")
     return PowerMeasurement(
         network=network.name,
         machine=machine.name,
@@ -220,6 +226,7 @@ def measure_power(
         clock_gates=len(mapped.clocks) - 1,
         answers_equal=activity.answers_equal,
         cycles_equal=activity.cycles_equal,
+        opensta=judged,
         seconds=seconds,
     )
 

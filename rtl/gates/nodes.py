@@ -94,6 +94,17 @@ class MappedNetlist:
         return loads
 
     @cached_property
+    def edge_loads(self) -> Numbers:
+        """The same for a rising and for a falling edge: (2, nets)."""
+        loads = np.zeros((2, self.netlist.nets))
+        for group in self.groups:
+            for pin in group.cell.inputs:
+                nets = group.nets[pin][group.joined[pin]]
+                for edge, capacitance in enumerate(group.cell.pins[pin].edge_capacitances):
+                    np.add.at(loads[edge], nets, capacitance)
+        return loads
+
+    @cached_property
     def levels(self) -> tuple[CellGroup, ...]:
         """Gates without state in an order in which each comes after those that it hears from."""
         netlist, cells = self.netlist, self.library.cells

@@ -78,8 +78,8 @@ class _Analysis:
         output, source = group.nets[pin], group.nets[arc.related]
         joined = group.joined[pin]
         output, source = output[joined], source[joined]
-        load = self.mapped.loads[output]
         for edge in (RISE, FALL):
+            load = self.mapped.edge_loads[edge, output]
             delay, slew = arc.delays[edge], arc.slews[edge]
             if delay is None:
                 continue

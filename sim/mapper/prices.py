@@ -205,7 +205,8 @@ def _conv_energies(found: ConvCandidates, tiles: BlockTiles, pricing: Pricing) -
     once = table.energy_pj(Action.REQUANTIZE, scale)
     energy += outputs * geometry.layer.out_channels * once
     energy += outputs * outs * _energy(table, Action.STREAM, block.out_channels * widths.output)
-    energy += pricing.image_cycles * _energy(table, Action.CLOCK, hardware.register_bits)
+    clock = _each(lambda at: table.clock_pj(at.bits), hardware.register_bits, None)
+    energy += pricing.image_cycles * clock
     if pricing.clock_mhz is not None and table.has_leakage:
         power = block.lanes * (table.leakage_uw((), 1) or 0.0)
         power += (words > 0) * _leaking(table, word, hardware.column_depth)

@@ -214,12 +214,13 @@ def test_folder(tmp_path):
 def test_missing_file():
     message = refusal(Path("nowhere.yaml"))
     assert message == (
-        "nowhere.yaml: no such file; shipped tables are eyeriss65, horowitz45, ihp130"
+        "nowhere.yaml: no such file; shipped tables are "
+        "eyeriss65, horowitz45, ihp130, sg13g2, sky130"
     )
 
 
 def test_unknown_name_lists_the_known_and_the_nearest():
     assert refusal("horowitz") == (
-        "energy table 'horowitz' is not shipped: use eyeriss65, horowitz45, ihp130, or the path "
-        "of a .yaml file; did you mean 'horowitz45'?"
+        "energy table 'horowitz' is not shipped: use eyeriss65, horowitz45, ihp130, sg13g2, "
+        "sky130, or the path of a .yaml file; did you mean 'horowitz45'?"
     )

@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 from pilaster.models.energy import Action, Attributes, EnergyTable, load, table_names
 from pilaster.models.energy.compose import PRIMITIVES, UNCOMPOSED, parts
 from pilaster.models.energy.kinds import KINDS
+from pilaster.models.energy.schema import Entry
 from pilaster.models.energy.technology import conversion_factor
 from pilaster.models.errors import InputError
 
-SHIPPED = ("eyeriss65", "horowitz45", "ihp130")
+PUBLISHED = ("eyeriss65", "horowitz45", "ihp130")
+MEASURED = ("sg13g2", "sky130")
+SHIPPED = (*PUBLISHED, *MEASURED)
 UNPRICED = {
     "clock of registers and of the clock tree": Action.CLOCK,
     "gated lanes": Action.MAC_GATED,
@@ -36,14 +39,28 @@ WORD_ACTIONS = (
 )
 LANE = Attributes(activation_bits=8, weight_bits=8, accumulator_bits=32)
 
-tables = st.sampled_from(SHIPPED).map(EnergyTable.load)
+tables = st.sampled_from(PUBLISHED).map(EnergyTable.load)
 word_bits = st.integers(1, 4096)
 depths = st.integers(1, 200_000)
 operand_bits = st.integers(1, 16)
 
 
 def test_shipped_names():
-    assert table_names() == SHIPPED
+    assert table_names() == tuple(sorted(SHIPPED))
+
+
+@pytest.mark.parametrize("name", MEASURED)
+def test_a_measured_table_prices_every_action_itself(name):
+    table = EnergyTable.load(name)
+    at = Attributes(32, 256, 8, 8, 32, 16)
+    for action in Action:
+        energy = table.energy_pj(action, at)
+        assert energy >= 0
+        assert energy > 0 or action in (Action.MAC_GATED, Action.DRAM_READ)
+    assert table.clock_pj(100) > table.energy_pj(Action.CLOCK, Attributes(100)) > 0
+    assert table.missing == ("DRAM", "clock of idle memories")
+    for entry in table.entries.values():
+        assert "measured at gates" in entry.source or "energy table ihp130" in entry.source
 
 
 def test_every_action_is_composed_or_known_not_to_be():
@@ -52,7 +69,7 @@ def test_every_action_is_composed_or_known_not_to_be():
     assert set(Action) <= set(KINDS)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", PUBLISHED)
 def test_shipped_table_prices_every_action_but_what_it_says_is_missing(name):
     table = EnergyTable.load(name)
     assert table.name == name
@@ -115,7 +132,7 @@ def test_an_action_without_an_entry_costs_the_sum_of_its_parts(
     assert table.energy_pj(action, at) == pytest.approx(total)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", PUBLISHED)
 @pytest.mark.parametrize(("activation", "weight"), [(8, 1), (1, 8), (1, 1)])
 def test_binary_operand_needs_no_multiplier(name, activation, weight):
     table = EnergyTable.load(name)
@@ -132,7 +149,7 @@ def test_scale_that_is_a_shift_needs_no_multiplier(scale_bits):
     assert shift == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+@pytest.mark.parametrize("name", PUBLISHED)
 @pytest.mark.parametrize("action", MEMORY_ACTIONS)
 def test_memory_of_one_word_is_a_register(name, action):
     table = EnergyTable.load(name)
@@ -360,3 +377,26 @@ def test_a_table_without_area_says_what_lacks():
     table = EnergyTable.load("eyeriss65")
     with pytest.raises(InputError, match="eyeriss65: has no area: entries multiply_area, add_area"):
         table.area_um2("memory_area", Attributes(8, 256))
+
+
+def test_a_small_memory_costs_its_own_price_up_to_its_capacity(tmp_path):
+    base = EnergyTable.load("ihp130")
+    small = Entry.model_validate(
+        {
+            "name": "small_memory_read",
+            "unit": "pJ",
+            "at": {"bits": 1, "depth": 1024},
+            "value": 0.05,
+            "scaling": "linear-bits",
+            "source": "made up",
+        }
+    )
+    table = base.with_entries("mine", "mine", [small])
+    for action in (Action.PSUM_READ, Action.COLUMN_READ):
+        at = Attributes(bits=32, depth=32)
+        assert table.energy_pj(action, at) == pytest.approx(1.6)
+        larger = Attributes(bits=32, depth=33)
+        assert table.energy_pj(action, larger) == base.energy_pj(action, larger)
+    for action in (Action.PSUM_WRITE, Action.WEIGHT_READ):
+        at = Attributes(bits=32, depth=32)
+        assert table.energy_pj(action, at) == base.energy_pj(action, at)

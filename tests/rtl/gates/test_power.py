@@ -1,5 +1,6 @@
 """Energy and timing of netlists small enough to work out by hand, in a library made up for that."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from pilaster.rtl.gates.activity import Activity
 from pilaster.rtl.gates.liberty import Library
 from pilaster.rtl.gates.netlist import LOW, Gate, Netlist, Port
 from pilaster.rtl.gates.nodes import MappedNetlist
+from pilaster.rtl.gates.opensta import run_opensta
 from pilaster.rtl.gates.power import gate_energies
 from pilaster.rtl.gates.timing import FALL, RISE, analyse_timing
 
@@ -117,6 +119,20 @@ def test_slack_of_a_path_from_register_to_register():
     assert found.slack_ns == pytest.approx(5.0 - 0.15 - rising - 0.1)
     assert found.fastest_mhz == pytest.approx(1e3 / (0.15 + rising + 0.1))
     assert [point.driver for point in found.path] == ["one.DFF", "two.INV", "three.NAND2"]
+
+
+@pytest.mark.skipif(shutil.which("sta") is None, reason="OpenSTA is not installed")
+def test_opensta_finds_the_same_slack_and_leakage():
+    netlist = mapped(
+        Gate(("one",), "DFF", {"CK": CLK, "D": Y, "Q": Q}),
+        Gate(("two",), "NAND2", {"A": Q, "B": A, "Y": N}),
+        Gate(("three",), "NAND2", {"A": N, "B": B, "Y": Y}),
+        outputs=(),
+    )
+    judged = run_opensta(netlist, 5.0)
+    assert judged.slack_ns == pytest.approx(analyse_timing(netlist, 5.0, {}, {}).slack_ns, abs=0.01)
+    # A register of 5 nW and two gates of 3 nW.
+    assert judged.leakage_uw == pytest.approx(0.011)
 
 
 def test_memories_delay_and_are_set_up():
