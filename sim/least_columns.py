@@ -82,12 +82,10 @@ def least_columns(
         if not late:
             break
         interval += -(-late // len(work[0]))
+    finished = [np.ravel(stamps) for stamps in found.finished]
     columns = tuple(
-        tuple(
-            _columns(arm, _departures(found, work, arm.source), np.ravel(found.finished[stage]))
-            for arm in inputs
-        )
-        for stage, inputs in enumerate(arms)
+        tuple(_columns(arm, _departures(found, rows, work, arm.source), ends) for arm in inputs)
+        for inputs, ends in zip(arms, finished, strict=True)
     )
     return LeastColumns(columns, interval, images)
 
@@ -112,9 +110,9 @@ def _settle(
         for column in range(image * width, (image + 1) * width):
             begun = np.maximum(np.maximum(sent, interval * column), found.source_room())
             sent = begun + rows
-            found.send(begun, sent)
+            found.send(sent)
         due = interval * width * image
-        series = (*found.finished, *found.emitted, found.sent, found.taken)
+        series = (*found.finished, *found.emitted, found.accepted[0], found.taken)
         now = np.concatenate([np.ravel(stamps[-columns:]) for stamps in series]) - due
         if len(now) == len(before) and (now == before).all():
             return image + 1, 0
@@ -133,10 +131,12 @@ def _columns(arm: Arm, begun: Cycles, finished: Cycles) -> int:
     return max(COLUMN_BUFFERS, int(held.max()))
 
 
-def _departures(found: Recurrence, work: Sequence[tuple[ColumnWork, ...]], source: int) -> Cycles:
+def _departures(
+    found: Recurrence, rows: int, work: Sequence[tuple[ColumnWork, ...]], source: int
+) -> Cycles:
     """When every column of a stage's output, or of the network's input, began to leave."""
     if source == SOURCE:
-        return np.ravel(found.sent)
+        return np.ravel(found.accepted[0]) - rows  # the first stage reads nothing else
     takes = [run.emitted for column in work[source] for run in column.completing]
     emitted = np.ravel(found.emitted[source])
     begun: Cycles = emitted - np.resize(takes, len(emitted))

@@ -77,7 +77,6 @@ class Recurrence:
     Attributes
     ----------
     accepted, started, finished, emitted : by stage, stamps of columns, each (machines,)
-    sent : when the source began to send each column of the input
     taken : when each column of the answer was taken
     """
 
@@ -106,7 +105,6 @@ class Recurrence:
         self.started: list[list[Cycles]] = [[] for _ in work]
         self.finished: list[list[Cycles]] = [[] for _ in work]
         self.emitted: list[list[Cycles]] = [[] for _ in work]
-        self.sent: list[Cycles] = []
         self._departed = [0] * (len(work) + 1)  # output columns of every source
         self.taken: list[Cycles] = []
         self._processes = [self._process(stage) for stage in range(len(work))]
@@ -131,12 +129,11 @@ class Recurrence:
         waits = len(self.taken) >= COLUMN_BUFFERS
         return self.taken[-COLUMN_BUFFERS] if waits else self._zero
 
-    def send(self, begun: Cycles, sent: Cycles) -> None:
+    def send(self, sent: Cycles) -> None:
         """Give the next column of the input, and do all the work that follows from it.
 
-        begun, sent : (machines,), when its first row was sent, and when it stood in the buffers
+        sent : (machines,), when it stands in the buffers
         """
-        self.sent.append(begun)
         self._deliver(SOURCE, sent)
         while self._wake:
             next(self._processes[self._wake.pop()])
@@ -221,8 +218,9 @@ class Recurrence:
                     self._deliver(stage, left)
             self.started[stage].append(begun)
             finished.append(time + work.deferred[kind])
-            self._wake += self._waiting_for_room & sources
-            self._waiting_for_room -= sources
+            if self._waiting_for_room:
+                self._wake += self._waiting_for_room & sources
+                self._waiting_for_room -= sources
 
     def _drain(self, start: Cycles, beats: tuple[int, ...]) -> Cycles:
         """When the last beat of an output column has been taken."""
@@ -272,6 +270,6 @@ def recur(
         start = np.maximum(column_interval * column, sent + first_gap[column])
         begun = np.maximum(start, recurrence.source_room())
         sent = begun + rows + later_gaps[column]
-        recurrence.send(begun, sent)
+        recurrence.send(sent)
     recurrence.check_finished(images)
     return recurrence

@@ -78,8 +78,7 @@ def _steady(rows: int, interval: int, work: Sequence[WorkTable], most_images: in
             due = interval * column
             holds &= recurrence.source_room() <= due
             # Where the source was held up the rest is of no interest: go on as if it were not.
-            begun = np.full(machines, due)
-            recurrence.send(begun, begun + rows)
+            recurrence.send(np.full(machines, due + rows))
         due = interval * columns * image
         now = [
             stamps[-back] - due
