@@ -14,6 +14,7 @@ from pilaster.models.quantization import (
     TensorQuantization,
     quantize_multiplier,
     requantize,
+    significant_bits,
 )
 
 __all__ = ["AddParameters", "ConcatParameters", "JoinParameters", "Scale", "join_parameters"]
@@ -37,6 +38,16 @@ class Scale:
         """Write a positive real with `bits` significant bits."""
         multiplier, shift = quantize_multiplier(np.array([real]), bits)
         return cls(int(multiplier[0]), int(shift[0]), rounding)
+
+    @property
+    def bits(self) -> int:
+        """Significant bits of the multiplier."""
+        return significant_bits(self.multiplier)
+
+    @property
+    def is_one(self) -> bool:
+        """Whether it changes nothing."""
+        return self.multiplier << self.shift == 1 << MULTIPLIER_BITS if self.shift >= 0 else False
 
     def requantize(self, values: Integers) -> Integers:
         """Scale values as `requantize` does."""

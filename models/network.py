@@ -121,6 +121,25 @@ class Network:
             )
         if self.columns == "height":
             images = images.transpose(0, 2, 1, 3)
+        return self._encoded(images)
+
+    def encode_column(self, column: NDArray[np.generic]) -> NDArray[np.int32]:
+        """Quantise a column (rows, channels) of an image, as `encode` does a whole one.
+
+        Raises
+        ------
+        InputError
+            If the shape is not that of a column, or a value is not finite.
+        """
+        shape = self.graph.input_shape
+        if column.shape != (shape.height, shape.channels):
+            raise InputError(
+                f"{self.name}: a column has the shape {column.shape}, "
+                f"must be ({shape.height}, {shape.channels})"
+            )
+        return self._encoded(column)
+
+    def _encoded(self, images: NDArray[np.generic]) -> NDArray[np.int32]:
         tensor = self.tensors[INPUT]
         if images.dtype == np.uint8:
             bytes_as_reals = (

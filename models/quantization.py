@@ -25,6 +25,7 @@ __all__ = [
     "quantize_multiplier",
     "requantize",
     "signed_bits",
+    "significant_bits",
 ]
 
 Integers = NDArray[np.int64]
@@ -116,9 +117,7 @@ class ConvParameters:
     @cached_property
     def scale_bits(self) -> int:
         """Significant bits of the multipliers: what a hardware multiplier needs."""
-        union = int(np.bitwise_or.reduce(self.multiplier))
-        trailing = (union & -union).bit_length() - 1 if union else MULTIPLIER_BITS - 1
-        return MULTIPLIER_BITS - trailing
+        return significant_bits(int(np.bitwise_or.reduce(self.multiplier)))
 
     def requantize(self, accumulator: Integers) -> Integers:
         """Scale accumulators, whose last axis is the output channel, to activations."""
@@ -138,6 +137,12 @@ class ConvParameters:
 def signed_bits(magnitude: int) -> int:
     """Width of a two's complement number that holds -magnitude to +magnitude."""
     return magnitude.bit_length() + 1
+
+
+def significant_bits(multiplier: int) -> int:
+    """Bits of a multiplier of `MULTIPLIER_BITS`, without the zeros at its end."""
+    trailing = (multiplier & -multiplier).bit_length() - 1 if multiplier else MULTIPLIER_BITS - 1
+    return MULTIPLIER_BITS - trailing
 
 
 def quantize_multiplier(
@@ -181,17 +186,22 @@ def requantize(
     `accumulator` is the output channel. These are the kernels of CONV_2D and DEPTHWISE_CONV_2D, and
     of FULLY_CONNECTED up to LiteRT 1. Rounded once, for FULLY_CONNECTED of LiteRT 2, the
     multiplier comes from `multiplier_rounded_once`.
+
+    Accumulators may have up to 47 bits. One that a scale above one would take out of 32 bits
+    saturates first: no activation is that large.
     """
+    wide = accumulator.size > 0 and max(accumulator.max(), -accumulator.min()) >= 1 << 31
+    if wide:
+        saturated = np.clip(accumulator, -(1 << 31), (1 << 31) - 1)
+        accumulator = np.where(shift > 0, saturated, accumulator)
     if rounding is Rounding.ONCE:
-        places = MULTIPLIER_BITS - shift
-        return (accumulator * multiplier + (np.int64(1) << (places - 1))) >> places
+        return _scaled(accumulator, multiplier, MULTIPLIER_BITS - shift, wide)
     left = np.maximum(shift, 0)
     right = np.maximum(-shift, 0)
     if left.any():
-        accumulator = np.clip(accumulator << left, -(1 << 31), (1 << 31) - 1)
-    scaled = accumulator * multiplier
-    scaled += 1 << (MULTIPLIER_BITS - 1)
-    scaled >>= MULTIPLIER_BITS
+        saturated = np.clip(accumulator << left, -(1 << 31), (1 << 31) - 1)
+        accumulator = np.where(left > 0, saturated, accumulator)
+    scaled = _scaled(accumulator, multiplier, np.int64(MULTIPLIER_BITS), wide)
     if right.any():
         half = (1 << right) >> 1
         sign = scaled >> 63
@@ -199,3 +209,18 @@ def requantize(
         scaled += sign if (right > 0).all() else sign * (right > 0)
         scaled >>= right
     return scaled
+
+
+def _scaled(
+    accumulator: Integers, multiplier: Integers, places: Integers | np.int64, wide: bool
+) -> Integers:
+    """Multiply and shift right, halves up; `wide` products need more than 64 bits."""
+    half = np.int64(1) << (places - 1)
+    product = accumulator * multiplier
+    product += half
+    product >>= places
+    if not wide:
+        return product
+    low = ((accumulator & 0xFFFF) * multiplier + half) >> 16
+    exact = ((accumulator >> 16) * multiplier + low) >> np.maximum(places - 16, 0)
+    return np.where(places < MULTIPLIER_BITS, product, exact)

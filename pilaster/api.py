@@ -14,11 +14,12 @@ from pilaster.models.columns import read_along
 from pilaster.models.errors import InputError
 from pilaster.models.importers import SUFFIXES, import_network
 from pilaster.models.network import Columns, Network
+from pilaster.models.quantizer import QuantizerSettings
 from pilaster.models.zoo import ZOO, zoo_entry
 from pilaster.sim.default import default_machine
 from pilaster.sim.machine import Machine
 from pilaster.sim.machine_file import machine_names, machine_path, read_machine
-from pilaster.sim.pipeline import Pipeline, check_chain
+from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.simulate import simulate
 
 if TYPE_CHECKING:
@@ -49,13 +50,16 @@ def load(
     *,
     columns: Columns = "width",
     calibration: NDArray[np.generic] | None = None,
+    bits: int | tuple[int, int] | None = None,
 ) -> Network:
     """Load a network of the zoo by name, or import one from a .tflite or .onnx file.
 
     Parameters
     ----------
     columns : axis of an image that arrives a column at a time, ``"width"`` or ``"height"``
-    calibration : images (N, H, W, C) to quantise a float network on, as for `simulate`
+    calibration : images (N, H, W, C) to quantise a network of a file on, as for `simulate`: one of
+        floats, or one that is to have other `bits`
+    bits : of weights and activations, or of each, 1 to 16; None for what the network comes with
 
     Raises
     ------
@@ -65,8 +69,9 @@ def load(
     name = str(network)
     if columns not in ("width", "height"):
         raise InputError(f"columns: must be width or height, not {columns!r}")
+    settings = None if bits is None else _widths(bits)
     if Path(name).suffix in SUFFIXES:
-        return read_along(import_network(Path(name), calibration), columns)
+        return read_along(import_network(Path(name), calibration, settings), columns)
     if name not in ZOO:
         close = difflib.get_close_matches(name, ZOO, 1)
         names = f"there are {', '.join(ZOO)}, and {' and '.join(SUFFIXES)} files"
@@ -74,7 +79,12 @@ def load(
         raise InputError(f"network {name}: not known; {hint}")
     if calibration is not None:
         raise InputError(f"network {name}: is quantised already; leave the calibration images out")
-    return read_along(ZOO[name].load(), columns)
+    return read_along(ZOO[name].load(settings), columns)
+
+
+def _widths(bits: int | tuple[int, int]) -> QuantizerSettings:
+    weight_bits, activation_bits = (bits, bits) if isinstance(bits, int) else bits
+    return QuantizerSettings(weight_bits, activation_bits)
 
 
 def load_machine(machine: str | Path | None, network: Network) -> Machine:
@@ -106,7 +116,6 @@ def load_machine(machine: str | Path | None, network: Network) -> Machine:
 
 
 def _machine_for(network: Network) -> Machine:
-    check_chain(network)
     shape, macs = network.graph.input_shape, network.graph.macs
     interval = max(shape.height, macs // (DEFAULT_LANES * shape.width))
     while True:

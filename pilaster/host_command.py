@@ -11,11 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pilaster.options import whole_number
+from pilaster.options import NETWORK_HELP, add_reading, load_network, whole_number
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from pilaster.models.network import Network
     from pilaster.rtl.boards.folder import BuildDescription
-    from pilaster.rtl.host.client import HostAnswer
+    from pilaster.rtl.host.client import Host, HostAnswer
     from pilaster.sim.pipeline import Pipeline
 
 __all__ = ["add_command"]
@@ -23,7 +27,9 @@ __all__ = ["add_command"]
 HELP = """\
 Send images to the board of a build, column by column over its serial line, and print the answers,
 their latency and the throughput; every value is compared with the reference. With --simulate the
-board's top runs in Verilator behind a pseudo-terminal, at the board's clock and baud.
+board's top runs in Verilator behind a pseudo-terminal, at the board's clock and baud. With --live
+columns come from standard input, a byte for every row and channel, and are sent the moment they are
+whole; an answer is printed when it comes.
 
 Exit code 1 where a value differs, or the device does not answer.
 """
@@ -45,7 +51,13 @@ def add_command(commands: Any) -> None:
     where = command.add_mutually_exclusive_group(required=True)
     where.add_argument("--port", metavar="P", help="serial port of the board, such as /dev/ttyUSB0")
     where.add_argument("--simulate", action="store_true", help="run the board's top in Verilator")
-    command.add_argument("--data", metavar="D", type=Path, help="images, as for `pilaster run`")
+    command.add_argument(
+        "--network", metavar="NETWORK", help=f"{NETWORK_HELP} (default: the name that was built)"
+    )
+    add_reading(command)
+    what = command.add_mutually_exclusive_group()
+    what.add_argument("--data", metavar="D", type=Path, help="images, as for `pilaster run`")
+    what.add_argument("--live", action="store_true", help="columns from standard input")
     command.add_argument(
         "--images",
         metavar="N",
@@ -58,11 +70,10 @@ def add_command(commands: Any) -> None:
 
 
 def _host(options: argparse.Namespace) -> int:
-    from pilaster.api import load, load_machine
+    from pilaster.api import load_machine
     from pilaster.data import images_for
     from pilaster.models.errors import InputError
     from pilaster.models.reference.network import infer
-    from pilaster.progress import Progress
 
     try:
         from pilaster.rtl.boards.folder import read_build
@@ -73,26 +84,26 @@ def _host(options: argparse.Namespace) -> int:
     from pilaster.sim.pipeline import Pipeline
 
     build = read_build(options.build)
-    network = load(build.network)
+    options.network = options.network or build.network
+    network = load_network(options)
     pipeline = Pipeline(network, load_machine(build.machine, network))
     wire = WireFormat(pipeline)
     if wire.design != build.design:
         raise InputError(
             f"{options.build}: machine.yaml or the network is another than when it was built; "
-            f"build the bitstream anew"
+            f"give the network as it was built (--network, --columns, --bits), or build anew"
         )
-    dataset = images_for(network, options.data, options.images)
-    assert dataset is not None
-    values = network.encode(dataset.images)
-    answers: list[HostAnswer] = []
-    with Progress("images", len(values)) as progress, _link(options, build, pipeline) as link:
+    dataset = None if options.live else images_for(network, options.data, options.images)
+    with _link(options, build, pipeline) as link:
         try:
             host = Host(link, wire)
             info = host.connect()
             before = host.counters()
-            for answer in host.answers(values):
-                answers.append(answer)
-                progress.show(len(answers))
+            if dataset is None:
+                values, answers = _live(host, network, info.clock_hz, not options.json)
+            else:
+                values = network.encode(dataset.images)
+                answers = _answers(host, values)
             after = host.counters()
         except LinkError as error:
             print(f"pilaster: {build.board}: {error}", file=sys.stderr)
@@ -102,11 +113,62 @@ def _host(options: argparse.Namespace) -> int:
         i for i, (a, r) in enumerate(zip(answers, right, strict=True)) if (a.values != r).any()
     ]
     cycles = (after.cycles - before.cycles) % (1 << 32)
-    labels = None if dataset.labels is None else dataset.labels.tolist()
+    labels = None if dataset is None or dataset.labels is None else dataset.labels.tolist()
     report = _report(answers, labels, wrong, cycles, info.clock_hz)
     report |= {"network": network.name, "board": build.board, "retries": host.retries}
     print(json.dumps(report) if options.json else _text(report))
     return 1 if wrong else 0
+
+
+def _answers(host: Host, values: NDArray[np.int32]) -> list[HostAnswer]:
+    """Send images (N, H, W, C) back to back."""
+    from pilaster.progress import Progress
+
+    answers: list[HostAnswer] = []
+    with Progress("images", len(values)) as progress:
+        for answer in host.answers(values):
+            answers.append(answer)
+            progress.show(len(answers))
+    return answers
+
+
+def _live(
+    host: Host, network: Network, clock_hz: int, shown: bool
+) -> tuple[NDArray[np.int32], list[HostAnswer]]:
+    """Send columns from standard input until it ends; gives the images (N, H, W, C) too."""
+    import numpy as np
+
+    from pilaster.models.errors import InputError
+
+    shape = network.graph.input_shape
+    size = shape.height * shape.channels
+    columns: list[NDArray[np.int32]] = []
+
+    def come() -> Iterator[NDArray[np.int32]]:
+        while column := sys.stdin.buffer.read(size):
+            if len(column) < size:
+                raise InputError(
+                    f"standard input ends in the middle of a column: {len(column)} of {size} bytes"
+                )
+            values = np.frombuffer(column, np.uint8).reshape(shape.height, shape.channels)
+            columns.append(network.encode_column(values))
+            yield columns[-1]
+
+    answers: list[HostAnswer] = []
+    for answer in host.live(come()):
+        if shown:
+            cycles = answer.latency_cycles
+            after = "" if cycles is None else f", {cycles / clock_hz * 1e6:,.1f} us after its end"
+            print(f"image {len(answers)}: class {_class(answer)}{after}", flush=True)
+        answers.append(answer)
+    if not answers:
+        raise InputError("standard input: no columns came")
+    images = np.stack(columns).reshape(-1, shape.width, shape.height, shape.channels)
+    return images.transpose(0, 2, 1, 3), answers
+
+
+def _class(answer: HostAnswer) -> int:
+    return int(answer.values.reshape(-1).argmax())
 
 
 @contextmanager
@@ -139,7 +201,7 @@ def _report(
     cycles: int,
     clock_hz: int,
 ) -> dict[str, Any]:
-    classes = [int(answer.values.reshape(-1).argmax()) for answer in answers]
+    classes = [_class(answer) for answer in answers]
     latencies = [a.latency_cycles for a in answers if a.latency_cycles is not None]
     latency = statistics.median(latencies) if latencies else None
     return {

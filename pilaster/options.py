@@ -11,24 +11,31 @@ if TYPE_CHECKING:
     from pilaster.models.network import Network
 
 __all__ = [
+    "NETWORK_HELP",
     "add_load_weights",
     "add_machine",
     "add_network",
+    "add_reading",
     "frequency",
     "load_network",
     "whole_number",
 ]
+
+MOST_BITS = 16
+
+NETWORK_HELP = "a name that `pilaster networks` lists, or a .tflite or .onnx file"
 
 LOWEST_MHZ, HIGHEST_MHZ = 1e-6, 1e6
 
 
 def add_network(command: argparse.ArgumentParser) -> None:
     """Add NETWORK, and how it is read."""
-    command.add_argument(
-        "network",
-        metavar="NETWORK",
-        help="a name that `pilaster networks` lists, or a .tflite or .onnx file",
-    )
+    command.add_argument("network", metavar="NETWORK", help=NETWORK_HELP)
+    add_reading(command)
+
+
+def add_reading(command: argparse.ArgumentParser) -> None:
+    """Add how a network is read."""
     command.add_argument(
         "--columns",
         choices=("width", "height"),
@@ -39,7 +46,15 @@ def add_network(command: argparse.ArgumentParser) -> None:
         "--calibration",
         metavar="D",
         type=Path,
-        help="images to quantise a float .onnx file on, as for --data of `pilaster run`",
+        help="images to quantise a file's network on, as for --data of `pilaster run`: one of "
+        "floats, or one that is to have other --bits",
+    )
+    command.add_argument(
+        "--bits",
+        metavar="W[:A]",
+        type=_widths,
+        help="width of weights and activations, or of each: quantise the network anew "
+        "(default: the widths it comes with)",
     )
 
 
@@ -65,7 +80,15 @@ def load_network(options: argparse.Namespace) -> Network:
     from pilaster.models.datasets import load as load_images
 
     images = None if options.calibration is None else load_images(options.calibration).images
-    return load(options.network, columns=options.columns, calibration=images)
+    return load(options.network, columns=options.columns, calibration=images, bits=options.bits)
+
+
+def _widths(text: str) -> tuple[int, int]:
+    weights, colon, activations = text.partition(":")
+    widths = (weights, activations if colon else weights)
+    if not all(width.isdecimal() and 1 <= int(width) <= MOST_BITS for width in widths):
+        raise argparse.ArgumentTypeError(f"must be W or W:A, each from 1 to {MOST_BITS}: {text!r}")
+    return int(widths[0]), int(widths[1])
 
 
 def whole_number(least: int) -> Callable[[str], int]:

@@ -187,6 +187,8 @@ def _again(verdict: Verdict, options: argparse.Namespace) -> str:
     words = ["pilaster", "verify", options.network, "--images", str(options.images)]
     if options.columns != "width":
         words += ["--columns", options.columns]
+    if options.bits is not None:
+        words += ["--bits", "{}:{}".format(*options.bits)]
     for name in ("machine", "data", "calibration"):
         if getattr(options, name) is not None:
             words += [f"--{name}", str(getattr(options, name))]

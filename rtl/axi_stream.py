@@ -10,7 +10,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from pilaster.rtl.memory import RomFiles
-from pilaster.rtl.pipeline import PipelineComponent, beats_of
+from pilaster.rtl.pipeline import PipelineComponent
 from pilaster.rtl.shapes import index_shape
 from pilaster.rtl.verilog import Design, component_verilog
 from pilaster.sim.pipeline import Pipeline
@@ -31,7 +31,7 @@ class AxiStreamTop(wiring.Component):
     def __init__(self, pipeline: Pipeline, files: RomFiles) -> None:
         self.machine = PipelineComponent(pipeline, files)
         shape = pipeline.network.graph.output_shape
-        self._beats = len(beats_of(pipeline.stages[-1])) * shape.height * shape.width
+        self._beats = pipeline.stages[-1].beats.per_row * shape.height * shape.width
         members = {"aclk": In(1), "aresetn": In(1)}
         for name, port, taken in (
             ("s_axis", self.machine.i, In),

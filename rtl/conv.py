@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from amaranth.hdl import Cat, Const, Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
@@ -22,19 +22,14 @@ from pilaster.rtl.memory import LoadSignature, RomFiles
 from pilaster.rtl.probes import StageProbes
 from pilaster.rtl.program import Program
 from pilaster.rtl.sequencer import Fetcher, Sequencer, StepFormat
+from pilaster.rtl.shapes import stream_shape
 from pilaster.rtl.sums import PartialSums
 from pilaster.rtl.weights import WeightFeed
 from pilaster.sim.machine import Schedule
 from pilaster.sim.stages import ConvStage
-from pilaster.sim.timing import MULTIPLY, OPERAND, READ, WINDOW, tree_levels
+from pilaster.sim.timing import COLUMN_BUFFERS, MULTIPLY, OPERAND, READ, WINDOW, tree_levels
 
-__all__ = ["ConvComponent", "buffer_layout", "stream_shape"]
-
-
-def stream_shape(tensor: TensorQuantization) -> Shape:
-    """Shape of a value on a stream."""
-    low, _ = tensor.stream_range
-    return Shape(tensor.bits, low < 0)
+__all__ = ["ConvComponent", "buffer_layout"]
 
 
 def buffer_layout(
@@ -116,11 +111,12 @@ class ConvComponent(wiring.Component):
         beats: tuple[tuple[int, int], ...],
         files: RomFiles,
         probes: bool,
+        behind: int = COLUMN_BUFFERS,
     ) -> None:
         if stage.spec.dram_bits_per_cycle:
             raise InputError(f"stage {stage.name}: weights in DRAM are not generated as RTL yet")
         self._stage, self._parameters = stage, parameters
-        self._target, self._files = target, files
+        self._target, self._files, self._behind = target, files, behind
         self._layout = buffer_layout(stage, source, beats)
         self._value, self._output = stream_shape(source), stream_shape(target)
         width = max(count for _, count in beats)
@@ -138,6 +134,11 @@ class ConvComponent(wiring.Component):
         self._probes = probes
         super().__init__(members)
 
+    @property
+    def inputs(self) -> list[stream.Interface]:
+        """The one stream that it reads."""
+        return [self.i]
+
     def elaborate(self, platform: object) -> Module:
         """Join intake, sequencer, window, lanes, partial sums and emitter."""
         m = Module()
@@ -146,7 +147,7 @@ class ConvComponent(wiring.Component):
         form = StepFormat(stage, program)
         m.submodules.intake = intake = Intake(self._layout)
         m.submodules.fetcher = fetcher = Fetcher(stage, program, form)
-        m.submodules.sequencer = sequencer = Sequencer(stage, form, self._layout.rows)
+        m.submodules.sequencer = sequencer = Sequencer(stage, form, self._layout.rows, self._behind)
         m.submodules.weights = weights = WeightFeed(stage, program, parameters, form, files)
         m.submodules.lanes = lanes = LaneArray.of(stage, self._value)
         m.submodules.sums = sums = PartialSums(stage, parameters, form, files)

@@ -14,11 +14,10 @@ from pilaster.models.output_files import check_writable, write_files
 from pilaster.models.quantization import TensorQuantization
 from pilaster.rtl.axi_stream import generate_axi_stream
 from pilaster.rtl.memory import LOAD_BITS
-from pilaster.rtl.pipeline import beats_of
 from pilaster.rtl.verilog import TOP, Design, generate
 from pilaster.sim.machine import Machine
 from pilaster.sim.machine_file import machine_yaml
-from pilaster.sim.pipeline import Pipeline
+from pilaster.sim.pipeline import Pipeline, with_arm_columns
 from pilaster.sim.results import Result
 from pilaster.sim.simulate import simulate
 
@@ -183,6 +182,7 @@ def export(
         written; nothing is left behind.
     """
     check_writable(directory, FILES, "RTL")
+    machine = with_arm_columns(network, machine)
     pipeline = Pipeline(network, machine)
     in_dram = [stage.name for stage in pipeline.stages if stage.spec.dram_bits_per_cycle]
     if in_dram:
@@ -216,7 +216,7 @@ def _page(pipeline: Pipeline, design: Design, result: Result, bus: Bus) -> str:
     network, last = pipeline.network, pipeline.stages[-1]
     source, answer = network.graph.input_shape, network.graph.output_shape
     tensors = network.tensors[INPUT], network.tensors[last.name]
-    tiles = beats_of(last)
+    tiles = last.beats.tiles
     input_bits, output_bits = design.input_bits, design.beat_bits[last.name]
     ports = _PORTS[bus].format(
         input_bits=input_bits,

@@ -15,6 +15,10 @@ __all__ = ["Intake"]
 class Intake(wiring.Component):
     """The column buffers of a stage, filled from a stream.
 
+    Parameters
+    ----------
+    columns : column buffers, those that a gather window keeps left out
+
     Members
     -------
     i : beats of columns; one is taken while a buffer is free, or its column has begun
@@ -23,8 +27,8 @@ class Intake(wiring.Component):
     read, row, pattern, backs, values : as of the column buffer
     """
 
-    def __init__(self, layout: BufferLayout) -> None:
-        self._layout = layout
+    def __init__(self, layout: BufferLayout, columns: int = COLUMN_BUFFERS) -> None:
+        self._layout, self._columns = layout, columns
         super().__init__(
             {
                 "i": In(stream.Signature(layout.beat_shape)),
@@ -37,7 +41,7 @@ class Intake(wiring.Component):
         """Count free buffers, and follow the column that is worked on."""
         m = Module()
         m.submodules.columns = columns = ColumnBuffer(self._layout)
-        free = Signal(range(COLUMN_BUFFERS + 1), init=COLUMN_BUFFERS)
+        free = Signal(range(self._columns + 1), init=self._columns)
         inside = Signal()
         begins = Signal()
         m.d.comb += [

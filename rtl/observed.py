@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from pilaster.models.network import Network
 from pilaster.models.quantization import TensorQuantization
-from pilaster.rtl.pipeline import beats_of
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.stages import Stage
 
@@ -127,7 +126,7 @@ def _unpack(words: list[str], lanes: int, tensor: TensorQuantization) -> NDArray
 
 def column_stamps(stage: Stage, rows: int, beats: Cycles) -> Cycles:
     """Stamps of whole output columns of `stage`, from those of their beats."""
-    per_column = len(beats_of(stage)) * rows
+    per_column = stage.beats.per_row * rows
     return beats[per_column - 1 :: per_column]
 
 
@@ -137,7 +136,7 @@ def expected_beats(
     """Values (beats, lanes) that a stage must send for its output (N, H, W, C), and which count."""
     count, rows, columns, _ = tensor.shape
     step = stage.fold.out_channels
-    tiles = beats_of(stage)
+    tiles = stage.beats.tiles
     values = np.zeros((count, columns, len(tiles), rows, step), np.int64)
     real = np.zeros(values.shape, bool)
     for index, (first, channels) in enumerate(tiles):

@@ -1,36 +1,30 @@
-"""The pipeline: a stage for every layer, joined by streams, and an output buffer."""
+"""The pipeline: a stage for every layer, connected by streams, and an output buffer."""
 
 from __future__ import annotations
 
-from amaranth.hdl import Const, Module, Mux, Signal, Value
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from pilaster.models.graph import INPUT
-from pilaster.rtl.conv import ConvComponent, stream_shape
+from pilaster.rtl.conv import ConvComponent
+from pilaster.rtl.join import JoinComponent
 from pilaster.rtl.memory import LOAD_BITS, RomFiles
 from pilaster.rtl.pool import PoolComponent
 from pilaster.rtl.probes import StageProbes
-from pilaster.rtl.shapes import index_shape
+from pilaster.rtl.shapes import index_shape, stream_shape
+from pilaster.rtl.slowest import together
 from pilaster.sim.pipeline import Pipeline
-from pilaster.sim.stages import ConvStage, Stage
+from pilaster.sim.stages import ConvStage, JoinStage
 from pilaster.sim.timing import COLUMN_BUFFERS
+from pilaster.sim.work import SOURCE
 
-__all__ = ["OutputBuffer", "PipelineComponent", "beats_of"]
+__all__ = ["OutputBuffer", "PipelineComponent"]
 
 
-def beats_of(stage: Stage) -> tuple[tuple[int, int], ...]:
-    """(first channel, channels) of every beat that makes up a row of a stage's output, in order."""
-    step = stage.fold.out_channels
-    groups, per_group = 1, stage.output.channels if not isinstance(stage, ConvStage) else 0
-    if isinstance(stage, ConvStage):
-        groups, per_group = stage.geometry.tiled_groups, stage.geometry.out_channels
-    return tuple(
-        (group * per_group + first, min(step, per_group - first))
-        for group in range(groups)
-        for first in range(0, per_group, step)
-    )
+Component = ConvComponent | PoolComponent | JoinComponent
+"""A stage in gates."""
 
 
 class OutputBuffer(wiring.Component):
@@ -91,25 +85,19 @@ class PipelineComponent(wiring.Component):
         self._pipeline = pipeline
         network = pipeline.network
         channels = network.graph.input_shape.channels
-        beats: tuple[tuple[int, int], ...] = ((0, channels),)
-        self._stages: list[ConvComponent | PoolComponent] = []
-        for node, stage in zip(network.graph.nodes, pipeline.stages, strict=True):
-            source, target = network.tensors[node.inputs[0]], network.tensors[node.name]
-            component: ConvComponent | PoolComponent
-            if isinstance(stage, ConvStage):
-                parameters = network.parameters[node.name]
-                component = ConvComponent(stage, parameters, source, target, beats, files, probes)
-            else:
-                component = PoolComponent(stage, target, beats, probes)
-            self._stages.append(component)
-            beats = beats_of(stage)
+        # By the source's index; the last, which SOURCE is, for the network's input.
+        self._readers: list[list[tuple[int, int]]] = [[] for _ in range(len(pipeline.stages) + 1)]
+        for number, sources in enumerate(pipeline.sources):
+            for arm, source in enumerate(sources):
+                self._readers[source].append((number, arm))
+        self._stages = [self._component(number, files, probes) for number in self._numbers]
         self._probes, self._loaded = probes, files.loaded
         self.beat_bits = {
             stage.name: component.o.payload.shape().size
             for stage, component in zip(pipeline.stages, self._stages, strict=True)
         }
         shape = network.graph.output_shape
-        self._answer_beats = len(beats) * shape.height
+        self._answer_beats = pipeline.stages[-1].beats.per_row * shape.height
         self._answer = self._stages[-1].o.payload.shape()
         value = stream_shape(network.tensors[INPUT])
         members = {
@@ -124,31 +112,69 @@ class PipelineComponent(wiring.Component):
                 members[f"{stage.name}_beat"] = Out(component.o.payload.shape())
         super().__init__(members)
 
+    @property
+    def _numbers(self) -> range:
+        return range(len(self._pipeline.stages))
+
+    def _columns_of_readers(self, source: int) -> list[int]:
+        """Column buffers of every arm that reads a stage's output."""
+        stages = self._pipeline.stages
+        return [stages[stage].arm_columns[arm] for stage, arm in self._readers[source]]
+
+    def _component(self, number: int, files: RomFiles, probes: bool) -> Component:
+        """Make a stage, with as many credits as the fewest column buffers behind it."""
+        network, node = self._pipeline.network, self._pipeline.network.graph.nodes[number]
+        stage, beats = self._pipeline.stages[number], self._pipeline.beats[number]
+        behind = min(self._columns_of_readers(number), default=COLUMN_BUFFERS)
+        source, target = network.tensors[node.inputs[0]], network.tensors[node.name]
+        if isinstance(stage, ConvStage):
+            parameters, (tiles,) = network.parameters[node.name], (each.tiles for each in beats)
+            return ConvComponent(stage, parameters, source, target, tiles, files, probes, behind)
+        if isinstance(stage, JoinStage):
+            return JoinComponent(stage, beats, probes, behind)
+        return PoolComponent(stage, target, beats[0].tiles, probes, behind)
+
     def elaborate(self, platform: object) -> Module:
-        """Chain the stages."""
+        """Connect the stages."""
         m = Module()
         names = [stage.name for stage in self._pipeline.stages]
         for name, component in zip(names, self._stages, strict=True):
             m.submodules[name] = component
         m.submodules.output = output = OutputBuffer(self._answer, self._answer_beats)
-        first = self._stages[0]
-        loaded = self._load(m) if self._loaded else Const(1)
-        m.d.comb += [
-            first.i.payload.eq(self.i.payload),
-            first.i.valid.eq(self.i.valid & loaded),
-            self.i.ready.eq(first.i.ready & loaded),
-        ]
-        for component, later in zip(self._stages, self._stages[1:], strict=False):
-            wiring.connect(m, component.o, later.i)
-            m.d.comb += component.room.eq(later.freed)
-        wiring.connect(m, self._stages[-1].o, output.i)
-        m.d.comb += self._stages[-1].room.eq(output.freed)
+        self._connect_source(m)
+        for number, (name, component) in enumerate(zip(names, self._stages, strict=True)):
+            ports = self._ports(number) or [output.i]
+            m.d.comb += component.o.ready.eq(1)  # a beat with a credit is never refused
+            for port in ports:
+                m.d.comb += [port.valid.eq(component.o.valid), port.payload.eq(component.o.payload)]
+            if not self._readers[number]:
+                m.d.comb += component.room.eq(output.freed)
+                continue
+            columns = self._columns_of_readers(number)
+            freed = [self._stages[stage].freed for stage, _ in self._readers[number]]
+            ahead = [count - min(columns) for count in columns]
+            room = together(m, f"{name}_room", freed, ahead, columns)
+            m.d.comb += component.room.eq(room)
         wiring.connect(m, output.o, wiring.flipped(self.o))
         if self._probes:
             for name, component in zip(names, self._stages, strict=True):
                 wiring.connect(m, component.probes, wiring.flipped(getattr(self, f"{name}_probes")))
                 m.d.comb += getattr(self, f"{name}_beat").eq(component.o.payload)
         return m
+
+    def _ports(self, source: int) -> list[stream.Interface]:
+        """The streams that a stage's output, or the input, goes to."""
+        return [self._stages[stage].inputs[arm] for stage, arm in self._readers[source]]
+
+    def _connect_source(self, m: Module) -> None:
+        """Give a row of the input to all that read it, once all take it."""
+        loaded = self._load(m) if self._loaded else Const(1)
+        ports = self._ports(SOURCE)
+        takes = Signal()
+        m.d.comb += takes.eq(Cat(*(port.ready for port in ports)).all() & loaded)
+        m.d.comb += self.i.ready.eq(takes)
+        for port in ports:
+            m.d.comb += [port.payload.eq(self.i.payload), port.valid.eq(self.i.valid & takes)]
 
     def _load(self, m: Module) -> Value:
         """Fill stage after stage; gives whether all are full."""

@@ -83,8 +83,9 @@ class PoolComponent(wiring.Component):
         tensor: TensorQuantization,
         beats: tuple[tuple[int, int], ...],
         probes: bool,
+        behind: int = COLUMN_BUFFERS,
     ) -> None:
-        self._stage, self._tensor = stage, tensor
+        self._stage, self._tensor, self._behind = stage, tensor, behind
         tile = stage.fold.out_channels
         channels = stage.shape.channels
         self._layout = BufferLayout(
@@ -116,6 +117,11 @@ class PoolComponent(wiring.Component):
         self._probes = probes
         super().__init__(members)
 
+    @property
+    def inputs(self) -> list[stream.Interface]:
+        """The one stream that it reads."""
+        return [self.i]
+
     def elaborate(self, platform: object) -> Module:
         """Join column buffer, sequencer, reduction and pending columns."""
         m = Module()
@@ -144,7 +150,7 @@ class PoolComponent(wiring.Component):
         fetch = table.read_port(domain="comb")
 
         waiting = Signal(range(COLUMN_BUFFERS + 1))
-        room = Signal(range(COLUMN_BUFFERS + 1), init=COLUMN_BUFFERS)
+        room = Signal(range(self._behind + 1), init=self._behind)
         finished, started = Signal(), Signal()
         m.d.comb += intake.finished.eq(finished)
         m.d.comb += self.freed.eq(finished)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +12,32 @@ from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
-from pilaster.models.quantization import MULTIPLIER_BITS, ConvParameters, Rounding
+from pilaster.models.joins import Scale
+from pilaster.models.quantization import (
+    MULTIPLIER_BITS,
+    ConvParameters,
+    Rounding,
+    significant_bits,
+)
 from pilaster.rtl.shapes import index_shape
 
-__all__ = ["Requantizer", "ScaleFormat"]
+__all__ = ["Requantizer", "ScaleFormat", "Scales"]
+
+
+@dataclass(frozen=True, eq=False)
+class Scales:
+    """Scales side by side, (count,) each; see `requantize`."""
+
+    multiplier: NDArray[np.int64]
+    shift: NDArray[np.int64]
+    rounding: Rounding
+
+    @classmethod
+    def of(cls, scales: Sequence[Scale]) -> Scales:
+        """Put scales of one rounding side by side."""
+        (rounding,) = {scale.rounding for scale in scales}
+        multipliers = np.array([scale.multiplier for scale in scales], np.int64)
+        return cls(multipliers, np.array([scale.shift for scale in scales], np.int64), rounding)
 
 
 @dataclass(frozen=True)
@@ -28,16 +51,22 @@ class ScaleFormat:
     bits: int
     first_shifts: tuple[int, ...]
     most_second: int
+    left_shift: int
 
     @classmethod
-    def of(cls, parameters: ConvParameters) -> ScaleFormat:
-        """Find the format of a layer's scales."""
-        largest = int(parameters.shift.max())
+    def of(cls, scales: ConvParameters | Scales, left_shift: int = 0) -> ScaleFormat:
+        """Find the format of a layer's scales.
+
+        left_shift : places by which what is scaled is shifted to the left first
+        """
+        largest = left_shift - int(_shifts(scales, 0)[0].min())
         if largest >= MULTIPLIER_BITS:
             raise InputError(f"a scale of 2**{largest} is too large for RTL")
-        bits = max(parameters.scale_bits, largest + 1)  # so that the first shift is to the right
-        first, second = _shifts(parameters, bits)
-        return cls(bits, tuple(sorted(set(first.tolist()))), int(second.max()))
+        significant = significant_bits(int(np.bitwise_or.reduce(scales.multiplier)))
+        bits = max(significant, largest + 1)  # so that the first shift is to the right
+        first, second = _shifts(scales, bits - left_shift)
+        shifts = tuple(sorted(set(first.tolist())))
+        return cls(bits, shifts, int(second.max()), left_shift)
 
     @property
     def layout(self) -> data.StructLayout:
@@ -50,21 +79,23 @@ class ScaleFormat:
             }
         )
 
-    def constants(self, parameters: ConvParameters) -> list[dict[str, int]]:
+    def constants(self, scales: ConvParameters | Scales) -> list[dict[str, int]]:
         """Scales of all channels, as values of `layout`."""
-        first, second = _shifts(parameters, self.bits)
-        multipliers = parameters.multiplier >> (MULTIPLIER_BITS - self.bits)
+        first, second = _shifts(scales, self.bits - self.left_shift)
+        multipliers = scales.multiplier >> (MULTIPLIER_BITS - self.bits)
         return [
             {"multiplier": m, "first": self.first_shifts.index(f), "second": s}
             for m, f, s in zip(multipliers.tolist(), first.tolist(), second.tolist(), strict=True)
         ]
 
 
-def _shifts(parameters: ConvParameters, bits: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _shifts(
+    scales: ConvParameters | Scales, bits: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Give the right shifts of the first rounding and of the second, by output channel."""
-    if parameters.rounding is Rounding.ONCE:
-        return bits - parameters.shift, np.zeros_like(parameters.shift)
-    return bits - np.maximum(parameters.shift, 0), np.maximum(-parameters.shift, 0)
+    if scales.rounding is Rounding.ONCE:
+        return bits - scales.shift, np.zeros_like(scales.shift)
+    return bits - np.maximum(scales.shift, 0), np.maximum(-scales.shift, 0)
 
 
 class Requantizer(wiring.Component):

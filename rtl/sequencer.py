@@ -178,6 +178,11 @@ class Fetcher(wiring.Component):
 class Sequencer(wiring.Component):
     """Times the steps: waits for columns and for room, reads rows, and drives the lanes.
 
+    Parameters
+    ----------
+    buffer_rows : rows of the column buffer
+    behind : column buffers behind the stage, where its output goes
+
     Members
     -------
     accepted : a column has been written
@@ -188,8 +193,14 @@ class Sequencer(wiring.Component):
     token_valid, token, token_row : what the lanes are to do with the newest row read
     """
 
-    def __init__(self, stage: ConvStage, form: StepFormat, buffer_rows: int) -> None:
-        self._stage, self._form = stage, form
+    def __init__(
+        self,
+        stage: ConvStage,
+        form: StepFormat,
+        buffer_rows: int,
+        behind: int = COLUMN_BUFFERS,
+    ) -> None:
+        self._stage, self._form, self._behind = stage, form, behind
         super().__init__(
             {
                 "steps": In(stream.Signature(form.step)),
@@ -211,7 +222,7 @@ class Sequencer(wiring.Component):
         """Start steps when they may, then count their cycles."""
         m = Module()
         columns = Signal(range(COLUMN_BUFFERS + 1))
-        room = Signal(range(COLUMN_BUFFERS + 1), init=COLUMN_BUFFERS)
+        room = Signal(range(self._behind + 1), init=self._behind)
         busy = Signal()
         start, ends, take = Signal(), Signal(), Signal()
         step = self.steps.payload

@@ -26,7 +26,6 @@ from pilaster.rtl.observed import (
     expected_beats,
     read_observations,
 )
-from pilaster.rtl.pipeline import beats_of
 from pilaster.rtl.probes import ACTION_PROBES
 from pilaster.rtl.stimulus import write_stimulus
 from pilaster.rtl.testbench import TESTBENCH
@@ -225,13 +224,16 @@ def _compare(
 ) -> Iterator[StageVerdict]:
     network = pipeline.network
     outputs = {INPUT: values, **dict(tensors(network, values))}
-    beat_channels = network.graph.input_shape.channels
-    for node, stage, found, times in zip(
-        network.graph.nodes, pipeline.stages, observed.stages, expected.stages, strict=True
+    for node, stage, beats, found, times in zip(
+        network.graph.nodes,
+        pipeline.stages,
+        pipeline.beats,
+        observed.stages,
+        expected.stages,
+        strict=True,
     ):
         nonzero = (outputs[node.inputs[0]] != 0).sum(axis=0, dtype=np.int64)
-        counts = count_actions(stage, beat_channels, len(values), nonzero)
-        beat_channels = stage.fold.out_channels
+        counts = count_actions(stage, beats, len(values), nonzero)
         output = outputs[node.name]
         wrong, first = _compare_values(network, stage, output, found.values)
         late = list(_compare_stamps(stage, _stamp_pairs(stage, output.shape[1], times, found)))
@@ -286,7 +288,7 @@ def _compare_values(
 
 
 def _place(stage: Stage, shape: tuple[int, ...], beat: int, lane: int) -> str:
-    tiles = beats_of(stage)
+    tiles = stage.beats.tiles
     _, rows, columns, _ = shape
     column, within = divmod(beat, rows * len(tiles))
     tile, row = divmod(within, rows)

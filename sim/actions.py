@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.models.energy.actions import Action, Attributes
-from pilaster.sim.stages import ConvStage, PoolStage, Stage
+from pilaster.sim.beats import Beats
+from pilaster.sim.stages import JoinStage, PoolStage, Stage
 from pilaster.sim.stages.conv_actions import conv_actions
+from pilaster.sim.stages.join_actions import join_actions
 from pilaster.sim.stages.pool_actions import pool_actions
 
 __all__ = ["ActionCounts", "count_actions"]
@@ -39,21 +41,29 @@ class ActionCounts:
 
 
 def count_actions(
-    stage: Stage, beat_channels: int, images: int, nonzero: NDArray[np.int64] | None
+    stage: Stage, sources: Sequence[Beats], images: int, nonzero: NDArray[np.int64] | None
 ) -> ActionCounts:
     """Count every action of a stage over `images` images; the clock is not among them.
 
     Parameters
     ----------
-    beat_channels : channels of one beat of the stream that the stage reads
-    nonzero : (H, W, C), in how many of the images each input value is not zero; None where there
-        are no data, which counts every value as not zero
+    sources : beats of the streams that the stage reads
+    nonzero : (H, W, C), in how many of the images each value of the first input is not zero; None
+        where there are no data, which counts every value as not zero
     """
+    if isinstance(stage, JoinStage):
+        return _of_images(join_actions(stage, sources), images)
+    (source,) = sources
     if isinstance(stage, PoolStage):
-        pairs = pool_actions(stage, beat_channels)
-        return ActionCounts.of((a, attributes, n * images) for a, attributes, n in pairs)
-    assert isinstance(stage, ConvStage)
+        return _of_images(pool_actions(stage, source), images)
     if nonzero is None:
         shape = stage.geometry.shape
         nonzero = np.full((shape.height, shape.width, shape.channels), images, np.int64)
-    return ActionCounts.of(conv_actions(stage, beat_channels, images, nonzero))
+    return ActionCounts.of(conv_actions(stage, source, images, nonzero))
+
+
+def _of_images(pairs: Iterable[tuple[Action, Attributes, int]], images: int) -> ActionCounts:
+    """Add up counts of one image for several."""
+    return ActionCounts.of(
+        (action, attributes, count * images) for action, attributes, count in pairs
+    )

@@ -11,8 +11,13 @@ from collections.abc import Iterator
 from pilaster.models.energy.actions import Attributes
 from pilaster.models.energy.table import EnergyTable
 from pilaster.sim.machine import Schedule
-from pilaster.sim.stages import ConvStage, PoolStage, Stage
+from pilaster.sim.stages import ConvStage, JoinStage, PoolStage, Stage
 from pilaster.sim.stages.conv_actions import column_buffer_bits, psum_bits, register_bits
+from pilaster.sim.stages.join_actions import (
+    arm_memories,
+    join_register_bits,
+    join_requantizers,
+)
 from pilaster.sim.stages.pool_actions import (
     pool_column_buffer_bits,
     pool_psum_bits,
@@ -34,7 +39,10 @@ def stage_area_um2(stage: Stage, table: EnergyTable) -> float:
     InputError
         If the table has no area.
     """
-    parts = _pool_parts(stage) if isinstance(stage, PoolStage) else _conv_parts(stage)
+    if isinstance(stage, ConvStage):
+        parts = _conv_parts(stage)
+    else:
+        parts = _pool_parts(stage) if isinstance(stage, PoolStage) else _join_parts(stage)
     return sum(count * table.area_um2(name, attributes) for name, attributes, count in parts)
 
 
@@ -71,6 +79,20 @@ def _pool_parts(stage: PoolStage) -> Iterator[Part]:
     waiting = pool_psum_bits(stage)
     if waiting:
         yield "memory_area", _memory(tile * bits, waiting), 1
+
+
+def _join_parts(stage: JoinStage) -> Iterator[Part]:
+    tile = stage.fold.out_channels
+    for scale in join_requantizers(stage):
+        width = scale.accumulator_bits
+        operands = Attributes(activation_bits=width, weight_bits=scale.scale_bits)
+        yield "multiply_area", operands, tile
+        yield "add_area", Attributes(bits=width), tile  # that rounds
+    if stage.adds:
+        yield "add_area", Attributes(bits=stage.sum_bits), tile
+    yield "register_area", Attributes(bits=join_register_bits(stage)), 1
+    for memory in arm_memories(stage):
+        yield "memory_area", memory, 1
 
 
 def _memory(word: int, bits: int) -> Attributes:

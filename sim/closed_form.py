@@ -1,8 +1,4 @@
-"""The closed form: a max-plus recurrence over columns and stages, for many machines at once.
-
-The start of a stage's work on a column is a maximum of sums of earlier stamps, so the stamps of a
-whole batch of machines are computed together, an array entry a machine.
-"""
+"""The closed form: stamps and times of machines from the recurrence, many machines at once."""
 
 from __future__ import annotations
 
@@ -13,47 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.sim.pipeline import Pipeline
+from pilaster.sim.recurrence import Recurrence, StageWork, recur
 from pilaster.sim.stages import Stage
 from pilaster.sim.stamps import StageStamps, Stamps
-from pilaster.sim.timing import COLUMN_BUFFERS, DRAIN
 from pilaster.sim.traffic import Traffic
+from pilaster.sim.work import Arm
 
-__all__ = [
-    "BatchTimes",
-    "MachineBatch",
-    "Recurrence",
-    "StageWork",
-    "evaluate",
-    "recur",
-    "stamps",
-]
+__all__ = ["BatchTimes", "MachineBatch", "evaluate", "stamps"]
 
 Cycles = NDArray[np.int64]
 
 CHUNK = 4096
 """Machines computed together: few enough for their stamps to stay in a processor's cache."""
-
-
-@dataclass(frozen=True, eq=False)
-class StageWork:
-    """Work of one stage for every machine of a batch, columns by kind.
-
-    Attributes
-    ----------
-    kinds : (input columns,), index of each column's kind; columns of a kind have equal work
-    completions : (kinds,), output columns that a column of the kind completes
-    before, body, emitted : by kind and completion, (machines,)
-    beats : by kind and completion, of the first machine
-    deferred : by kind, (machines,)
-    """
-
-    kinds: tuple[int, ...]
-    completions: tuple[int, ...]
-    before: list[list[Cycles]]
-    body: list[list[Cycles]]
-    emitted: list[list[Cycles]]
-    beats: list[list[tuple[int, ...]]]
-    deferred: list[Cycles]
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +33,14 @@ class MachineBatch:
     column_interval : (machines,), cycles
     variants : by stage, the different stages that occur
     choice : (stages, machines), index into `variants` of each machine's stage
+    sources : by stage and arm, index of the stage that is read, see `Arm`; None for a chain
     """
 
     rows: int
     column_interval: Cycles
     variants: tuple[tuple[Stage, ...], ...]
     choice: NDArray[np.intp]
+    sources: tuple[tuple[int, ...], ...] | None = None
 
     @classmethod
     def of(cls, pipelines: Sequence[Pipeline]) -> MachineBatch:
@@ -82,12 +51,40 @@ class MachineBatch:
             column_interval=np.array([p.machine.column_interval for p in pipelines], np.int64),
             variants=tuple(stages),
             choice=np.tile(np.arange(len(pipelines)), (len(stages), 1)),
+            sources=pipelines[0].sources,
         )
 
-    def part(self, machines: slice) -> MachineBatch:
+    def part(self, machines: NDArray[np.intp] | slice) -> MachineBatch:
         """Give the batch of some of the machines."""
         choice = self.choice[:, machines]
-        return MachineBatch(self.rows, self.column_interval[machines], self.variants, choice)
+        interval = self.column_interval[machines]
+        return MachineBatch(self.rows, interval, self.variants, choice, self.sources)
+
+    @property
+    def arms(self) -> tuple[tuple[Arm, ...], ...] | None:
+        """Arms of the stages of the first machine; None for a chain."""
+        if self.sources is None:
+            return None
+        return tuple(
+            tuple(map(Arm, sources, variants[choice].arm_columns))
+            for sources, variants, choice in zip(
+                self.sources, self.variants, self.choice[:, 0], strict=True
+            )
+        )
+
+    def of_equal_arms(self) -> list[NDArray[np.intp]]:
+        """Machines in groups whose joins have the same numbers of column buffers."""
+        if self.sources is None:
+            return [np.arange(self.choice.shape[1])]
+        joins = [stage for stage, sources in enumerate(self.sources) if len(sources) > 1]
+        columns = [
+            np.array([stage.arm_columns for stage in self.variants[join]])[self.choice[join]]
+            for join in joins
+        ]
+        if not columns:
+            return [np.arange(self.choice.shape[1])]
+        _, group = np.unique(np.concatenate(columns, axis=1), axis=0, return_inverse=True)
+        return [np.flatnonzero(group == number) for number in range(group.max() + 1)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,128 +103,20 @@ class BatchTimes:
     cycles_per_image: Cycles
 
 
-class Recurrence:
-    """Stamps of a batch, column after column, each pushed on as far as it goes."""
-
-    def __init__(
-        self, machines: int, work: Sequence[StageWork], output_gaps: Cycles | None = None
-    ) -> None:
-        self._work = work
-        self._output_gaps = output_gaps
-        self._beats_taken = 0
-        self._ready = np.zeros(machines, np.int64)
-        self._zero = np.zeros(machines, np.int64)
-        self.accepted: list[list[Cycles]] = [[] for _ in work]
-        self.started: list[list[Cycles]] = [[] for _ in work]
-        self.finished: list[list[Cycles]] = [[] for _ in work]
-        self.emitted: list[list[Cycles]] = [[] for _ in work]
-        self.taken: list[Cycles] = []
-
-    def buffer_free(self, stage: int) -> Cycles:
-        """When a buffer is free for the next column of `stage`, or behind the last stage."""
-        if stage == len(self._work):
-            waits = len(self.taken) >= COLUMN_BUFFERS
-            return self.taken[-COLUMN_BUFFERS] if waits else self._zero
-        column = len(self.accepted[stage])
-        waits = column >= COLUMN_BUFFERS
-        return self.finished[stage][column - COLUMN_BUFFERS] if waits else self._zero
-
-    def accept(self, stage: int, accepted: Cycles) -> None:
-        """Do a stage's work on a column, and that of all later stages that follows from it."""
-        work, finished = self._work[stage], self.finished[stage]
-        kind = work.kinds[len(finished) % len(work.kinds)]
-        self.accepted[stage].append(accepted)
-        time = np.maximum(accepted, finished[-1]) if finished else accepted
-        begun = time
-        last = stage == len(self._work) - 1
-        for j in range(work.completions[kind]):
-            time = time + work.before[kind][j]
-            waited = np.maximum(time, self.buffer_free(stage + 1))
-            if j == 0:  # where the column's first pass had to wait, it began after that
-                begun = np.where(work.before[kind][0], begun, waited)
-            time = waited
-            left = time + work.emitted[kind][j]
-            self.emitted[stage].append(left)
-            time = time + work.body[kind][j]
-            if last:
-                self.taken.append(self._drain(time - work.body[kind][j], work.beats[kind][j]))
-            else:
-                self.accept(stage + 1, left)
-        self.started[stage].append(begun)
-        finished.append(time + work.deferred[kind])
-
-    def _drain(self, start: Cycles, beats: tuple[int, ...]) -> Cycles:
-        """When the last beat of an output column has been taken."""
-        if self._output_gaps is None:
-            return self.emitted[-1][-1] + DRAIN  # one beat a cycle at most: none has to wait
-        for beat in beats:
-            gap = self._output_gaps[self._beats_taken] if self._beats_taken else 0
-            ready = self._ready + gap if self._beats_taken else self._zero
-            self._ready = np.maximum(start + beat, ready) + DRAIN
-            self._beats_taken += 1
-        return self._ready
-
-
-def _stage_work(variants: Sequence[Stage], choice: NDArray[np.intp]) -> StageWork:
-    """Collect a stage's work for every machine; columns alike in all variants share a kind."""
-    used, index = np.unique(choice, return_inverse=True)
-    works = [variants[v].work for v in used]
-    kind_of: dict[tuple[object, ...], int] = {}
-    kinds = tuple(kind_of.setdefault(key, len(kind_of)) for key in zip(*works, strict=True))
-    first = [kinds.index(kind) for kind in range(len(kind_of))]
-    completions = tuple(len(works[0][column].completing) for column in first)
-
-    def spread(values: list[int]) -> Cycles:
-        return np.array(values, np.int64)[index]
-
-    def runs(name: str) -> list[list[Cycles]]:
-        return [
-            [
-                spread([getattr(work[column].completing[j], name) for work in works])
-                for j in range(n)
-            ]
-            for column, n in zip(first, completions, strict=True)
-        ]
-
-    deferred = [spread([work[column].deferred for work in works]) for column in first]
-    beats = [[run.beats for run in works[0][column].completing] for column in first]
-    before, body, emitted = runs("before"), runs("body"), runs("emitted")
-    return StageWork(kinds, completions, before, body, emitted, beats, deferred)
-
-
-def recur(
-    rows: int,
-    column_interval: Cycles,
-    work: Sequence[StageWork],
-    images: int,
-    traffic: Traffic | None = None,
-) -> Recurrence:
-    """Run the recurrence over `images` images.
-
-    Parameters
-    ----------
-    rows : height of the input
-    column_interval : (machines,), cycles
-    work : of every stage, in order
-    """
-    recurrence = Recurrence(len(column_interval), work, traffic.output_gaps if traffic else None)
-    columns = images * len(work[0].kinds)
-    first_gap, later_gaps = np.zeros(columns, np.int64), np.zeros(columns, np.int64)
-    if traffic is not None:
-        gaps = traffic.input_gaps.reshape(columns, rows)
-        first_gap[1:], later_gaps = gaps[1:, 0], gaps[:, 1:].sum(axis=1)
-    sent = np.zeros_like(column_interval)
-    for column in range(columns):
-        start = np.maximum(column_interval * column, sent + first_gap[column])
-        begun = np.maximum(start, recurrence.buffer_free(0))
-        sent = begun + rows + later_gaps[column]
-        recurrence.accept(0, sent)
-    return recurrence
-
-
 def _recur(batch: MachineBatch, images: int, traffic: Traffic | None = None) -> Recurrence:
-    work = [_stage_work(v, c) for v, c in zip(batch.variants, batch.choice, strict=True)]
-    return recur(batch.rows, batch.column_interval, work, images, traffic)
+    work = []
+    for variants, choice in zip(batch.variants, batch.choice, strict=True):
+        used, machine = np.unique(choice, return_inverse=True)
+        work.append(StageWork.of([variants[v].work for v in used], machine))
+    return recur(
+        batch.rows,
+        batch.column_interval,
+        work,
+        images,
+        input_gaps=traffic.input_gaps if traffic else None,
+        output_gaps=traffic.output_gaps if traffic else None,
+        arms=batch.arms,
+    )
 
 
 def stamps(pipeline: Pipeline, images: int, traffic: Traffic | None = None) -> Stamps:
@@ -251,11 +140,12 @@ def evaluate(batch: MachineBatch, images: int = 3) -> BatchTimes:
     result = np.empty((3, machines), np.int64)
     width = len(batch.variants[0][0].work)
     outputs = batch.variants[-1][0].columns_out
-    for first in range(0, machines, CHUNK):
-        part = slice(first, first + CHUNK)
-        found = _recur(batch.part(part), images)
-        answers = found.emitted[-1][outputs - 1 :: outputs]
-        result[0, part] = answers[0]
-        result[1, part] = answers[0] - found.accepted[0][width - 1]
-        result[2, part] = answers[-1] - answers[-2] if images > 1 else answers[0]
+    for group in batch.of_equal_arms():
+        for first in range(0, len(group), CHUNK):
+            part = group[first : first + CHUNK]
+            found = _recur(batch.part(part), images)
+            answers = found.emitted[-1][outputs - 1 :: outputs]
+            result[0, part] = answers[0]
+            result[1, part] = answers[0] - found.accepted[0][width - 1]
+            result[2, part] = answers[-1] - answers[-2] if images > 1 else answers[0]
     return BatchTimes(*result)

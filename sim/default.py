@@ -10,11 +10,11 @@ from collections.abc import Iterator
 
 from pilaster.models.errors import InputError
 from pilaster.models.graph import Node
-from pilaster.models.layers import Pool
+from pilaster.models.layers import Join, Pool
 from pilaster.models.network import Network
 from pilaster.sim.machine import Fold, LoopOrder, Machine, Schedule, StageSpec
-from pilaster.sim.pipeline import build_stage, check_chain
-from pilaster.sim.stages import ConvStage
+from pilaster.sim.pipeline import build_stage, with_arm_columns
+from pilaster.sim.stages import ConvStage, JoinStage
 
 __all__ = ["default_machine"]
 
@@ -33,6 +33,8 @@ def default_machine(
 ) -> Machine:
     """Choose a fold for every stage that does an image's work within an image's columns.
 
+    Joins get as many column buffers as keep all stages from waiting for them.
+
     Parameters
     ----------
     column_interval : cycles between two columns at the input
@@ -44,7 +46,6 @@ def default_machine(
     InputError
         If a stage cannot keep up even where everything is done in parallel.
     """
-    check_chain(network)
     image = column_interval * network.graph.input_shape.width
     stages = {}
     for node in network.graph.nodes:
@@ -63,7 +64,8 @@ def default_machine(
                 f"do its work in the {budget} cycles of an image; use a longer interval"
             )
         stages[node.name] = min(fitting)[-1]
-    return Machine(f"{network.name} every {column_interval}", network.name, column_interval, stages)
+    name = f"{network.name} every {column_interval}"
+    return with_arm_columns(network, Machine(name, network.name, column_interval, stages))
 
 
 def _rank(cost: int, spec: StageSpec, busy: int) -> tuple[int, bool, int, int]:
@@ -82,6 +84,14 @@ def _candidates(
 ) -> Iterator[tuple[int, int, StageSpec]]:
     """Yield (cost in lanes, busy cycles per image, stage)."""
     shape = network.graph.input_of(node)
+    if isinstance(node.layer, Join):
+        for channels in _sizes(max(network.graph.shapes[name].channels for name in node.inputs)):
+            spec = StageSpec(Fold(out_channels=channels), schedule)
+            stage = build_stage(network, node, spec)
+            assert isinstance(stage, JoinStage)
+            cost = channels + REQUANTIZER_LANES * stage.requantizers
+            yield cost, stage.busy_cycles, spec
+        return
     if isinstance(node.layer, Pool):
         for channels in _sizes(shape.channels):
             spec = StageSpec(Fold(out_channels=channels), schedule)

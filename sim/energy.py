@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pilaster.models.energy.actions import Action
+from collections.abc import Sequence
+
+from pilaster.models.energy.actions import Action, Attributes
 from pilaster.models.energy.table import EnergyTable
 from pilaster.sim.actions import ActionCounts
-from pilaster.sim.stages import ConvStage, Stage
+from pilaster.sim.stages import ConvStage, JoinStage, Stage
 from pilaster.sim.stages.conv_actions import register_bits
+from pilaster.sim.stages.join_actions import arm_memories, join_register_bits
 from pilaster.sim.stages.pool_actions import pool_register_bits
 
 __all__ = ["stage_energy_pj", "stage_register_bits"]
@@ -14,7 +17,11 @@ __all__ = ["stage_energy_pj", "stage_register_bits"]
 
 def stage_register_bits(stage: Stage) -> int:
     """Bits of a stage's pipeline registers."""
-    return register_bits(stage) if isinstance(stage, ConvStage) else pool_register_bits(stage)
+    if isinstance(stage, ConvStage):
+        return register_bits(stage)
+    if isinstance(stage, JoinStage):
+        return join_register_bits(stage)
+    return pool_register_bits(stage)
 
 
 def stage_energy_pj(
@@ -36,11 +43,18 @@ def stage_energy_pj(
         energy[action] = energy.get(action, 0.0) + count * table.energy_pj(action, attributes)
     energy[Action.CLOCK] = table.clock_pj(stage_register_bits(stage)) * cycles
     if clock_mhz is not None:
-        memories = [
-            attributes
-            for action, attributes in actions.counts
-            if action in (Action.COLUMN_READ, Action.PSUM_READ, Action.WEIGHT_READ)
-        ]
+        memories = _memories(stage, actions)
         leakage_uw = table.leakage_uw(memories, stage.lanes) or 0.0
         energy["leakage"] = leakage_uw * cycles / clock_mhz
     return {str(action): value for action, value in energy.items() if value}
+
+
+def _memories(stage: Stage, actions: ActionCounts) -> Sequence[Attributes]:
+    """Memories of a stage, which leak."""
+    if isinstance(stage, JoinStage):
+        return arm_memories(stage)
+    return [
+        attributes
+        for action, attributes in actions.counts
+        if action in (Action.COLUMN_READ, Action.PSUM_READ, Action.WEIGHT_READ)
+    ]

@@ -14,7 +14,7 @@ from pilaster.sim.stages import Stage
 from pilaster.sim.stamps import StageStamps, Stamps
 from pilaster.sim.timing import COLUMN_BUFFERS, DRAIN
 from pilaster.sim.traffic import Traffic
-from pilaster.sim.work import RunWork
+from pilaster.sim.work import SOURCE, DeadlockError, RunWork
 
 __all__ = ["simulate_events"]
 
@@ -54,16 +54,33 @@ class _Sink:
             yield self.free_buffers.put(1)
 
 
+class _Arm:
+    """The column buffers of one input of a stage."""
+
+    def __init__(self, env: simpy.Environment, columns: int, stage: _StageProcess) -> None:
+        self.free_buffers = simpy.Container(env, columns, init=columns)
+        self.arrived = 0
+        self._stage = stage
+
+    def expect(self, beats: tuple[int, ...]) -> None:
+        """Take note of when the beats of a column will stand in a buffer: nothing waits for one."""
+
+    def accept(self) -> None:
+        """Take note that a whole column stands in a buffer."""
+        self.arrived += 1
+        self._stage.accept()
+
+
 class _StageProcess:
     """One stage at work: its column buffers, its pass sequencer and its stamps."""
 
     def __init__(
-        self, env: simpy.Environment, stage: Stage, consumer: _StageProcess | _Sink
+        self, env: simpy.Environment, stage: Stage, consumers: Sequence[_Arm | _Sink]
     ) -> None:
         self.env = env
         self.stage = stage
-        self.consumer = consumer
-        self.free_buffers = simpy.Container(env, COLUMN_BUFFERS, init=COLUMN_BUFFERS)
+        self.consumers = consumers
+        self.arms = [_Arm(env, columns, self) for columns in stage.arm_columns]
         self.columns = simpy.Store(env)
         self.accepted: list[int] = []
         self.started: list[int] = []
@@ -71,13 +88,11 @@ class _StageProcess:
         self.emitted: list[int] = []
         env.process(self._work())
 
-    def expect(self, beats: tuple[int, ...]) -> None:
-        """Take note of when the beats of a column will stand in a buffer: nothing waits for one."""
-
     def accept(self) -> None:
-        """Take note that a whole column stands in a buffer."""
-        self.accepted.append(int(self.env.now))
-        self.columns.put(None)
+        """Take note of a column, if every arm now has it whole."""
+        if min(arm.arrived for arm in self.arms) > len(self.accepted):
+            self.accepted.append(int(self.env.now))
+            self.columns.put(None)
 
     def _work(self) -> Process:
         for column in count():
@@ -86,7 +101,8 @@ class _StageProcess:
             work = self.stage.work[column % self.stage.columns_in]
             for index, run in enumerate(work.completing):
                 yield self.env.timeout(run.before)
-                yield self.consumer.free_buffers.get(1)
+                for consumer in self.consumers:
+                    yield consumer.free_buffers.get(1)
                 if index == 0 and not run.before:
                     begun = int(self.env.now)  # the first pass of the column had to wait
                 self.env.process(self._emit(run))
@@ -94,13 +110,16 @@ class _StageProcess:
             yield self.env.timeout(work.deferred)
             self.started.append(begun)
             self.finished.append(int(self.env.now))
-            yield self.free_buffers.put(1)
+            for arm in self.arms:
+                yield arm.free_buffers.put(1)
 
     def _emit(self, run: RunWork) -> Process:
-        self.consumer.expect(run.beats)
+        for consumer in self.consumers:
+            consumer.expect(run.beats)
         yield self.env.timeout(run.emitted)
         self.emitted.append(int(self.env.now))
-        self.consumer.accept()
+        for consumer in self.consumers:
+            consumer.accept()
 
     def stamps(self, images: int) -> StageStamps:
         """Give the stamps as arrays, an image a row."""
@@ -115,31 +134,43 @@ def _table(stamps: list[int], images: int) -> NDArray[np.int64]:
 def simulate_events(pipeline: Pipeline, images: int, traffic: Traffic | None = None) -> Stamps:
     """Simulate `images` images whose columns are offered every column interval.
 
-    The source sends a column a row a cycle, when a buffer of the first stage is free; the sink
+    The source sends a column a row a cycle, when all that read it have a buffer free; the sink
     takes every beat of an answer at once. Either hesitates where `traffic` says so.
+
+    Raises
+    ------
+    DeadlockError
+        If stages wait for each other for ever.
     """
     traffic = traffic or Traffic.steady(pipeline, images)
     env = simpy.Environment()
-    processes: list[_StageProcess] = []
     sink = _Sink(env, traffic.output_gaps.tolist())
-    consumer: _StageProcess | _Sink = sink
-    for stage in reversed(pipeline.stages):
-        consumer = _StageProcess(env, stage, consumer)
-        processes.insert(0, consumer)
-    first, shape = processes[0], pipeline.network.graph.input_shape
+    readers: dict[int, list[_Arm]] = {number: [] for number in range(SOURCE, len(pipeline.stages))}
+    processes: list[_StageProcess] = []
+    for number in reversed(range(len(pipeline.stages))):
+        process = _StageProcess(env, pipeline.stages[number], readers[number] or [sink])
+        processes.insert(0, process)
+        for source, arm in zip(pipeline.sources[number], process.arms, strict=True):
+            readers[source].append(arm)
+    shape = pipeline.network.graph.input_shape
     interval = pipeline.machine.column_interval
 
     gaps = traffic.input_gaps.reshape(-1, shape.height)
 
-    def source() -> Process:
+    def send() -> Process:
         for column in range(images * shape.width):
             ready = env.now + (int(gaps[column, 0]) if column else 0)
             yield env.timeout(max(ready, column * interval) - env.now)
-            yield first.free_buffers.get(1)
+            for arm in readers[SOURCE]:
+                yield arm.free_buffers.get(1)
             yield env.timeout(shape.height + int(gaps[column, 1:].sum()))
-            first.accept()
+            for arm in readers[SOURCE]:
+                arm.accept()
 
-    env.process(source())
+    env.process(send())
     env.run()
+    if any(len(each.finished) < images * each.stage.columns_in for each in processes):
+        held = [[arm.arrived - len(each.finished) for arm in each.arms] for each in processes]
+        raise DeadlockError.at(pipeline.arms, held)
     stamps = tuple(process.stamps(images) for process in processes)
     return Stamps(interval, shape.width, stamps, _table(sink.taken, images))

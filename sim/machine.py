@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pilaster.models.errors import InputError
+from pilaster.sim.timing import COLUMN_BUFFERS
 
 __all__ = ["Fold", "LoopOrder", "Machine", "Schedule", "StageSpec"]
 
@@ -74,11 +75,19 @@ class StageSpec:
     """One stage of a machine.
 
     `dram_bits_per_cycle` is the stage's share of DRAM bandwidth; 0 keeps its weights on chip.
+    `arm_columns` are the column buffers of every arm of a join, in the order of its inputs; none
+    given, there are as many as keep a steady stream from waiting for them (`least_columns`).
     """
 
     fold: Fold = Fold()
     schedule: Schedule = Schedule.SCATTER
     dram_bits_per_cycle: int = 0
+    arm_columns: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        for columns in self.arm_columns:
+            if columns < COLUMN_BUFFERS:
+                raise InputError(f"arm_columns: must be at least {COLUMN_BUFFERS}, not {columns}")
 
 
 @dataclass(frozen=True)

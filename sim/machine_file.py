@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pilaster.models.errors import InputError
 from pilaster.models.userfile import read_yaml, validate
 from pilaster.sim.machine import Fold, LoopOrder, Machine, Schedule, StageSpec
+from pilaster.sim.timing import COLUMN_BUFFERS
 
 __all__ = [
     "fold_text",
@@ -30,6 +31,11 @@ LARGEST = 10**12
 """Of any number in a file: sums of cycles must fit 64 bits."""
 
 Count = Annotated[int, Field(ge=1, le=LARGEST, strict=True)]
+ArmColumns = Annotated[int, Field(ge=COLUMN_BUFFERS, le=LARGEST, strict=True)]
+
+
+Entry = int | str | list[int]
+"""A value of a stage in a file."""
 
 
 class _Strict(BaseModel):
@@ -45,6 +51,7 @@ class _StageEntry(_Strict):
     loop_order: LoopOrder = LoopOrder.WEIGHTS_HELD
     schedule: Schedule | None = None
     dram_bits_per_cycle: Annotated[int, Field(ge=0, le=LARGEST, strict=True)] = 0
+    arm_columns: tuple[ArmColumns, ...] = ()
 
     def stage(self, default: Schedule) -> StageSpec:
         fold = Fold(
@@ -55,7 +62,7 @@ class _StageEntry(_Strict):
             requantizers=self.requantizers,
             loop_order=self.loop_order,
         )
-        return StageSpec(fold, self.schedule or default, self.dram_bits_per_cycle)
+        return StageSpec(fold, self.schedule or default, self.dram_bits_per_cycle, self.arm_columns)
 
 
 class _MachineEntry(_Strict):
@@ -134,6 +141,8 @@ def machine_yaml(machine: Machine) -> str:
             entry["schedule"] = str(spec.schedule)
         if spec.dram_bits_per_cycle:
             entry["dram_bits_per_cycle"] = spec.dram_bits_per_cycle
+        if spec.arm_columns:
+            entry["arm_columns"] = list(spec.arm_columns)
         text = _entry_text(entry)
         lines.append(f"  {_text(name)}: {{{text}}}")
     return "\n".join(lines) + "\n"
@@ -144,7 +153,7 @@ def fold_text(fold: Fold) -> str:
     return _entry_text(_fold_entry(fold))
 
 
-def _fold_entry(fold: Fold) -> dict[str, int | str]:
+def _fold_entry(fold: Fold) -> dict[str, Entry]:
     return {
         key: str(value) if isinstance(value, LoopOrder) else value
         for key, value in vars(fold).items()
@@ -152,7 +161,7 @@ def _fold_entry(fold: Fold) -> dict[str, int | str]:
     }
 
 
-def _entry_text(entry: Mapping[str, int | str]) -> str:
+def _entry_text(entry: Mapping[str, Entry]) -> str:
     return ", ".join(f"{key}: {value}" for key, value in entry.items())
 
 

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
-from pilaster.models.graph import Node
+from pilaster.models.graph import INPUT, Node
 from pilaster.models.layers import Join, Pool
 from pilaster.models.network import Network
 from pilaster.models.quantization import signed_bits
+from pilaster.sim.beats import Beats
 from pilaster.sim.geometry import ConvGeometry
+from pilaster.sim.least_columns import LeastColumns, check_columns, least_columns
 from pilaster.sim.machine import Machine, StageSpec
-from pilaster.sim.stages import ConvStage, PoolStage, Stage, Widths
+from pilaster.sim.stages import ConvStage, JoinStage, PoolStage, Stage, Widths
+from pilaster.sim.work import SOURCE, Arm, DeadlockError
 
-__all__ = ["Pipeline", "build_stage", "check_chain"]
+__all__ = ["Pipeline", "build_stage", "with_arm_columns"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,15 +32,14 @@ class Pipeline:
     Raises
     ------
     InputError
-        If the network is no chain, a stage is missing or unknown, a fold does not fit its layer, or
-        the weights kept on chip do not fit the machine's memory.
+        If a stage is missing or unknown, a fold does not fit its layer, the weights kept on chip do
+        not fit the machine's memory, or the column buffers of a join are so few that it deadlocks.
     """
 
     network: Network
     machine: Machine
 
     def __post_init__(self) -> None:
-        check_chain(self.network)
         names = [node.name for node in self.network.graph.nodes]
         for name in self.machine.stages:
             if name not in names:
@@ -63,19 +65,70 @@ class Pipeline:
     def stages(self) -> tuple[Stage, ...]:
         """The stages, in the graph's order."""
         try:
-            return tuple(
+            stages = tuple(
                 build_stage(self.network, node, self.machine.stages[node.name])
                 for node in self.network.graph.nodes
             )
         except InputError as error:
             raise InputError(f"{self._where}: {error}") from error
+        if not any(isinstance(stage, JoinStage) for stage in stages):
+            return stages
+        columns = self._arm_columns(stages)
+        return tuple(
+            replace(stage, arm_columns=found) if isinstance(stage, JoinStage) else stage
+            for stage, found in zip(stages, columns, strict=True)
+        )
+
+    def _arm_columns(self, stages: tuple[Stage, ...]) -> tuple[tuple[int, ...], ...]:
+        """Column buffers of every arm: those that the machine tells, checked, or the fewest."""
+        told = [stage.arm_columns for stage in stages]
+        try:
+            if all(told):
+                rows, work = self._rows, [stage.work for stage in stages]
+                check_columns(rows, work, _arms(self.sources, told))
+                return tuple(told)
+            return self._least_columns(stages, told).columns
+        except DeadlockError as error:
+            join = stages[error.stage]
+            untold = [() if isinstance(s, JoinStage) else s.arm_columns for s in stages]
+            enough = self._least_columns(stages, untold).columns[error.stage]
+            raise InputError(
+                f"{self._where}: stage {join.name}: arm_columns: with {list(join.arm_columns)} the "
+                f"stages wait for each other for ever; {list(enough)} are enough"
+            ) from error
+
+    def _least_columns(
+        self, stages: tuple[Stage, ...], told: Sequence[tuple[int, ...]]
+    ) -> LeastColumns:
+        interval, work = self.machine.column_interval, [stage.work for stage in stages]
+        return least_columns(self._rows, interval, work, _arms(self.sources, told))
+
+    @property
+    def _rows(self) -> int:
+        return self.network.graph.input_shape.height
 
     @cached_property
-    def consumers(self) -> Mapping[str, int]:
-        """Index of the stage that reads each stage's output, by the stage's name."""
-        index = {stage.name: i for i, stage in enumerate(self.stages)}
-        readers = self.network.graph.consumers
-        return {name: index[readers[name][0].name] for name in index if readers[name]}
+    def sources(self) -> tuple[tuple[int, ...], ...]:
+        """Index of the stage that every arm of every stage reads, or `SOURCE`."""
+        index = {INPUT: SOURCE}
+        index |= {node.name: i for i, node in enumerate(self.network.graph.nodes)}
+        return tuple(
+            tuple(index[name] for name in node.inputs) for node in self.network.graph.nodes
+        )
+
+    @cached_property
+    def arms(self) -> tuple[tuple[Arm, ...], ...]:
+        """The arms of every stage."""
+        return _arms(self.sources, [stage.arm_columns for stage in self.stages])
+
+    @cached_property
+    def beats(self) -> tuple[tuple[Beats, ...], ...]:
+        """Beats of the stream that every arm of every stage reads."""
+        whole = Beats.whole(self.network.graph.input_shape.channels)
+        return tuple(
+            tuple(whole if source == SOURCE else self.stages[source].beats for source in sources)
+            for sources in self.sources
+        )
 
     @property
     def lanes(self) -> int:
@@ -92,33 +145,47 @@ class Pipeline:
         )
 
 
-def check_chain(network: Network) -> None:
-    """Check that every layer reads one tensor, and every tensor has one reader.
+def _arms(
+    sources: Sequence[tuple[int, ...]], columns: Sequence[tuple[int, ...]]
+) -> tuple[tuple[Arm, ...], ...]:
+    """Arms of stages; where no columns are told, they have as many as are ever needed."""
+    return tuple(
+        tuple(map(Arm, each, told or (None,) * len(each)))
+        for each, told in zip(sources, columns, strict=True)
+    )
+
+
+def with_arm_columns(network: Network, machine: Machine) -> Machine:
+    """Tell the column buffers of every join of a machine.
 
     Raises
     ------
     InputError
-        If not; the message names the first layer or tensor that is otherwise.
+        If the machine does not fit the network.
     """
-    for node in network.graph.nodes:
-        if isinstance(node.layer, Join):
-            raise InputError(
-                f"{network.name}: layer {node.name} joins {len(node.inputs)} tensors; "
-                f"machines are for chains of layers as yet"
-            )
-    for name, readers in network.graph.consumers.items():
-        if len(readers) > 1:
-            raise InputError(
-                f"{network.name}: {name} is read by {' and '.join(n.name for n in readers)}; "
-                f"machines are for chains of layers as yet"
-            )
+    told = {
+        stage.name: replace(stage.spec, arm_columns=stage.arm_columns)
+        for stage in Pipeline(network, machine).stages
+        if isinstance(stage, JoinStage)
+    }
+    return replace(machine, stages={**machine.stages, **told})
 
 
 def build_stage(network: Network, node: Node, spec: StageSpec) -> Stage:
-    """Lay one layer of `network`, which is a chain, on a stage."""
-    assert not isinstance(node.layer, Join)
+    """Lay one layer of `network` on a stage."""
     shape = network.graph.input_of(node)
     source, target = network.tensors[node.inputs[0]], network.tensors[node.name]
+    if isinstance(node.layer, Join):
+        return JoinStage(
+            name=node.name,
+            layer=node.layer,
+            shapes=tuple(network.graph.shapes[name] for name in node.inputs),
+            spec=spec,
+            arm_columns=spec.arm_columns,
+            sources=tuple(network.tensors[name] for name in node.inputs),
+            target=target,
+            parameters=network.joins[node.name],
+        )
     if isinstance(node.layer, Pool):
         return PoolStage(node.name, node.layer, shape, spec, source.bits)
     geometry = ConvGeometry(node.layer.as_conv(shape), shape)
@@ -126,8 +193,8 @@ def build_stage(network: Network, node: Node, spec: StageSpec) -> Stage:
     terms = int(np.prod(node.layer.weight_shape(shape)[1:]))
     largest = max(1, (1 << (precision.weight_bits - 1)) - 1)
     if network.dense:
-        # One bit more than the products need, for the bias; TensorFlow Lite's sums have 32.
-        accumulator = min(32, signed_bits(source.magnitude * largest * terms) + 1)
+        # One bit more than the products need, for the bias.
+        accumulator = signed_bits(source.magnitude * largest * terms) + 1
     else:
         bound = network.parameters[node.name].accumulator_bound(source.magnitude)
         accumulator = signed_bits(bound)

@@ -20,13 +20,14 @@ from pilaster.sim.engine import simulate_events
 from pilaster.sim.machine import Machine
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.results import EnergyBill, Result, StageResult
-from pilaster.sim.stages import ConvStage, Stage
+from pilaster.sim.stages import ConvStage, JoinStage, Stage
 from pilaster.sim.stages.conv_actions import (
     column_buffer_bits,
     lane_slots,
     psum_bits,
     weight_bits,
 )
+from pilaster.sim.stages.join_actions import arm_buffer_bits
 from pilaster.sim.stages.pool_actions import (
     pool_column_buffer_bits,
     pool_psum_bits,
@@ -94,15 +95,13 @@ def simulate(
     cycles_per_image = steady_cycles(pipeline)
     counted = max(1, count)
     results = []
-    beat = network.graph.input_shape.channels
-    for node, stage in zip(network.graph.nodes, stages, strict=True):
+    for node, stage, beats in zip(network.graph.nodes, stages, pipeline.beats, strict=True):
         nonzero = values.nonzero.get(node.inputs[0])
-        actions = count_actions(stage, beat, counted, nonzero)
+        actions = count_actions(stage, beats, counted, nonzero)
         macs = node.layer.macs(network.graph.input_of(node)) * counted
         results.append(
             _stage_result(stage, actions, macs, counted, cycles_per_image, table, clock_mhz)
         )
-        beat = stage.fold.out_channels
     accuracy = None
     if labels is not None and count:
         accuracy = float(np.mean(np.array(values.predictions) == labels))
@@ -160,6 +159,8 @@ def _stage_result(
     slots = images * lane_slots(stage) if isinstance(stage, ConvStage) else 0
     if isinstance(stage, ConvStage):
         storage = (column_buffer_bits(stage), psum_bits(stage), weight_bits(stage))
+    elif isinstance(stage, JoinStage):
+        storage = (sum(arm_buffer_bits(stage)), 0, 0)
     else:
         storage = (pool_column_buffer_bits(stage), pool_psum_bits(stage), 0)
     return StageResult(

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-__all__ = ["COLUMN_BUFFERS", "DRAIN", "IDLE_COLUMN", "conv_depth", "pool_depth", "tree_levels"]
+__all__ = [
+    "COLUMN_BUFFERS",
+    "DRAIN",
+    "IDLE_COLUMN",
+    "conv_depth",
+    "join_depth",
+    "pool_depth",
+    "tree_levels",
+]
 
 COLUMN_BUFFERS = 2
 """Columns a stage can hold beside those a gather window keeps; the output buffer holds as many."""
@@ -32,6 +40,10 @@ POOL_REDUCE = 1
 """Window to the reduction down the column."""
 AVERAGE_DIVIDE = 2
 """Sum to the rounded average."""
+JOIN_SELECT = 1
+"""Arm to the stream, where nothing is rescaled."""
+JOIN_ADD = 1
+"""Rescaled arms to their sum."""
 
 
 def tree_levels(terms: int) -> int:
@@ -54,3 +66,10 @@ def conv_depth(terms: int) -> int:
 def pool_depth(average: bool) -> int:
     """Cycles from reading a row to the pooled row standing in the next stage's column buffer."""
     return READ + WINDOW + POOL_REDUCE + ACCUMULATE + (AVERAGE_DIVIDE if average else 0) + WRITE
+
+
+def join_depth(adds: bool, rescales: bool) -> int:
+    """Cycles from reading a row to the joined row standing in the next stage's column buffer."""
+    if adds:
+        return READ + REQUANTIZE + JOIN_ADD + REQUANTIZE + WRITE
+    return READ + (REQUANTIZE if rescales else JOIN_SELECT) + WRITE

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
 from pilaster.models.network import Network
+from pilaster.models.quantizer import QuantizerSettings
+from pilaster.models.requantizer import requantized
 
 __all__ = ["SUFFIXES", "import_network"]
 
@@ -16,12 +18,18 @@ SUFFIXES = (".tflite", ".onnx")
 """Of the files that can be imported."""
 
 
-def import_network(path: Path, calibration: NDArray[np.generic] | None = None) -> Network:
+def import_network(
+    path: Path,
+    calibration: NDArray[np.generic] | None = None,
+    settings: QuantizerSettings | None = None,
+) -> Network:
     """Import a network from a file, named after the file.
 
     Parameters
     ----------
-    calibration : images (N, H, W, C) to quantise a float network on, as for `Network.encode`
+    calibration : images (N, H, W, C) to quantise a network on, as for `Network.encode`
+    settings : widths to quantise to, also what is quantised already; by default 8 bits for a float
+        network, and what the file has for any other
 
     Raises
     ------
@@ -31,11 +39,12 @@ def import_network(path: Path, calibration: NDArray[np.generic] | None = None) -
     if path.suffix == ".tflite":
         from pilaster.models.importers.tflite import import_tflite
 
-        if calibration is not None:
+        if settings is None and calibration is not None:
             raise InputError(f"{path}: is quantised already; leave the calibration images out")
-        return import_tflite(path)
+        network = import_tflite(path)
+        return network if settings is None else requantized(network, calibration, settings)
     if path.suffix == ".onnx":
         from pilaster.models.importers.onnx import import_onnx
 
-        return import_onnx(path, calibration)
+        return import_onnx(path, calibration, settings)
     raise InputError(f"{path}: not a {' or '.join(SUFFIXES)} file")

@@ -13,6 +13,7 @@ from pilaster.models.graph import INPUT, Graph, Node
 from pilaster.models.importers.onnx_file import OnnxModel, read_onnx
 from pilaster.models.importers.onnx_graph import OnnxGraph
 from pilaster.models.importers.onnx_operators import OPERATORS
+from pilaster.models.importers.onnx_qonnx import QONNX
 from pilaster.models.importers.onnx_quantized import QUANTIZERS
 from pilaster.models.importers.values import UNPADDED, precision
 from pilaster.models.joins import JoinParameters, join_parameters
@@ -26,11 +27,12 @@ from pilaster.models.quantization import (
     signed_bits,
 )
 from pilaster.models.quantizer import FloatNetwork, QuantizerSettings, quantize
+from pilaster.models.requantizer import requantized
 from pilaster.models.shape import Shape
 
 __all__ = ["SUPPORTED", "build", "import_onnx"]
 
-HANDLERS = {**OPERATORS, **QUANTIZERS}
+HANDLERS = {**OPERATORS, **QUANTIZERS, **QONNX}
 
 SUPPORTED = tuple(sorted(HANDLERS))
 """Operators that the importer takes."""
@@ -47,14 +49,16 @@ def import_onnx(
     """Import an .onnx file.
 
     A layer has its node's name. A float network is quantised on calibration images; one with
-    QuantizeLinear and DequantizeLinear, or with QLinear operators, keeps its integers, and its sums
-    are rounded once, halves up. Softmax and argmax at the end are left to the host, and the
+    QuantizeLinear and DequantizeLinear, with QLinear operators or with those of QONNX keeps its
+    integers, and its sums are rounded once, halves up. A last layer whose sums the file does not
+    quantise gives them in 16 bits. Softmax and argmax at the end are left to the host, and the
     network's note says so.
 
     Parameters
     ----------
     calibration : images (N, H, W, C), bytes for 0.0 to 1.0 or reals
-    settings : widths that a float network is quantised to; 8 bits by default
+    settings : widths to quantise to, also what is quantised already; by default 8 bits for a float
+        network, and what the file has for any other
 
     Raises
     ------
@@ -67,15 +71,16 @@ def import_onnx(
         graph = found.graph(path.stem)
         host = "".join(f"; {name} left to the host" for name in found.host)
         if found.tensors:
-            if calibration is not None:
+            if settings is None and calibration is not None:
                 raise InputError("is quantised already; leave the calibration images out")
             with np.errstate(over="ignore", invalid="ignore"):
-                return _quantized(found, graph, f"weights of {path.name}{host}")
-        network = FloatNetwork(graph, found.weights, found.biases)
+                network = _quantized(found, graph, f"weights of {path.name}{host}")
+            return network if settings is None else requantized(network, calibration, settings)
+        floats = FloatNetwork(graph, found.weights, found.biases)
         images = _reals(calibration, graph.input_shape)
         note = f"weights of {path.name}, quantised on {len(images)} images{host}"
         with np.errstate(over="ignore", invalid="ignore"):
-            return quantize(network, images, settings or QuantizerSettings(), note)
+            return quantize(floats, images, settings or QuantizerSettings(), note)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
@@ -184,10 +189,14 @@ def _tensors(found: OnnxGraph, graph: Graph) -> dict[str, TensorQuantization]:
     pools = {node.name: node for node in graph.nodes if isinstance(node.layer, Pool)}
     for name in graph.shapes:
         stated = found.tensors.get(name)
+        if stated is None and name == graph.outputs[0] and name in found.integers:
+            stated = _sums(found, graph.node(name), tensors)
         if stated is None and name in pools:
             stated = tensors[pools[name].inputs[0]]
         if stated is None:
-            raise InputError(f"{name} is not quantised: there is no QuantizeLinear behind it")
+            raise InputError(
+                f"{name} is not quantised: there is no QuantizeLinear and no Quant behind it"
+            )
         tensors[name] = stated
         if name != INPUT and name not in pools:
             tensors[name] = _activated(stated, graph.node(name))
@@ -199,6 +208,18 @@ def _tensors(found: OnnxGraph, graph: Graph) -> dict[str, TensorQuantization]:
         if (tensors[name].scale, tensors[name].zero_point) == same:
             tensors[name] = source
     return tensors
+
+
+def _sums(
+    found: OnnxGraph, node: Node, tensors: dict[str, TensorQuantization]
+) -> TensorQuantization:
+    """Give a range of the most bits that a layer's sums never leave."""
+    source = tensors[node.inputs[0]]
+    weight = np.abs(found.integers[node.name] * found.scales[node.name][:, None, None, None])
+    largest = weight.sum(axis=(1, 2, 3)) * source.magnitude * source.scale
+    half = 1 << (MOST_BITS - 1)
+    scale = float((largest + np.abs(found.biases[node.name])).max() / (half - 1))
+    return TensorQuantization(scale or 1.0, 0, -half, half - 1)
 
 
 def _activated(tensor: TensorQuantization, node: Node) -> TensorQuantization:

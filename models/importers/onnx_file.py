@@ -19,6 +19,12 @@ __all__ = ["OnnxModel", "OnnxNode", "read_onnx"]
 MOST_ELEMENTS = 1 << 28
 """Of any tensor: more would not fit in memory when computed."""
 
+DOMAINS = (
+    *("", "ai.onnx", "com.microsoft"),
+    *("qonnx.custom_op.general", "onnx.brevitas", "finn.custom_op.general"),
+)
+"""Of operators that go by their names alone."""
+
 MALFORMED = (
     ArithmeticError,
     AttributeError,
@@ -121,7 +127,7 @@ def _model(onnx: Any, model: Any) -> OnnxModel:
             name = name if name[0].isalpha() else f"n{name}"
         taken.add(name)
         kind = node.op_type
-        if node.domain not in ("", "ai.onnx", "com.microsoft"):
+        if node.domain not in DOMAINS:
             kind = f"{node.domain}.{kind}"
         attributes = {a.name: _attribute(onnx, a) for a in node.attribute}
         outputs = tuple(node.output)

@@ -143,6 +143,12 @@ class OnnxGraph:
             raise InputError(f"gives {node.outputs[0]}, which is there already")
         self.values[node.outputs[0]] = value
 
+    def give(self, node: OnnxNode, constant: Constant) -> None:
+        """Say that an operator's result is a constant."""
+        if not node.outputs or not node.outputs[0] or node.outputs[0] in self.values:
+            raise InputError("has no output of its own")
+        self.constants[node.outputs[0]] = constant
+
     def add(self, node: OnnxNode, layer: Layer, sources: tuple[str, ...]) -> str:
         """Add a layer whose output is the operator's, and give its name."""
         if node.name in self.shapes:

@@ -174,7 +174,10 @@ def batch_norm(graph: OnnxGraph, node: OnnxNode) -> None:
         raise InputError(f"has {factor.size} factors for {graph.biases[name].size} channels")
     graph.weights[name] = graph.weights[name] * factor[:, None, None, None]
     graph.biases[name] = graph.biases[name] * factor + offset
-    graph.integers.pop(name, None)
+    if name in graph.integers:
+        sign = np.sign(factor).astype(np.int64)
+        graph.integers[name] = graph.integers[name] * sign[:, None, None, None]
+        graph.scales[name] = graph.scales[name] * np.where(sign == 0, 1.0, np.abs(factor))
     graph.set(node, graph.value(node))
 
 
@@ -303,7 +306,7 @@ def _reshape_constant(graph: OnnxGraph, node: OnnxNode) -> None:
     ]
     if any(size < -1 for size in kept):
         raise InputError(f"has the sizes {sizes}")
-    _give_constant(graph, node, found.reshape(kept))
+    graph.give(node, Constant(found.reshape(kept)))
 
 
 def squeeze(graph: OnnxGraph, node: OnnxNode) -> None:
@@ -328,10 +331,23 @@ def _flattenable(graph: OnnxGraph, node: OnnxNode) -> Value:
 def same(graph: OnnxGraph, node: OnnxNode) -> None:
     """Identity and Dropout: nothing, at inference."""
     if graph.is_constant(node, 0):
-        _give_constant(graph, node, graph.needed(node, 0).real)
+        graph.give(node, graph.needed(node, 0))
         return
     found = graph.values.get(node.inputs[0]) if node.inputs else None
     graph.set(node, graph.value(node) if found is None else found)
+
+
+def transpose(graph: OnnxGraph, node: OnnxNode) -> None:
+    """Transpose of constant weights."""
+    if not graph.is_constant(node, 0):
+        raise InputError("is of a map; only constants may be transposed")
+    found = graph.needed(node, 0)
+    axes = node.attributes.get("perm", tuple(reversed(range(found.real.ndim))))
+    if sorted(axes) != list(range(found.real.ndim)):
+        raise InputError(f"perm {axes} does not fit the shape {found.real.shape}")
+    integers = None if found.integers is None else found.integers.transpose(axes)
+    axis = axes.index(found.axis) if axes else 0
+    graph.give(node, Constant(found.real.transpose(axes), integers, found.scales, axis))
 
 
 def pad(graph: OnnxGraph, node: OnnxNode) -> None:
@@ -353,7 +369,7 @@ def constant(graph: OnnxGraph, node: OnnxNode) -> None:
     """Constant."""
     for key in ("value", "value_float", "value_floats", "value_int", "value_ints"):
         if key in node.attributes:
-            _give_constant(graph, node, np.asarray(node.attributes[key]))
+            graph.give(node, Constant(np.asarray(node.attributes[key])))
             return
     raise InputError("has no value of numbers")
 
@@ -368,13 +384,7 @@ def constant_of_shape(graph: OnnxGraph, node: OnnxNode) -> None:
     if any(size < 0 for size in sizes) or np.prod([float(s) for s in sizes]) > MOST_FILLED:
         raise InputError(f"has the sizes {sizes}")
     value = np.asarray(node.attributes.get("value", np.zeros(1, np.float32))).ravel()
-    _give_constant(graph, node, np.full(sizes, value[0], value.dtype))
-
-
-def _give_constant(graph: OnnxGraph, node: OnnxNode, values: Any) -> None:
-    if not node.outputs or node.outputs[0] in graph.values:
-        raise InputError("has no output of its own")
-    graph.constants[node.outputs[0]] = Constant(values)
+    graph.give(node, Constant(np.full(sizes, value[0], value.dtype)))
 
 
 HOST_NAMES = {
@@ -428,5 +438,6 @@ OPERATORS: Mapping[str, Handler] = {
     "Softmax": host,
     "Squeeze": squeeze,
     "Sum": add,
+    "Transpose": transpose,
 }
 """Operators by name."""

@@ -52,10 +52,7 @@ def _state(graph: OnnxGraph, node: OnnxNode) -> None:
 def dequantize_linear(graph: OnnxGraph, node: OnnxNode) -> None:
     """DequantizeLinear: of a constant, gives its real values; else states the quantisation."""
     if graph.is_constant(node, 0):
-        found = _constant(graph, node, 0, 1)
-        if not node.outputs or node.outputs[0] in graph.values:
-            raise InputError("has no output of its own")
-        graph.constants[node.outputs[0]] = found
+        graph.give(node, _constant(graph, node, 0, 1))
         return
     _state(graph, node)
 

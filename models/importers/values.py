@@ -49,9 +49,11 @@ def ones(
 
 
 def precision(parameters: ConvParameters) -> Precision:
-    """Give the widths that a layer's integers need; one bit would stand for -1 or +1."""
-    largest = int(np.abs(parameters.weight.astype(np.int64)).max())
-    return Precision(signed_bits(max(1, largest)), parameters.scale_bits)
+    """Give the widths that a layer's integers need; one bit stands for -1 or +1."""
+    magnitudes = np.abs(parameters.weight.astype(np.int64))
+    if (magnitudes == 1).all():
+        return Precision(1, parameters.scale_bits)
+    return Precision(signed_bits(max(1, int(magnitudes.max()))), parameters.scale_bits)
 
 
 def dilated(weight: NDArray[np.integer], dilation: tuple[int, int]) -> NDArray[np.integer]:

@@ -6,8 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from pilaster.models.datasets import embedded_digits, fit
 from pilaster.models.graph import Graph
 from pilaster.models.network import Network
+from pilaster.models.quantizer import QuantizerSettings
+from pilaster.models.requantizer import requantized
 from pilaster.models.zoo import architectures, branching, tiny
 from pilaster.models.zoo.synthetic import synthetic
 from pilaster.models.zoo.trained import read_network
@@ -31,12 +34,23 @@ class ZooEntry:
     build: Callable[[], Graph]
     trained: bool
 
-    def load(self) -> Network:
-        """Give the network with its weights: trained where they come with it, else seeded."""
+    def load(self, settings: QuantizerSettings | None = None) -> Network:
+        """Give the network with its weights: trained where they come with it, else seeded.
+
+        settings : widths of weights and activations other than the 8 bits they come with. Trained
+            networks are quantised anew on the embedded digits that they were trained on.
+        """
         graph = self.build()
-        if self.trained:
-            return read_network(graph, WEIGHTS / f"{graph.name}.npz")
-        return synthetic(graph)
+        if not self.trained:
+            settings = settings or QuantizerSettings()
+            weight_bits, activation_bits = settings.weight_bits, settings.activation_bits
+            return synthetic(graph, weight_bits=weight_bits, activation_bits=activation_bits)
+        network = read_network(graph, WEIGHTS / f"{graph.name}.npz")
+        if settings is None:
+            return network
+        shape = graph.input_shape
+        digits = fit(embedded_digits("train"), shape.height, shape.width, shape.channels)
+        return requantized(network, digits.images, settings)
 
 
 ZOO = {

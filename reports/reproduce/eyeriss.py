@@ -22,7 +22,7 @@ from pilaster.models.zoo.synthetic import synthetic
 from pilaster.reports.reproduce.idle import idle_table
 from pilaster.reports.reproduce.price import Counted, count_machine
 from pilaster.sim.mapper import Mapping, map_network
-from pilaster.sim.stages import ConvStage
+from pilaster.sim.stages import ConvStage, PoolStage
 from pilaster.sim.stages.conv_actions import column_buffer_bits, psum_bits, weight_bits
 from pilaster.sim.stages.pool_actions import pool_column_buffer_bits, pool_psum_bits
 
@@ -249,6 +249,7 @@ def _memory_bits(counted: Counted) -> int:
             bits += column_buffer_bits(stage) + psum_bits(stage)
             bits += 0 if stage.spec.dram_bits_per_cycle else weight_bits(stage)
         else:
+            assert isinstance(stage, PoolStage)  # AlexNet and VGG-16 are chains
             bits += pool_column_buffer_bits(stage) + pool_psum_bits(stage)
     return bits
 

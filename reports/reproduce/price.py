@@ -73,16 +73,16 @@ def count_machine(
     ----------
     zeros : share of a layer's input values that are zero, by layer; None for no zeros
     """
-    stages = Pipeline(network, machine).stages
+    pipeline = Pipeline(network, machine)
+    stages = pipeline.stages
     images = SAMPLES if zeros else 1
-    counts, beat = [], network.graph.input_shape.channels
-    for stage in stages:
+    counts = []
+    for stage, beats in zip(stages, pipeline.beats, strict=True):
         nonzero = None
         if zeros and isinstance(stage, ConvStage):
             shape = stage.geometry.shape
             of_sample = round(SAMPLES * (1 - zeros.get(stage.name, 0.0)))
             nonzero = np.full((shape.height, shape.width, shape.channels), of_sample, np.int64)
-        counts.append(count_actions(stage, beat, images, nonzero))
-        beat = stage.fold.out_channels
+        counts.append(count_actions(stage, beats, images, nonzero))
     width = network.graph.input_shape.width
     return Counted(tuple(stages), tuple(counts), images, machine.column_interval * width)

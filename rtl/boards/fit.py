@@ -6,20 +6,22 @@ The estimate chooses; Yosys counts afterwards, and what it counts is what is hel
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, prod
 
 from pilaster.models.graph import Node
-from pilaster.models.layers import Pool
+from pilaster.models.layers import Join, Pool
 from pilaster.models.network import Network
 from pilaster.rtl.boards.catalogue import Device, Family
 from pilaster.rtl.boards.errors import DoesNotFitError
 from pilaster.rtl.boards.report import RESOURCE_NAMES
 from pilaster.sim.machine import Fold, LoopOrder, Machine, StageSpec
-from pilaster.sim.pipeline import Pipeline, build_stage
-from pilaster.sim.stages import ConvStage, Stage
+from pilaster.sim.pipeline import Pipeline, build_stage, with_arm_columns
+from pilaster.sim.stages import ConvStage, JoinStage, PoolStage, Stage
 from pilaster.sim.stages.conv_actions import column_buffer_bits, psum_bits
+from pilaster.sim.stages.join_actions import arm_buffer_bits, join_requantizers
 from pilaster.sim.stages.pool_actions import pool_column_buffer_bits, pool_psum_bits
+from pilaster.sim.timing import COLUMN_BUFFERS
 
 __all__ = ["Estimate", "Part", "choose_machine", "estimate", "soft_parts"]
 
@@ -114,10 +116,10 @@ def soft_parts(parts: tuple[Part, ...], blocks: int) -> frozenset[str]:
 
 def estimate(pipeline: Pipeline, family: Family) -> Estimate:
     """Estimate what a machine and its host link need."""
-    needs, source = [], pipeline.network.graph.input_shape.channels
-    for stage in pipeline.stages:
-        needs.append(_of_stage(stage, source, family))
-        source = stage.fold.out_channels
+    needs = [
+        _of_stage(stage, [beats.channels for beats in sources], family)
+        for stage, sources in zip(pipeline.stages, pipeline.beats, strict=True)
+    ]
     link = 2 if family is Family.ICE40 else 0  # memories of a column and of an answer
     return Estimate(
         _LINK_LUTS + sum(need.luts for need in needs),
@@ -126,13 +128,20 @@ def estimate(pipeline: Pipeline, family: Family) -> Estimate:
     )
 
 
-def _of_stage(stage: Stage, beat_channels: int, family: Family) -> Estimate:
+def _of_stage(stage: Stage, beat_channels: Sequence[int], family: Family) -> Estimate:
+    """Estimate a stage whose arms read beats of so many channels."""
     luts, rams = _STAGE_LUTS, 0
     for memory in _memories(stage, beat_channels):
         more_luts, more_rams = memory.cost(family)
         luts, rams = luts + more_luts, rams + more_rams
-    if not isinstance(stage, ConvStage):
+    if isinstance(stage, PoolStage):
         return Estimate(luts, rams, ())
+    if isinstance(stage, JoinStage):
+        width = stage.fold.out_channels
+        scales = join_requantizers(stage)
+        luts += _SUM_BIT_LUTS * width * (stage.sum_bits if stage.adds else 0)
+        luts += _REQUANTIZER_BIT_LUTS * width * sum(scale.accumulator_bits for scale in scales)
+        return Estimate(luts, rams, tuple(_join_parts(stage, family)))
     fold, sums = stage.fold, stage.widths.accumulator
     luts += _LANE_LUTS * stage.lanes
     luts += _SUM_BIT_LUTS * fold.out_channels * fold.kernel_columns * sums
@@ -152,6 +161,15 @@ def _parts(stage: ConvStage, family: Family) -> list[Part]:
             Part(f"{stage.name}.{kind}", blocks, ceil(_PRODUCT_BIT_LUTS[family] * count * a * b))
         )
     return found
+
+
+def _join_parts(stage: JoinStage, family: Family) -> Iterator[Part]:
+    bits, width = _MULTIPLIER_BITS[family], stage.fold.out_channels
+    operands = [(s.accumulator_bits + 1, s.scale_bits + 1) for s in join_requantizers(stage)]
+    if operands:
+        blocks = width * sum(ceil(a / bits) * ceil(b / bits) for a, b in operands)
+        products = width * sum(a * b for a, b in operands)
+        yield Part(f"{stage.name}.requantizers", blocks, ceil(_PRODUCT_BIT_LUTS[family] * products))
 
 
 @dataclass(frozen=True)
@@ -177,15 +195,20 @@ class _Memory:
         return 0, self.count * blocks
 
 
-def _memories(stage: Stage, beat_channels: int) -> list[_Memory]:
-    if not isinstance(stage, ConvStage):
-        word = max(stage.fold.out_channels, beat_channels) * stage.bits
+def _memories(stage: Stage, beat_channels: Sequence[int]) -> list[_Memory]:
+    if isinstance(stage, JoinStage):
+        arms = zip(beat_channels, stage.sources, arm_buffer_bits(stage), strict=True)
+        words = [(max(stage.fold.out_channels, n) * source.bits, bits) for n, source, bits in arms]
+        return [_Memory(word, ceil(bits / word)) for word, bits in words]
+    (channels,) = beat_channels
+    if isinstance(stage, PoolStage):
+        word = max(stage.fold.out_channels, channels) * stage.bits
         return [
             _Memory(word, ceil(pool_column_buffer_bits(stage) / word)),
             _Memory(word, ceil(pool_psum_bits(stage) / word)),
         ]
     fold, widths, phases = stage.fold, stage.widths, stage.geometry.row_fold
-    word = max(ceil(fold.in_channels / phases), beat_channels) * widths.activation
+    word = max(ceil(fold.in_channels / phases), channels) * widths.activation
     psum_word = fold.out_channels * widths.accumulator
     tiles = prod(stage.tile_shape)
     sets = stage.weight_sets if stage.weight_sets > 1 else 0
@@ -223,7 +246,8 @@ def choose_machine(network: Network, device: Device) -> Machine:
         if len(chosen) == len(names) and key not in tried:
             tried.add(key)
             stages = {name: option[-1] for name, option in zip(names, chosen, strict=True)}
-            machine = Machine(f"{network.name} on {device.name}", network.name, interval, stages)
+            name = f"{network.name} on {device.name}"
+            machine = with_arm_columns(network, Machine(name, network.name, interval, stages))
             need = estimate(Pipeline(network, machine), device.family)
             excess = need.excess(device)
             if not excess:
@@ -265,7 +289,11 @@ def _options(network: Network, node: Node, device: Device) -> list[_Option]:
     for number, fold in enumerate(_folds(network, node)):
         spec = StageSpec(fold)
         stage = build_stage(network, node, spec)
-        need = _of_stage(stage, min(shape.channels, fold.in_channels), device.family)
+        channels = [min(shape.channels, fold.in_channels)]
+        if isinstance(stage, JoinStage):  # the arms' columns are known once all folds are
+            channels = [fold.out_channels] * len(node.inputs)
+            stage = replace(stage, arm_columns=(COLUMN_BUFFERS,) * len(node.inputs))
+        need = _of_stage(stage, channels, device.family)
         blocks = sum(part.blocks for part in need.parts)
         shares = (
             need.luts / device.luts
@@ -277,9 +305,9 @@ def _options(network: Network, node: Node, device: Device) -> list[_Option]:
 
 
 def _folds(network: Network, node: Node) -> Iterator[Fold]:
-    shape = network.graph.input_of(node)
-    if isinstance(node.layer, Pool):
-        yield from (Fold(out_channels=channels) for channels in _sizes(shape.channels))
+    if isinstance(node.layer, Pool | Join):
+        widest = max(network.graph.shapes[name].channels for name in node.inputs)
+        yield from (Fold(out_channels=channels) for channels in _sizes(widest))
         return
     stage = build_stage(network, node, StageSpec())
     assert isinstance(stage, ConvStage)

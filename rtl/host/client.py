@@ -6,7 +6,7 @@ import struct
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,27 @@ class _AgainError(Exception):
     """What was begun has to be begun again."""
 
 
+class _Arriving(Sequence[bytes]):
+    """Columns of an image, each awaited when it is first asked for."""
+
+    def __init__(self, first: bytes, rest: Iterator[bytes], width: int) -> None:
+        self._come, self._rest, self._width = [first], rest, width
+
+    def __len__(self) -> int:
+        return self._width
+
+    def __getitem__(self, index: Any) -> Any:
+        while len(self._come) <= index:
+            try:
+                self._come.append(next(self._rest))
+            except StopIteration:
+                raise InputError(
+                    f"the columns end in the middle of an image: {len(self._come)} of "
+                    f"{self._width} have come"
+                ) from None
+        return self._come[index]
+
+
 class Host:
     """Talks to a device.
 
@@ -130,7 +151,27 @@ class Host:
         LinkError
             If an image has not been answered after several tries.
         """
-        payloads = [self._wire.column_payloads(image) for image in values]
+        return self._answered([self._wire.column_payloads(image) for image in values])
+
+    def live(self, columns: Iterator[NDArray[np.int32]]) -> Iterator[HostAnswer]:
+        """Send columns (H, C) of stream values the moment they come; gives an answer an image.
+
+        After a fault or a silence the device is reset, and sent the columns of the image again.
+
+        Raises
+        ------
+        LinkError
+            If an image has not been answered after several tries.
+        InputError
+            If the columns end in the middle of an image.
+        """
+        width = self._wire.pipeline.network.graph.input_shape.width
+        payloads = map(self._wire.column_payload, columns)
+        for first in payloads:
+            yield from self._answered([_Arriving(first, payloads, width)])
+
+    def _answered(self, payloads: Sequence[Sequence[bytes]]) -> Iterator[HostAnswer]:
+        """Send images, again where need be."""
         done, tries = 0, 0
         while done < len(payloads):
             if tries:
@@ -140,6 +181,8 @@ class Host:
                 for answer in self._stream(payloads[done:]):
                     done, tries = done + 1, 0
                     yield answer
+            except InputError:
+                raise
             except (_AgainError, ValueError) as error:
                 tries += 1
                 if tries == TRIES:

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT
 from pilaster.rtl.host.protocol import CREDITS, PROTOCOL_VERSION, Info
-from pilaster.rtl.pipeline import beats_of
 from pilaster.sim.machine_file import machine_yaml
 from pilaster.sim.pipeline import Pipeline
 
@@ -63,7 +62,7 @@ class WireFormat:
     def answer_beats(self) -> int:
         """Beats of an answer."""
         shape = self.pipeline.network.graph.output_shape
-        return len(beats_of(self.pipeline.stages[-1])) * shape.height * shape.width
+        return self.pipeline.stages[-1].beats.per_row * shape.height * shape.width
 
     @cached_property
     def design(self) -> int:
@@ -93,12 +92,13 @@ class WireFormat:
 
     def column_payloads(self, values: NDArray[np.int32]) -> list[bytes]:
         """Rows of every column of an image (H, W, C) of stream values, left to right."""
+        return [self.column_payload(column) for column in values.transpose(1, 0, 2)]
+
+    def column_payload(self, column: NDArray[np.int32]) -> bytes:
+        """Rows of a column (H, C) of stream values."""
         bits = self.pipeline.network.tensors[INPUT].bits
-        rows = values.transpose(1, 0, 2)
-        return [
-            b"".join(_pack(row, bits).to_bytes(self.input_bytes, "little") for row in column)
-            for column in rows.tolist()
-        ]
+        rows = (_pack(row, bits) for row in column.tolist())
+        return b"".join(row.to_bytes(self.input_bytes, "little") for row in rows)
 
     def answer_values(self, payload: bytes) -> NDArray[np.int32]:
         """Stream values (H, W, C) of an answer."""
@@ -111,7 +111,7 @@ class WireFormat:
         order = (
             (column, tile, row)
             for column in range(shape.width)
-            for tile in beats_of(last)
+            for tile in last.beats.tiles
             for row in range(shape.height)
         )
         for beat, (column, (first, count), row) in zip(beats, order, strict=True):

@@ -90,13 +90,9 @@ def _tolerance(name: str) -> float:
 
 def _prices(request: ExploreRequest, pipeline: Pipeline, cycles: int) -> dict[str, float]:
     found: dict[str, float] = {}
-    beats = [
-        request.network.graph.input_shape.channels,
-        *(stage.fold.out_channels for stage in pipeline.stages),
-    ]
     counts = [
-        count_actions(stage, beat, 1, None)
-        for stage, beat in zip(pipeline.stages, beats, strict=False)
+        count_actions(stage, beats, 1, None)
+        for stage, beats in zip(pipeline.stages, pipeline.beats, strict=True)
     ]
     for table in request.tables:
         energy = sum(

@@ -132,11 +132,11 @@ def _writes(
     writes = np.zeros((len(found), len(schedules)))
     if number == 0:
         source = np.array([request.network.graph.input_shape.channels])
-        sent = np.array([column_write_pj(found, each, source, table)[0] for each in schedules])
+        sent = np.array([column_write_pj(found, each, source, 1, table)[0] for each in schedules])
         writes += sent[schedule_index(found.gathers, schedules)][:, np.newaxis]
     if after is not None:
-        beats = found.out_channels
-        writes += np.stack([column_write_pj(after, s, beats, table) for s in schedules], axis=1)
+        beats = found.out_channels, found.groups
+        writes += np.stack([column_write_pj(after, s, *beats, table) for s in schedules], axis=1)
     return writes
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.sim.closed_form import Recurrence
 from pilaster.sim.mapper.space import WorkTable
+from pilaster.sim.recurrence import Recurrence
 
 __all__ = ["MOST_IMAGES", "SteadyTimes", "steady_times"]
 
@@ -76,9 +76,10 @@ def _steady(rows: int, interval: int, work: Sequence[WorkTable], most_images: in
     for image in range(most_images):
         for column in range(image * columns, (image + 1) * columns):
             due = interval * column
-            holds &= recurrence.buffer_free(0) <= due
+            holds &= recurrence.source_room() <= due
             # Where the source was held up the rest is of no interest: go on as if it were not.
-            recurrence.accept(0, np.full(machines, due + rows))
+            begun = np.full(machines, due)
+            recurrence.send(begun, begun + rows)
         due = interval * columns * image
         now = [
             stamps[-back] - due
@@ -86,7 +87,7 @@ def _steady(rows: int, interval: int, work: Sequence[WorkTable], most_images: in
             for stamps in (recurrence.finished[stage], recurrence.emitted[stage])
             for back in range(1, 1 + min(2, len(stamps)))
         ]
-        now.append(recurrence.buffer_free(len(work)) - due)
+        now.append(recurrence.sink_room() - due)
         if len(before) == len(now):  # a stage with one column an image has fewer at first
             settled = np.all([mine == theirs for mine, theirs in zip(before, now, strict=True)], 0)
         before = now

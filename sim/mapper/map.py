@@ -224,13 +224,13 @@ class Space:
         for number, found in enumerate(self.candidates):
             own = energies_pj(found, self._pricing)
             if number == 0:  # the source sends to it
-                sent = [column_write_pj(found, each, channels, table)[0] for each in schedules]
+                sent = [column_write_pj(found, each, channels, 1, table)[0] for each in schedules]
                 own = own + np.array(sent)[self._schedule_index(found)]
             if number + 1 == len(self.candidates):
                 yield np.repeat(own[:, np.newaxis], len(schedules), axis=1)
                 return
-            after, beats = self.candidates[number + 1], found.out_channels
-            beat = [column_write_pj(after, each, beats, table) for each in schedules]
+            after, beats = self.candidates[number + 1], (found.out_channels, found.groups)
+            beat = [column_write_pj(after, each, *beats, table) for each in schedules]
             yield own[:, np.newaxis] + np.stack(beat, axis=1)
 
     def _schedule_index(self, found: Candidates) -> NDArray[np.intp]:
@@ -302,12 +302,11 @@ class Space:
 
 def _energy_pj(request: Request, pipeline: Pipeline) -> float:
     """Energy of an image in which no activation is zero."""
-    total, beat = 0.0, request.network.graph.input_shape.channels
-    for stage in pipeline.stages:
-        actions = count_actions(stage, beat, 1, None)
+    total = 0.0
+    for stage, beats in zip(pipeline.stages, pipeline.beats, strict=True):
+        actions = count_actions(stage, beats, 1, None)
         energy = stage_energy_pj(
             stage, actions, request.image_cycles, request.table, request.clock_mhz
         )
         total += sum(energy.values())
-        beat = stage.fold.out_channels
     return total

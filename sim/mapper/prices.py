@@ -15,6 +15,7 @@ from pilaster.models.energy.actions import Action, Attributes
 from pilaster.models.energy.table import EnergyTable
 from pilaster.sim.actions import count_actions
 from pilaster.sim.area import stage_area_um2
+from pilaster.sim.beats import Beats
 from pilaster.sim.energy import stage_energy_pj
 from pilaster.sim.machine import Schedule
 from pilaster.sim.mapper.space import BlockTiles, Candidates, ConvCandidates, PoolCandidates
@@ -58,9 +59,12 @@ def energies_pj(found: Candidates, pricing: Pricing) -> Costs:
 
 
 def column_write_pj(
-    found: Candidates, schedule: Schedule, beat_channels: Ints, table: EnergyTable
+    found: Candidates, schedule: Schedule, beat_channels: Ints, groups: int, table: EnergyTable
 ) -> Costs:
-    """Energy of writing an image into a stage's column buffers, by the channels of a beat."""
+    """Energy of writing an image into a stage's column buffers, by the channels of a beat.
+
+    groups : groups of channels of which no beat has two, see `Beats.of_groups`
+    """
     stage: Stage
     if isinstance(found, PoolCandidates):
         stage = found.stages[0]
@@ -69,14 +73,15 @@ def column_write_pj(
         stage = replace(found.stage, spec=replace(found.stage.spec, schedule=schedule))
         shape, bits = stage.geometry.shape, stage.widths.activation
         buffered = column_buffer_bits(stage)
-    beats = shape.width * shape.height * -(-shape.channels // beat_channels)
+    per_row = groups * -(-(shape.channels // groups) // beat_channels)
+    beats = shape.width * shape.height * per_row
     words = beat_channels * bits
     return beats * _energy(table, Action.COLUMN_WRITE, words, -(-buffered // words))
 
 
 def _pool_energy(stage: PoolStage, pricing: Pricing) -> float:
     """Energy of an image in a pooling stage, its column writes left out."""
-    actions = count_actions(stage, stage.shape.channels, 1, None)
+    actions = count_actions(stage, [Beats.whole(stage.shape.channels)], 1, None)
     energy = stage_energy_pj(stage, actions, pricing.image_cycles, pricing.table, pricing.clock_mhz)
     return sum(value for action, value in energy.items() if action != Action.COLUMN_WRITE)
 

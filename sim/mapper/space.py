@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from pilaster.models.graph import Node
 from pilaster.models.layers import Pool
 from pilaster.models.network import Network
-from pilaster.sim.closed_form import StageWork
 from pilaster.sim.geometry import ConvGeometry
 from pilaster.sim.machine import Fold, Schedule, StageSpec
 from pilaster.sim.mapper.folds import FoldBlock, Limits, fold_blocks
@@ -26,6 +25,7 @@ from pilaster.sim.mapper.tiles import (
     run_classes,
 )
 from pilaster.sim.pipeline import build_stage
+from pilaster.sim.recurrence import StageWork
 from pilaster.sim.stages import ConvStage, PoolStage
 from pilaster.sim.timing import IDLE_COLUMN, conv_depth
 from pilaster.sim.work import ColumnWork
@@ -196,6 +196,11 @@ class ConvCandidates:
         """P_o: channels of a beat to the next stage."""
         return np.concatenate([tiles.block.out_channels for tiles in self.blocks])
 
+    @property
+    def groups(self) -> int:
+        """Groups of channels of which no beat has two."""
+        return self.stage.geometry.tiled_groups
+
     @cached_property
     def gathers(self) -> NDArray[np.bool_]:
         """Whether the schedule is gather."""
@@ -241,6 +246,11 @@ class PoolCandidates:
     def out_channels(self) -> Ints:
         """Channels of a beat to the next stage."""
         return np.array([stage.fold.out_channels for stage in self.stages], np.int64)
+
+    @property
+    def groups(self) -> int:
+        """Groups of channels of which no beat has two: one, of all channels."""
+        return 1
 
     @cached_property
     def gathers(self) -> NDArray[np.bool_]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
 from pilaster.models.shape import Shape
+from pilaster.sim.beats import Beats
 from pilaster.sim.geometry import ConvGeometry
 from pilaster.sim.machine import Fold, LoopOrder, Schedule, StageSpec
 from pilaster.sim.schedule import Run, column_runs, kernel_groups
@@ -70,6 +71,8 @@ class ConvStage:
     present: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
+        if self.spec.arm_columns:
+            raise InputError(f"stage {self.name}: arm_columns: {self.kind} reads one tensor only")
         geometry, fold = self.geometry, self.fold
         columns = geometry.kernel_columns
         if self.spec.schedule is Schedule.SCATTER:
@@ -113,6 +116,17 @@ class ConvStage:
     def columns_out(self) -> int:
         """Output columns of an image."""
         return self.geometry.columns_out
+
+    @property
+    def arm_columns(self) -> tuple[int]:
+        """Column buffers of its one input, those that a gather window keeps aside."""
+        return (COLUMN_BUFFERS,)
+
+    @cached_property
+    def beats(self) -> Beats:
+        """Beats of its output."""
+        geometry = self.geometry
+        return Beats.of_groups(geometry.tiled_groups, geometry.out_channels, self.fold.out_channels)
 
     @cached_property
     def groups(self) -> tuple[tuple[int, ...], ...]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.models.energy.actions import Action, Attributes
+from pilaster.sim.beats import Beats
 from pilaster.sim.machine import LoopOrder, Schedule
 from pilaster.sim.stages.conv import ConvStage
 
@@ -18,9 +19,10 @@ Counts = NDArray[np.int64]
 Counted = Iterator[tuple[Action, Attributes, int]]
 
 
-def conv_actions(stage: ConvStage, beat_channels: int, images: int, nonzero: Counts) -> Counted:
+def conv_actions(stage: ConvStage, source: Beats, images: int, nonzero: Counts) -> Counted:
     """Yield (action, attributes, count) of a stage over `images` images.
 
+    source : beats of the stream that the stage reads
     nonzero : (H, W, C), in how many images each input value is not zero
     """
     lane = Attributes(
@@ -31,21 +33,20 @@ def conv_actions(stage: ConvStage, beat_channels: int, images: int, nonzero: Cou
     performed = int((nonzero * operand_uses(stage)).sum())
     yield Action.MAC, lane, performed
     yield Action.MAC_GATED, lane, images * lane_slots(stage) - performed
-    for action, attributes, count in _data_independent(stage, beat_channels):
+    for action, attributes, count in _data_independent(stage, source):
         yield action, attributes, images * count
 
 
-def _data_independent(stage: ConvStage, beat_channels: int) -> Counted:
+def _data_independent(stage: ConvStage, source: Beats) -> Counted:
     geometry, fold, widths = stage.geometry, stage.fold, stage.widths
     rows_out, columns_out = geometry.rows_out, geometry.columns_out
     held = fold.loop_order is LoopOrder.PSUMS_HELD
     outs = stage.tile_shape[1]
     totals = _totals(stage)
 
-    beats = geometry.columns_in * geometry.shape.height
-    beats *= -(-geometry.shape.channels // beat_channels)
+    beats = geometry.columns_in * geometry.shape.height * source.per_row
     buffered = column_buffer_bits(stage)
-    beat_bits = beat_channels * widths.activation
+    beat_bits = source.channels * widths.activation
     yield Action.COLUMN_WRITE, Attributes(beat_bits, -(-buffered // beat_bits)), beats
     word = fold.in_channels * widths.activation
     if geometry.is_depthwise:  # each output channel reads channels of its own

@@ -8,6 +8,7 @@ from functools import cached_property
 from pilaster.models.errors import InputError
 from pilaster.models.layers import Pool
 from pilaster.models.shape import Shape
+from pilaster.sim.beats import Beats
 from pilaster.sim.machine import Fold, StageSpec
 from pilaster.sim.timing import COLUMN_BUFFERS, IDLE_COLUMN, pool_depth
 from pilaster.sim.work import ColumnWork, RunWork
@@ -40,6 +41,8 @@ class PoolStage:
             )
         if self.spec.dram_bits_per_cycle:
             raise InputError(f"stage {self.name}: a pool has no weights to keep in DRAM")
+        if self.spec.arm_columns:
+            raise InputError(f"stage {self.name}: arm_columns: a pool reads one tensor only")
 
     @property
     def kind(self) -> str:
@@ -70,6 +73,16 @@ class PoolStage:
     def columns_out(self) -> int:
         """Output columns of an image."""
         return self.output.width
+
+    @property
+    def arm_columns(self) -> tuple[int]:
+        """Column buffers of its one input."""
+        return (COLUMN_BUFFERS,)
+
+    @cached_property
+    def beats(self) -> Beats:
+        """Beats of its output."""
+        return Beats.of_groups(1, self.shape.channels, self.fold.out_channels)
 
     @property
     def tiles(self) -> int:

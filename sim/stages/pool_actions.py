@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pilaster.models.energy.actions import Action, Attributes
+from pilaster.sim.beats import Beats
 from pilaster.sim.stages.pool import PoolStage
 
 __all__ = [
@@ -16,8 +17,11 @@ __all__ = [
 ]
 
 
-def pool_actions(stage: PoolStage, beat_channels: int) -> Iterator[tuple[Action, Attributes, int]]:
-    """Yield (action, attributes, count) of one image."""
+def pool_actions(stage: PoolStage, source: Beats) -> Iterator[tuple[Action, Attributes, int]]:
+    """Yield (action, attributes, count) of one image.
+
+    source : beats of the stream that the stage reads
+    """
     shape, tile = stage.shape, stage.fold.out_channels
     rows_out, columns_out = stage.output.height, stage.columns_out
     used_columns = sum(bool(touched) for touched in stage.touched)
@@ -26,8 +30,8 @@ def pool_actions(stage: PoolStage, beat_channels: int) -> Iterator[tuple[Action,
     turns = sum(max(0, len(stage.completed(w)) - 1) for w in range(stage.columns_in))
 
     buffered = pool_column_buffer_bits(stage)
-    beat_bits = beat_channels * stage.bits
-    beats = stage.columns_in * shape.height * -(-shape.channels // beat_channels)
+    beat_bits = source.channels * stage.bits
+    beats = stage.columns_in * shape.height * source.per_row
     yield Action.COLUMN_WRITE, Attributes(beat_bits, -(-buffered // beat_bits)), beats
     word = tile * stage.bits
     words = used_columns * stage.tiles * stage.rows_read

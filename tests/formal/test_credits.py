@@ -4,14 +4,14 @@ import pytest
 
 from pilaster.models.layers import Conv, Window
 from pilaster.models.shape import Padding, Shape
-from pilaster.rtl import sequencer
 from pilaster.rtl.memory import RomFiles
-from pilaster.rtl.pipeline import PipelineComponent, beats_of
+from pilaster.rtl.pipeline import PipelineComponent
 from pilaster.sim.machine import Fold, LoopOrder, Schedule, StageSpec
 from pilaster.sim.timing import COLUMN_BUFFERS
 from tests.formal.machines import pipeline_of
 from tests.formal.sby import Opened, Proof, needs_tools
 from tests.formal.stages import WatchedStage
+from tests.rtl.faults import FAULTS
 
 SHAPE = Shape(2, 3, 1)
 POINT = Conv(2, Window((1, 1), (1, 1), Padding(0, 0, 0, 0)))
@@ -54,7 +54,7 @@ def proof_of(name, inner=False):
     full = COLUMN_BUFFERS * machine._answer_beats
     proof.always(~second.i.valid | second.i.ready, REFUSED)
     proof.always(~second.o.valid | (level != full), OVERFLOWS)
-    beats = (((0, 1),), beats_of(pipeline.stages[0]))
+    beats = (((0, 1),), pipeline.stages[0].beats.tiles)
     watched = [
         WatchedStage(proof, opened, f"{stage.name}.", stage, component, beats_in)
         for stage, component, beats_in in zip(pipeline.stages, machine._stages, beats, strict=True)
@@ -98,8 +98,9 @@ def test_the_machine_fills_and_goes_on(tmp_path, name):
 
 
 @needs_tools
-def test_a_credit_too_many_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr(sequencer, "COLUMN_BUFFERS", COLUMN_BUFFERS + 1)
-    result = proof_of("weights held").bounded(tmp_path, 30)
+def test_a_credit_too_many_is_found(tmp_path):
+    (fault,) = (fault for fault in FAULTS if fault.name == "credit-more")
+    with fault.patch():
+        result = proof_of("weights held").bounded(tmp_path, 30)
     assert REFUSED in result.failures
     assert all(trace.exists() for trace in result.traces)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pilaster.models.errors import InputError
 from pilaster.models.quantization import (
     ConvParameters,
+    Rounding,
     TensorQuantization,
     quantize_multiplier,
     requantize,
@@ -122,6 +123,40 @@ def test_two_roundings_are_less_than_one_from_the_exact_quotient(
         right = max(0, -shift)
         slack = Fraction(1, 2) + (Fraction(1, 1 << (right + 1)) if right else 0)
         assert abs(int(found) - exact) <= slack
+
+
+def exactly(accumulator: int, multiplier: int, shift: int, rounding: Rounding) -> int:
+    """The rules in Python's integers, which have no width."""
+    if rounding is Rounding.ONCE:
+        places = 31 - shift
+        return (accumulator * multiplier + (1 << (places - 1))) >> places
+    left, right = max(shift, 0), max(-shift, 0)
+    first = ((accumulator << left) * multiplier + (1 << 30)) >> 31
+    half = (1 << right) >> 1
+    return (first + half - (first < 0 and right > 0)) >> right
+
+
+WIDEST = 1 << 46
+
+
+@thorough
+@given(
+    st.lists(st.integers(-WIDEST, WIDEST), min_size=1, max_size=4),
+    st.integers(1 << 30, INT32_MAX),
+    st.integers(-31, 30),
+    st.sampled_from(Rounding),
+)
+@example([-14416638195, -20962505135, 1], 2098020352, -24, Rounding.TWICE)
+def test_sums_of_more_than_32_bits_scale_exactly(
+    accumulators: list[int], multiplier: int, shift: int, rounding: Rounding
+) -> None:
+    arrays = (np.array([value] * len(accumulators)) for value in (multiplier, shift))
+    found = requantize(np.array(accumulators), *arrays, rounding)
+    expected = [exactly(value, multiplier, shift, rounding) for value in accumulators]
+    largest = 1 << 17  # all that an activation can be
+    assert np.clip(found, -largest, largest).tolist() == [
+        max(-largest, min(largest, value)) for value in expected
+    ]
 
 
 positive_reals = st.floats(2.0**-32, 2.0**20, allow_subnormal=False)

@@ -1,6 +1,7 @@
 """Laws: bad input to the FPGA commands is one line and code 2, a build that cannot be is code 1."""
 
 import json
+import subprocess
 import sys
 from dataclasses import replace
 from importlib.metadata import version
@@ -8,6 +9,8 @@ from importlib.metadata import version
 import pytest
 
 import pilaster as pl
+from pilaster.data import images_for
+from pilaster.models.reference.network import classify, infer
 from pilaster.rtl.boards.catalogue import BOARDS
 from pilaster.rtl.boards.folder import DESCRIPTION
 from pilaster.rtl.host.wire_format import WireFormat
@@ -152,6 +155,12 @@ def test_another_machine_than_was_built(command, build):
     refused(command("host", build, "--simulate"), "is another than when it was built")
 
 
+def test_another_network_than_was_built(command, build):
+    refused(
+        command("host", build, "--simulate", "--bits", "4"), "is another than when it was built"
+    )
+
+
 def test_the_simulated_board_answers(command, build):
     outcome = command("host", build, "--simulate", "--images", "2", "--json")
     assert outcome.code == 0, outcome
@@ -163,6 +172,35 @@ def test_the_simulated_board_answers(command, build):
     # Columns come slowly over the line; the output buffer adds a cycle.
     slow = pl.simulate(network, replace(machine, column_interval=100_000))
     assert report["latency_after_last_column_cycles"] == slow.latency_after_last_column_cycles + 1
+
+
+def live(build, content, *options):
+    """Run `pilaster host --live` with these bytes on standard input."""
+    command = [sys.executable, "-m", "pilaster", "host", str(build), "--simulate", "--live"]
+    return subprocess.run(
+        [*command, *options], input=content, capture_output=True, check=False, timeout=300
+    )
+
+
+def test_columns_from_standard_input(build):
+    network = pl.load("digits")
+    images = images_for(network, None, 3).images
+    columns = images.transpose(0, 2, 1, 3).tobytes()
+    found = live(build, columns)
+    assert (found.returncode, found.stderr) == (0, b""), found
+    right = classify(infer(network, network.encode(images))).tolist()
+    *lines, answers, summary = found.stdout.decode().splitlines()
+    for number, (line, expected) in enumerate(zip(lines, right, strict=True)):
+        assert line.startswith(f"image {number}: class {expected}, ")
+    assert answers == "answers: " + " ".join(map(str, right))
+    assert "3 image(s), all values are the reference's" in summary
+
+
+def test_a_column_that_is_cut_short(build):
+    found = live(build, bytes(64 + 3), "--json")
+    assert (found.returncode, found.stdout) == (2, b"")
+    message = "standard input ends in the middle of a column: 3 of 8 bytes"
+    assert found.stderr.decode() == f"pilaster: {message}\n"
 
 
 def play_tools(tmp_path, monkeypatch, cells, fmax_mhz):

@@ -105,6 +105,26 @@ def test_the_axis_is_one_of_two() -> None:
         pl.load("digits", columns="rows")  # type: ignore[arg-type]
 
 
+def test_a_quantised_file_at_other_widths(command: Command, tmp_path: Path) -> None:
+    path = separable(tmp_path / "mine.tflite")
+    np.save(tmp_path / "few.npy", np.random.default_rng(1).integers(0, 256, (9, 9, 6, 2), np.uint8))
+    refused = command("run", path, "--bits", "4")
+    assert (refused.code, refused.out) == (2, "")
+    assert "other widths need images to quantise it on (--calibration D" in refused.err
+    arguments = ("run", path, "--bits", "4:6", "--calibration", "few.npy", "--columns", "height")
+    found = json.loads(command(*arguments, "--json").out)
+    assert any("quantised anew to 4-bit weights and 6-bit" in note for note in found["notes"])
+    verdict = command(*("verify", *arguments[1:]), "--images", 1, "--json")
+    assert json.loads(verdict.out)["values_equal"], verdict
+
+
+@pytest.mark.parametrize("bits", ["0", "17", "4:", "x", "4:8:2"])
+def test_widths_that_are_none(command: Command, bits: str) -> None:
+    refused = command("run", "digits", "--bits", bits)
+    assert (refused.code, refused.out) == (2, "")
+    assert "--bits: must be W or W:A, each from 1 to 16" in refused.err
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("columns", ["width", "height"])
 def test_the_rtl_of_an_imported_file_equals_the_model(

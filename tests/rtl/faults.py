@@ -14,18 +14,21 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from pilaster.rtl import join as join_module
 from pilaster.rtl import pool as pool_module
 from pilaster.rtl import sums, weights
 from pilaster.rtl.column_buffer import ColumnBuffer
 from pilaster.rtl.conv import ConvComponent
 from pilaster.rtl.emitter import Emitter
 from pilaster.rtl.intake import Intake
+from pilaster.rtl.join import JoinComponent
 from pilaster.rtl.lanes import LaneArray
-from pilaster.rtl.pipeline import OutputBuffer
+from pilaster.rtl.pipeline import OutputBuffer, PipelineComponent
 from pilaster.rtl.pool import PoolComponent
 from pilaster.rtl.program import _Writer
 from pilaster.rtl.requantize import Requantizer
 from pilaster.rtl.sequencer import Sequencer
+from pilaster.rtl.slowest import Slowest
 from pilaster.rtl.sums import PartialSums
 from pilaster.rtl.weights import WeightFeed
 
@@ -35,6 +38,7 @@ __all__ = [
     "CYCLES",
     "FAULTS",
     "GATHER",
+    "JOINED",
     "POOLED",
     "SCATTER",
     "VALUES",
@@ -45,6 +49,7 @@ VALUES, CYCLES, ACTIONS = "values", "cycles", "actions"
 """Laws that a fault may break."""
 
 SCATTER, GATHER, ANSWERS, POOLED = "scatter", "gather", "answers", "pooled"
+JOINED = "joined"
 """Machines of `test_faults` that show a fault."""
 
 
@@ -210,8 +215,8 @@ SEQUENCE = (
         edit(
             Sequencer,
             "elaborate",
-            "room = Signal(range(COLUMN_BUFFERS + 1), init=COLUMN_BUFFERS)",
-            "room = Signal(range(COLUMN_BUFFERS + 2), init=COLUMN_BUFFERS + 1)",
+            "room = Signal(range(self._behind + 1), init=self._behind)",
+            "room = Signal(range(self._behind + 2), init=self._behind + 1)",
         ),
         CYCLES,
     ),
@@ -221,8 +226,8 @@ SEQUENCE = (
         edit(
             Sequencer,
             "elaborate",
-            "room = Signal(range(COLUMN_BUFFERS + 1), init=COLUMN_BUFFERS)",
-            "room = Signal(range(COLUMN_BUFFERS + 1), init=COLUMN_BUFFERS - 1)",
+            "room = Signal(range(self._behind + 1), init=self._behind)",
+            "room = Signal(range(self._behind + 1), init=self._behind - 1)",
         ),
         CYCLES,
     ),
@@ -288,8 +293,8 @@ COLUMNS = (
         edit(
             Intake,
             "elaborate",
-            "free = Signal(range(COLUMN_BUFFERS + 1), init=COLUMN_BUFFERS)",
-            "free = Signal(range(COLUMN_BUFFERS + 2), init=COLUMN_BUFFERS + 1)",
+            "free = Signal(range(self._columns + 1), init=self._columns)",
+            "free = Signal(range(self._columns + 2), init=self._columns + 1)",
         ),
         CYCLES,
     ),
@@ -457,8 +462,8 @@ POOL = (
         edit(
             PoolComponent,
             "elaborate",
-            "room = Signal(range(COLUMN_BUFFERS + 1), init=COLUMN_BUFFERS)",
-            "room = Signal(range(COLUMN_BUFFERS + 2), init=COLUMN_BUFFERS + 1)",
+            "room = Signal(range(self._behind + 1), init=self._behind)",
+            "room = Signal(range(self._behind + 2), init=self._behind + 1)",
         ),
         CYCLES,
         POOLED,
@@ -547,6 +552,107 @@ COUNTS = (
     ),
 )
 
+JOIN = (
+    Fault(
+        "join-beat-lost",
+        "the last row of every column stays behind",
+        edit(JoinComponent, "elaborate", "[(working, tile)]", "[(working & ~self.freed, tile)]"),
+        bench=JOINED,
+    ),
+    Fault(
+        "join-arms-swapped",
+        "a sum takes each arm for the other",
+        edit(JoinComponent, "_sum", "values[arm][channel]", "values[1 - arm][channel]"),
+        bench=JOINED,
+    ),
+    Fault(
+        "join-arms-order",
+        "a concatenation takes its arms last first",
+        edit(JoinComponent, "_concatenate", "each.arms[0] for", "-1 - each.arms[0] for"),
+        bench=JOINED,
+    ),
+    Fault(
+        "join-channel-order",
+        "the channels of a tile are read last first",
+        edit(join_module, "arm_layout", "tile.first + c)", "tile.first + tile.channels - 1 - c)"),
+        bench=JOINED,
+    ),
+    Fault(
+        "join-tile",
+        "an arm's tiles are counted from the first arm's",
+        edit(JoinComponent, "_sequence", "eq(tile - first)", "eq(tile)"),
+        bench=JOINED,
+    ),
+    Fault(
+        "join-left-shift",
+        "the arms of a sum are shifted left by a place too few",
+        edit(JoinComponent, "_sum", "parameters.left_shift,", "parameters.left_shift - 1,"),
+        bench=JOINED,
+    ),
+    Fault(
+        "join-first-arm",
+        "a join starts when its first arm has a column",
+        edit(
+            JoinComponent,
+            "elaborate",
+            'together(m, "accepted", accepts, [0] * len(columns), columns)',
+            "accepts[0]",
+        ),
+        CYCLES,
+        JOINED,
+    ),
+    Fault(
+        "join-column-more",
+        "a producer counts on a column buffer more in the arms of joins",
+        edit(
+            PipelineComponent,
+            "_columns_of_readers",
+            ".arm_columns[arm] for",
+            ".arm_columns[arm] + isinstance(stages[stage], JoinStage) for",
+        ),
+        CYCLES,
+        JOINED,
+    ),
+    Fault(
+        "join-column-less",
+        "a producer counts on a column buffer less in the arms of joins",
+        edit(
+            PipelineComponent,
+            "_columns_of_readers",
+            ".arm_columns[arm] for",
+            ".arm_columns[arm] - isinstance(stages[stage], JoinStage) for",
+        ),
+        CYCLES,
+        JOINED,
+    ),
+    Fault(
+        "fork-first-reader",
+        "a fork waits for the first of its readers only",
+        edit(
+            PipelineComponent,
+            "elaborate",
+            'together(m, f"{name}_room", freed, ahead, columns)',
+            "freed[0]",
+        ),
+        CYCLES,
+        JOINED,
+    ),
+    Fault(
+        "fastest",
+        "an event is passed on when one of several has had it",
+        edit(Slowest, "elaborate", "had.all()", "had.any()"),
+        CYCLES,
+        JOINED,
+    ),
+    Fault(
+        "join-arm-uncounted",
+        "the rescaled values of one arm of a sum are not counted",
+        edit(JoinComponent, "_count_operations", " * len(stage.shapes)", ""),
+        ACTIONS,
+        JOINED,
+    ),
+)
+
 OUTPUT = (
     Fault(
         "answer-stuck",
@@ -583,4 +689,4 @@ OUTPUT = (
     ),
 )
 
-FAULTS = (*PROGRAM, *SEQUENCE, *COLUMNS, *LANES, *SUMS, *POOL, *COUNTS, *OUTPUT)
+FAULTS = (*PROGRAM, *SEQUENCE, *COLUMNS, *LANES, *SUMS, *POOL, *COUNTS, *JOIN, *OUTPUT)

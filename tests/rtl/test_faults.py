@@ -7,16 +7,26 @@ from functools import cache
 import numpy as np
 import pytest
 
-from pilaster.models.graph import INPUT, Graph
-from pilaster.models.layers import Conv, FullyConnected, Pool, Window
+from pilaster.models.graph import INPUT, Graph, Node
+from pilaster.models.joins import join_parameters
+from pilaster.models.layers import (
+    Add,
+    Concat,
+    Conv,
+    FullyConnected,
+    Join,
+    Pool,
+    Window,
+)
 from pilaster.models.network import Network, Precision
 from pilaster.models.quantization import ConvParameters, TensorQuantization, quantize_multiplier
 from pilaster.models.shape import Padding, Shape
 from pilaster.rtl.verify import verify
 from pilaster.sim.machine import Fold, LoopOrder, Machine, Schedule, StageSpec
-from tests.rtl.faults import ANSWERS, FAULTS, GATHER, POOLED, SCATTER
+from tests.rtl.faults import ANSWERS, FAULTS, GATHER, JOINED, POOLED, SCATTER
 
 ALL_ROUND = Padding(1, 1, 1, 1)
+POINT = Window((1, 1), (1, 1), Padding(0, 0, 0, 0))
 HELD = LoopOrder.PSUMS_HELD
 IMAGES = 2
 
@@ -57,15 +67,33 @@ LAYERS = {
             Fold(in_channels=2),
         ),
     },
+    # Arms of other widths and scales than what they are joined to; their buffers hold them up.
+    JOINED: {
+        "conv1": (Conv(3, POINT, 1, False), Fold(in_channels=2, out_channels=2)),
+        "conv2": (Conv(3, Window((3, 3), (1, 1), ALL_ROUND), 1, False), Fold(3, 3, 3, 1, 3)),
+        "add3": (Add(), Fold(out_channels=2)),
+        "conv4": (Conv(2, POINT, 1, True), Fold(in_channels=3, out_channels=2)),
+        "concat5": (Concat(), Fold(out_channels=2)),
+    },
     POOLED: {"pool1": (Pool("max", Window((2, 2), (1, 1), Padding(0, 1, 0, 1))), Fold())},
 }
+READS = {
+    "conv2": ("conv1",),
+    "add3": ("conv1", "conv2"),
+    "conv4": ("add3",),
+    "concat5": ("conv4", "conv1", "add3"),
+}
+"""What layers read, where it is not the layer before."""
+ARM_COLUMNS = {"add3": (3, 2), "concat5": (2, 4, 3)}
+
 INPUTS = {
     SCATTER: Shape(6, 5, 3),
     GATHER: Shape(6, 6, 2),
     ANSWERS: Shape(4, 6, 2),
     POOLED: Shape(4, 6, 2),
+    JOINED: Shape(4, 8, 2),
 }
-TRAFFIC = {SCATTER: None, GATHER: 5, ANSWERS: 5, POOLED: 5}
+TRAFFIC = {SCATTER: None, GATHER: 5, ANSWERS: 5, POOLED: 5, JOINED: None}
 
 QUICK = ("started-late", "never-gated")
 """Faults of the ordinary tests, of cycles and of actions alone; the others take minutes."""
@@ -80,13 +108,23 @@ def bench(name):
     """Network, machine and images, the same each time."""
     rng = np.random.default_rng(7)
     layers, shape = LAYERS[name], INPUTS[name]
-    graph = Graph.chain(name, shape, {layer: kind for layer, (kind, _) in layers.items()})
+    before = [(each,) for each in (INPUT, *layers)]
+    nodes = tuple(
+        Node(layer, kind, READS.get(layer, read) if name == JOINED else read)
+        for (layer, (kind, _)), read in zip(layers.items(), before, strict=False)
+    )
+    graph = Graph(name, shape, nodes)
     tensors = {INPUT: TensorQuantization(1 / 255, -128, -128, 127)}
-    parameters, precisions = {}, {}
+    parameters, precisions, joins = {}, {}, {}
     for node in graph.nodes:
         source = tensors[node.inputs[0]]
         tensors[node.name] = source
         if isinstance(node.layer, Pool):
+            continue
+        if isinstance(node.layer, Join):
+            tensors[node.name] = TensorQuantization(1.7, 3, -128, 127)
+            sources = tuple(tensors[read] for read in node.inputs)
+            joins[node.name] = join_parameters(node.layer, sources, tensors[node.name])
             continue
         weight = rng.integers(-7, 8, node.layer.weight_shape(graph.input_of(node)))
         gain = 30 / (source.magnitude * np.prod(weight.shape[1:]) ** 0.5)
@@ -95,10 +133,14 @@ def bench(name):
         parameters[node.name] = ConvParameters(weight.astype(np.int16), bias, multiplier, shift)
         precisions[node.name] = Precision(8, 31)
         zero_point = -128 if node.layer.relu else 10
-        tensors[node.name] = TensorQuantization(1.0, zero_point, -128, 127)
-    network = Network(graph, tensors, parameters, precisions, False, "for faults")
+        scale = 0.6 if node.name == "conv2" else 1.0
+        tensors[node.name] = TensorQuantization(scale, zero_point, -128, 127)
+    network = Network(graph, tensors, parameters, precisions, False, "for faults", joins)
     schedule = Schedule.GATHER if name == GATHER else Schedule.SCATTER
-    stages = {layer: StageSpec(fold, schedule) for layer, (_, fold) in layers.items()}
+    stages = {
+        layer: StageSpec(fold, schedule, arm_columns=ARM_COLUMNS.get(layer, ()))
+        for layer, (_, fold) in layers.items()
+    }
     images = rng.integers(0, 256, (IMAGES, shape.height, shape.width, shape.channels), np.uint8)
     images[rng.random(images.shape) < 0.3] = 0
     return network, Machine(name, name, 1, stages), images

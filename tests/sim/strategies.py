@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from pilaster.models.layers import Pool
+from pilaster.models.layers import Join, Pool
 from pilaster.sim.geometry import ConvGeometry
 from pilaster.sim.machine import Fold, LoopOrder, Machine, Schedule, StageSpec
 from pilaster.sim.pipeline import Pipeline
-from tests.strategies import graphs, networks
+from tests.strategies import graphs, joined_graphs, networks
 
 MOST_BITS = 16
 
 
 @st.composite
-def specs(draw, node, shape):
+def specs(draw, node, *shapes):
+    """A stage for a layer that reads tensors of `shapes`; the buffers of a join are left open."""
+    shape = shapes[0]
     schedule = draw(st.sampled_from(Schedule))
+    if isinstance(node.layer, Join):
+        widest = max(shape.channels for shape in shapes)
+        return StageSpec(Fold(out_channels=draw(st.integers(1, widest))), schedule)
     if isinstance(node.layer, Pool):
         return StageSpec(Fold(out_channels=draw(st.integers(1, shape.channels))), schedule)
     geometry = ConvGeometry(node.layer.as_conv(shape), shape)
@@ -37,10 +42,18 @@ def specs(draw, node, shape):
 
 @st.composite
 def pipelines(draw, most_layers=4):
-    """A random network, of widths from 1 to 16 bits, on a random machine."""
-    network = draw(networks(graphs(most_layers), MOST_BITS))
+    """A random network, of widths from 1 to 16 bits, on a random machine: mostly chains."""
+    drawn = draw(st.one_of(graphs(most_layers), graphs(most_layers), joined_graphs(2)))
+    return draw(machines(drawn))
+
+
+@st.composite
+def machines(draw, graph, intervals=(1, 3, 10, 50, 300)):
+    """A random network of a graph, of widths from 1 to 16 bits, on a random machine."""
+    network = draw(networks(st.just(graph), MOST_BITS))
     stages = {
-        node.name: draw(specs(node, network.graph.input_of(node))) for node in network.graph.nodes
+        node.name: draw(specs(node, *(graph.shapes[name] for name in node.inputs)))
+        for node in graph.nodes
     }
-    interval = draw(st.sampled_from([1, 3, 10, 50, 300]))
+    interval = draw(st.sampled_from(intervals))
     return Pipeline(network, Machine("random", "random", interval, stages))

@@ -37,7 +37,8 @@ def test_stamps_are_in_order(pipeline):
         assert (started <= finished).all()
         assert (started[1:] >= finished[:-1]).all()
         # Two column buffers: a column is accepted only after the work on the last but one.
-        assert (accepted[2:] > finished[:-2]).all()
+        columns = min(stage.arm_columns)
+        assert (accepted[columns:] > finished[:-columns]).all()
         assert (np.diff(np.ravel(times.emitted)) > 0).all()
         work = np.array([column.cycles for column in stage.work] * 2)
         assert (finished - started >= work).all()

@@ -13,6 +13,7 @@ from pilaster.models.energy.actions import Action
 from pilaster.models.layers import Pool
 from pilaster.models.reference.conv import conv_accumulators
 from pilaster.sim.actions import count_actions
+from pilaster.sim.beats import Beats
 from pilaster.sim.machine import LoopOrder, Schedule
 from pilaster.sim.stages import ConvStage
 from tests.sim.strategies import pipelines
@@ -155,7 +156,9 @@ def test_executed_passes_give_the_sums_and_the_counts(pipeline, seed):
             for o, sums in tile.items():
                 np.testing.assert_array_equal(sums, expected[:, q, o])
 
-        counted = count_actions(stage, shape.channels, 1, (image != 0).astype(np.int64))
+        counted = count_actions(
+            stage, [Beats.whole(shape.channels)], 1, (image != 0).astype(np.int64)
+        )
         events = done.counts
         assert counted.of_action(Action.MAC) == events["mac"]
         assert counted.of_action(Action.MAC_GATED) == events["gated"]

@@ -15,6 +15,7 @@ from pilaster.models.importers import import_network
 from tests.models import tflite_file as file
 from tests.models.importers.mutations import mutated
 from tests.models.importers.onnx_writer import OnnxWriter, quantized
+from tests.models.importers.qonnx_writer import QonnxWriter, network, saved
 from tests.models.importers.tflite_writer import INPUT, RELU6, TfliteWriter
 
 SLOWEST_SECONDS = 5.0
@@ -101,6 +102,15 @@ def test_mutated_quantised_onnx_files(qdq: bool, count: int, tmp_path: Path) -> 
         unsigned=True,
     )
     refused, taken = fuzz(made.SerializeToString(), ".onnx", tmp_path, count)
+    assert refused > count // 4
+    assert taken > count // 60
+
+
+@pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_mutated_qonnx_files(count: int, tmp_path: Path) -> None:
+    writer = QonnxWriter((2, 6, 7), 1)
+    content = saved(writer, network(writer, 3, 4), tmp_path / "whole.onnx").read_bytes()
+    refused, taken = fuzz(content, ".onnx", tmp_path, count)
     assert refused > count // 4
     assert taken > count // 60
 

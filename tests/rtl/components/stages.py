@@ -23,6 +23,7 @@ from tests.rtl.drivers import Awaited, Credits, Pulses, Source
 from tests.strategies import stream_values
 
 __all__ = [
+    "IMAGES",
     "STYLES",
     "StageCase",
     "draw_beats",
@@ -190,13 +191,14 @@ def draw_beats(rng, channels):
     return tuple((first, min(tile, channels - first)) for first in range(0, channels, tile))
 
 
-def expected_times(stage, accepted, room):
+def expected_times(stage, accepted, room, behind=COLUMN_BUFFERS):
     """Cycles in which a stage starts and finishes its columns, and sends each beat.
 
     Parameters
     ----------
     accepted : cycle in which each column's last beat came
     room : cycles in which the next stage freed a buffer, beside those free from the start
+    behind : column buffers of the next stage
     """
     started, finished, beats, sent = [], [], [], 0
     time = 0
@@ -205,10 +207,10 @@ def expected_times(stage, accepted, room):
         time = begun = max(time, came + 1)
         for index, run in enumerate(work.completing):
             time += run.before
-            if sent >= COLUMN_BUFFERS:
-                if sent - COLUMN_BUFFERS >= len(room):
+            if sent >= behind:
+                if sent - behind >= len(room):
                     return started, finished, beats
-                time = max(time, room[sent - COLUMN_BUFFERS] + 1)
+                time = max(time, room[sent - behind] + 1)
             if index == 0 and not run.before:
                 begun = time
             sent += 1

@@ -6,7 +6,7 @@ from pilaster.models.graph import INPUT, Graph
 from pilaster.models.layers import Pool
 from pilaster.models.network import Network
 from pilaster.models.reference.network import tensors
-from pilaster.rtl.pipeline import PipelineComponent, beats_of
+from pilaster.rtl.pipeline import PipelineComponent
 from pilaster.sim.machine import Fold, Machine, StageSpec
 from pilaster.sim.pipeline import Pipeline
 from tests.rtl.bench import Case, encode, hold
@@ -41,7 +41,7 @@ def beats_by_column(stage, output):
         row[first : first + count]
         for image in output
         for column in image.transpose(1, 0, 2).tolist()
-        for first, count in beats_of(stage)
+        for first, count in stage.beats.tiles
         for row in column
     ]
 

@@ -69,6 +69,33 @@ def test_a_host_that_went_away_in_an_image_is_forgotten(link, pipeline):
     ask(link, pipeline, 2)
 
 
+def test_columns_are_sent_as_they_come_and_again_where_need_be(link, pipeline):
+    network = pipeline.network
+    values = network.encode(images_for(network, None, 3).images)
+    host = Host(Lossy(link, 4), WireFormat(pipeline), patience=1.0)
+    host.connect()
+    come = []
+
+    def columns():
+        for column in values.transpose(0, 2, 1, 3).reshape(-1, 8, 1):
+            come.append(column)
+            yield column
+
+    found = []
+    for answer in host.live(columns()):
+        found.append(answer.values)
+        assert len(come) == 8 * len(found), "no column is awaited before the answer is given"
+    np.testing.assert_array_equal(found, infer(network, values))
+
+
+def test_columns_may_not_end_within_an_image(link, pipeline):
+    host = Host(link, WireFormat(pipeline))
+    host.connect()
+    columns = (np.zeros((8, 1), np.int32) for _ in range(11))
+    with pytest.raises(InputError, match="in the middle of an image: 3 of 8 have come"):
+        list(host.live(columns))
+
+
 class Lossy:
     """A link that loses or turns a byte now and then."""
 

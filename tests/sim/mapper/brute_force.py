@@ -8,6 +8,7 @@ import numpy as np
 
 from pilaster.sim.actions import count_actions
 from pilaster.sim.area import stage_area_um2
+from pilaster.sim.beats import Beats
 from pilaster.sim.closed_form import MachineBatch, _recur
 from pilaster.sim.energy import stage_energy_pj
 from pilaster.sim.mapper.map import LANE, Space
@@ -65,7 +66,7 @@ class BruteForce:
 
 def _cost(space, stages, choice):
     request = space.request
-    total, beat = 0.0, request.network.graph.input_shape.channels
+    total, beats = 0.0, Beats.whole(request.network.graph.input_shape.channels)
     for variants, index in zip(stages, choice, strict=True):
         stage = variants[index]
         if request.objective is Objective.LANES:
@@ -76,10 +77,10 @@ def _cost(space, stages, choice):
         elif request.objective is Objective.AREA:
             total += stage_area_um2(stage, request.table)
         else:
-            actions = count_actions(stage, beat, 1, None)
+            actions = count_actions(stage, [beats], 1, None)
             energy = stage_energy_pj(
                 stage, actions, request.image_cycles, request.table, request.clock_mhz
             )
             total += sum(energy.values())
-        beat = stage.fold.out_channels
+        beats = stage.beats
     return total

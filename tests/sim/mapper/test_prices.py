@@ -36,13 +36,13 @@ def test_energy_is_that_of_the_simulation(network, seed, name, on_chip, clock_mh
     machine = Machine("random", "random", 100, specs)
     result = simulate(network, machine, table=table, clock_mhz=clock_mhz)
     pricing = Pricing(table, result.cycles_per_image, clock_mhz)
-    beat = network.graph.input_shape.channels
+    beats = np.array([network.graph.input_shape.channels]), 1
     for stage, each, i in zip(result.stages, found, chosen, strict=True):
         spec = each.spec(i)
         energy = energies_pj(each, pricing)[i]
-        energy += column_write_pj(each, spec.schedule, np.array([beat]), table)[0]
+        energy += column_write_pj(each, spec.schedule, *beats, table)[0]
         assert energy == pytest.approx(stage.energy_pj, rel=1e-9)
-        beat = spec.fold.out_channels
+        beats = np.array([spec.fold.out_channels]), each.groups
 
 
 @settings(max_examples=60, deadline=None)

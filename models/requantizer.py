@@ -1,0 +1,66 @@
+"""A quantised network at other widths: its integers as reals, quantised anew."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pilaster.models.errors import InputError
+from pilaster.models.graph import INPUT
+from pilaster.models.network import Network
+from pilaster.models.quantization import MULTIPLIER_BITS
+from pilaster.models.quantizer import FloatNetwork, QuantizerSettings, quantize
+
+__all__ = ["dequantized", "requantized"]
+
+
+def dequantized(network: Network) -> FloatNetwork:
+    """Give the reals that a network's weights and biases stand for.
+
+    A weight's scale is that which the multiplier and the tensors' scales say, so that the reals are
+    of what the integers compute.
+    """
+    weights, biases = {}, {}
+    for name, parameters in network.parameters.items():
+        source = network.tensors[network.graph.node(name).inputs[0]]
+        target = network.tensors[name]
+        exponent = parameters.shift.astype(np.float64) - MULTIPLIER_BITS
+        unit = parameters.multiplier * np.exp2(exponent) * target.scale
+        weights[name] = parameters.weight * (unit / source.scale)[:, None, None, None]
+        biases[name] = parameters.bias * unit
+    return FloatNetwork(network.graph, weights, biases)
+
+
+def requantized(
+    network: Network, images: NDArray[np.generic] | None, settings: QuantizerSettings
+) -> Network:
+    """Quantise a network anew, at other widths.
+
+    The significant bits of its scales stay what they are. What a weight or an activation has lost
+    already stays lost.
+
+    Parameters
+    ----------
+    images : (N, H, W, C) to see the ranges of activations on, as for `Network.encode`
+
+    Raises
+    ------
+    InputError
+        If there are no images, or they do not fit the network.
+    """
+    if images is None or not len(images):
+        raise InputError(
+            f"{network.name}: other widths need images to quantise it on (--calibration D, or "
+            f"calibration= in Python)"
+        )
+    reals = network.encode(images).astype(np.float64) * network.tensors[INPUT].scale
+    scale_bits = max(found.scale_bits for found in network.precisions.values())
+    settings = replace(settings, scale_bits=scale_bits)
+    note = (
+        f"{network.note}; quantised anew to {settings.weight_bits}-bit weights and "
+        f"{settings.activation_bits}-bit activations"
+    )
+    found = quantize(dequantized(network), reals, settings, note)
+    return replace(found, byte_scale=network.byte_scale, columns=network.columns)
