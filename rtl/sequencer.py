@@ -72,6 +72,7 @@ class StepFormat:
                 "gate": 1,
                 "first": 1,
                 "last": 1,
+                "completes": 1,
                 "emits": 1,
                 "passes": self.block.members["passes"],
                 "row": self.row,
@@ -145,6 +146,7 @@ class Fetcher(wiring.Component):
             step.gate.eq(run.completes & (block_index == 0) & gate),
             step.first.eq(pass_index == 0),
             step.last.eq(last_pass),
+            step.completes.eq(run.completes),
             step.emits.eq(run.completes & last_pass),
             step.passes.eq(block.passes),
             step.row.eq(row),
@@ -224,7 +226,7 @@ class Sequencer(wiring.Component):
         columns = Signal(range(COLUMN_BUFFERS + 1))
         room = Signal(range(self._behind + 1), init=self._behind)
         busy = Signal()
-        start, ends, take = Signal(), Signal(), Signal()
+        begin, take = Signal(), Signal()
         step = self.steps.payload
         may_start = (
             self.steps.valid
@@ -233,34 +235,34 @@ class Sequencer(wiring.Component):
             & (~step.gate | (room != 0))
         )
         m.d.comb += [
-            start.eq(may_start),
-            self.steps.ready.eq(start),
-            self.started.eq(start & step.first_in_column),
-            take.eq(start & step.gate),
+            self.started.eq(begin & step.first_in_column),
+            take.eq(begin & step.gate),
         ]
         m.d.sync += [
             columns.eq(columns + self.accepted - self.started),
             room.eq(room + self.room - take),
         ]
         if self._stage.fold.loop_order is LoopOrder.PSUMS_HELD:
-            self._pace_rows(m, start, busy, ends)
+            self._pace_rows(m, may_start, begin, busy)
         else:
-            self._sweep(m, start, busy, ends)
+            m.d.comb += [begin.eq(may_start), self.steps.ready.eq(begin)]
+            self._sweep(m, begin, busy)
         return m
 
-    def _pace_rows(self, m: Module, start: Signal, busy: Signal, ends: Signal) -> None:
-        """Sums held: a step is a cycle; a row that leaves slowly waits for its requantisers."""
+    def _pace_rows(self, m: Module, may_start: Value, begin: Signal, busy: Signal) -> None:
+        """Sums held: a step is a cycle; a row that leaves slowly waits for the one before it."""
         stage, step = self._stage, self.steps.payload
         slow = stage.requantize_cycles
         left = Signal(range(slow + 1))
-        closing = Signal()
+        start, short, waited = Signal(), Signal(), Signal()
         row = step.row + step.tap_group - stage.geometry.pad_top
         inside = inside_column(row, stage.geometry.rows)
-        wait = Signal(range(slow + 1))
-        with m.If(step.emits & (step.passes < slow)):
-            m.d.comb += wait.eq(slow - step.passes)
         m.d.comb += [
             busy.eq(left != 0),
+            short.eq(step.first & step.completes & (step.passes < slow)),
+            begin.eq(may_start & ~waited),
+            start.eq(Mux(waited, ~busy, begin & ~short)),
+            self.steps.ready.eq(start),
             self.read_row.eq(Mux(inside, row, 0)),
             self.read.eq(start & ~step.idle & ~step.null & inside),
             self.moves.eq(start),
@@ -268,21 +270,23 @@ class Sequencer(wiring.Component):
             self.token_valid.eq(start & ~step.idle),
             self.token.eq(step),
             self.token_row.eq(step.row),
-            ends.eq(Mux(start, wait == 0, left == 1)),
-            self.finished.eq(ends & Mux(start, step.last_in_column, closing)),
+            self.finished.eq(start & step.last_in_column),
         ]
         with m.If(start):
-            m.d.sync += [left.eq(wait), closing.eq(step.last_in_column)]
-        with m.Elif(left != 0):
+            m.d.sync += waited.eq(0)
+        with m.Elif(begin):
+            m.d.sync += [waited.eq(1), left.eq(slow - step.passes - 1)]
+        with m.Elif(busy):
             m.d.sync += left.eq(left - 1)
 
-    def _sweep(self, m: Module, start: Signal, busy: Signal, ends: Signal) -> None:
+    def _sweep(self, m: Module, start: Signal, busy: Signal) -> None:
         """Weights held: a step is a sweep, computed `lead` rows behind the reads."""
         stage, form = self._stage, self._form
         geometry, slow = stage.geometry, stage.requantize_cycles
         longest = max(stage.sweep_cycles, stage.emitting_sweep_cycles)
         left = Signal(range(longest + 1))
         kept, step = Signal(form.step), Signal(form.step)
+        ends = Signal()
         with m.If(start):
             m.d.sync += kept.eq(self.steps.payload)
         m.d.comb += step.eq(Mux(start, self.steps.payload, kept))

@@ -324,9 +324,7 @@ def _block_work(geometry: ConvGeometry, tiles: BlockTiles, columns: Sequence[int
     if block.held:
         totals = runs.periods * rows_out
         before = np.zeros_like(totals)
-        # The last tile's last row: its passes, then its turn to leave.
-        tail = np.maximum(runs.last, slow) - runs.last
-        emitted = totals - tail + slow - 2 + depth
+        emitted = totals + slow - 2 + depth
         deferred = runs.deferred * rows_out
     else:
         lead = block.taps - 1 - np.where(whole, geometry.pad_top, 0)

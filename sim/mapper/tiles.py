@@ -1,6 +1,6 @@
 """Tiles of weights in the schedule, summed over output tiles, for many folds at once.
 
-What a stage's cycles and actions need to know of its tiles are sums, the first and the last. Where
+What a stage's cycles and actions need to know of its tiles are sums, and the first. Where
 no weight is zero these are products; otherwise they are counted in the layer's weights.
 """
 
@@ -78,7 +78,7 @@ class RunTiles:
     Attributes
     ----------
     deferred : passes of a run that does not complete an output column
-    total, first, last : passes of one that does: of all output tiles, of the first, of the last
+    total, first : passes of one that does: of all output tiles, of the first
     most : passes on the output tile that has most
     periods : cycles that a row of one that does takes over all tiles, where partial sums are held
     touched : output tiles that have a pass, where the run does not complete
@@ -88,7 +88,6 @@ class RunTiles:
     deferred: Ints
     total: Ints
     first: Ints
-    last: Ints
     most: Ints
     periods: Ints
     touched: Ints
@@ -186,7 +185,6 @@ def _whole(
         deferred=total,
         total=total,
         first=count,
-        last=count,
         most=count,
         periods=np.maximum(count, slow) * outs,
         touched=np.broadcast_to(outs, count.shape),
@@ -236,7 +234,6 @@ def _counted(
         tiled = _any(narrow, 1, out)  # (groups, outs, tap groups, kernel groups, ins)
         tiles = tiled.reshape(-1, *tiled.shape[2:]).transpose(2, 0, 1, 3)
         present = tiles.astype(np.int64)
-        outs = tiles.shape[1]
         sizes = np.minimum(out, geometry.out_channels - np.arange(0, geometry.out_channels, out))
         real = np.tile(sizes, geometry.tiled_groups)
         by_taps = present.sum(axis=3)  # (kernel groups, outs, tap groups)
@@ -253,7 +250,6 @@ def _counted(
             deferred=spread(counts.sum(axis=1)),
             total=spread(least.sum(axis=1)),
             first=spread(least[:, 0]),
-            last=spread(least[:, outs - 1]),
             most=spread(counts.max(axis=1)),
             periods=np.maximum(least[:, :, np.newaxis], slow).sum(axis=1),
             touched=spread((counts > 0).sum(axis=1)),

@@ -286,8 +286,8 @@ class ConvStage:
         totals = periods * self.geometry.rows_out
         if not emits:
             return RunWork(0, int(totals.sum()), ())
-        row_times = np.outer(periods, rows) + (counts * step)[:, np.newaxis]
-        row_times += slow - 2 + self.depth
+        # A row that leaves slowly waits first, so that the one before it has left.
+        row_times = np.outer(periods, rows + 1) + slow - 2 + self.depth
         return RunWork(0, int(totals.sum()), _beats(np.cumsum(totals) - totals, row_times))
 
     @property

@@ -51,6 +51,7 @@ def steps_of(stage, program):
                                 and tile == np.flatnonzero(counts)[0],
                                 "first": index == 0,
                                 "last": index == len(passes) - 1,
+                                "completes": run.completes is not None,
                                 "emits": entered.emits,
                                 "passes": len(passes),
                                 "row": row,

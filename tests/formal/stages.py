@@ -70,7 +70,7 @@ class WatchedStage:
         walk.state(proof)
         form = StepFormat(self.stage, walk.program)
         offered = data.View(form.step, self.signal("fetcher.steps__payload"))
-        for name in ("idle", "first_in_column", "last_in_column", "gate", "emits"):
+        for name in ("idle", "first_in_column", "last_in_column", "gate", "completes", "emits"):
             agrees = offered[name] == walk.field(name, walk.count)
             proof.always(~walk.valid | agrees, f"inner: {path}{name} of the step offered")
         if self.holds_sums:
@@ -82,8 +82,8 @@ class WatchedStage:
         last_before = walk.field("last_in_column", walk.previous)
         first_now = walk.field("first_in_column", walk.count)
         if self.holds_sums:
-            closing = self.signal("sequencer.closing")
-            proof.always((left == 0) | (closing == last_before), f"inner: {path}step in progress")
+            waits = self.signal("sequencer.waited") | (left != 0)
+            proof.always(~waits, f"inner: {path}a row leaves at once")
         else:
             step = data.View(form.step, self.signal("sequencer.step"))
             next_place = self.signal("sequencer.next_place")

@@ -205,7 +205,7 @@ SEQUENCE = (
     Fault(
         "row-wait",
         "sums held: a row does not wait for the requantisers",
-        edit(Sequencer, "_pace_rows", "wait.eq(slow - step.passes)", "wait.eq(0)"),
+        edit(Sequencer, "_pace_rows", "(step.passes < slow)", "0"),
         CYCLES,
         GATHER,
     ),

@@ -10,9 +10,12 @@ from hypothesis import strategies as st
 
 import pilaster as pl
 from pilaster.data import images_for
-from pilaster.models.graph import INPUT
+from pilaster.models.graph import INPUT, Graph, Node
+from pilaster.models.layers import Conv, Window
+from pilaster.models.shape import Padding, Shape
+from pilaster.models.zoo.synthetic import synthetic
 from pilaster.rtl.verify import verify
-from pilaster.sim.machine import LoopOrder, Machine, Schedule, StageSpec
+from pilaster.sim.machine import Fold, LoopOrder, Machine, Schedule, StageSpec
 from tests.sim.strategies import pipelines
 from tests.strategies import stream_values
 
@@ -69,6 +72,19 @@ def test_digits_in_every_style(schedule, order, whole_columns, interval):
     network = pl.load("digits")
     machine = machine_of(network, schedule, order, whole_columns, interval)
     check(network, machine, images_for(network, None, 3).images, 3)
+
+
+def test_a_row_that_leaves_slowly_behind_one_that_has_many_passes():
+    """Sums held: two cycles to leave; the first column has two passes a row, the last but one."""
+    graph = Graph(
+        "short",
+        Shape(2, 3, 1),
+        (Node("conv", Conv(4, Window((1, 2), (1, 2), Padding(right=1)), relu=False), (INPUT,)),),
+    )
+    network = synthetic(graph)
+    fold = Fold(out_channels=2, requantizers=1, loop_order=LoopOrder.PSUMS_HELD)
+    machine = Machine("short", "short", 4, {"conv": StageSpec(fold, Schedule.GATHER)})
+    check(network, machine, np.arange(12, dtype=np.uint8).reshape(2, 2, 3, 1) * 20)
 
 
 def search(examples, part):

@@ -104,12 +104,18 @@ class SequencerCase(Case):
     def length(self, step):
         """Cycles that a step takes."""
         stage = self.stage
-        slow = -(-stage.fold.out_channels // stage.fold.requantizers)
-        if step["idle"]:
+        if step["idle"] or stage.fold.loop_order is LoopOrder.PSUMS_HELD:
             return 1
-        if stage.fold.loop_order is LoopOrder.PSUMS_HELD:
-            return 1 + max(0, slow - step["passes"]) if step["emits"] else 1
         return stage.emitting_sweep_cycles if step["emits"] else stage.sweep_cycles
+
+    def wait(self, step):
+        """Cycles that a row waits for the one before it to leave, where sums are held."""
+        stage = self.stage
+        held = stage.fold.loop_order is LoopOrder.PSUMS_HELD
+        if not (held and step.get("completes") and step["first"]):
+            return 0
+        slow = -(-stage.fold.out_channels // stage.fold.requantizers)
+        return max(0, slow - step["passes"])
 
     def rows_of(self, step, start):
         """((cycle, row read or None) of every move, (cycle, row) of every output row)."""
@@ -150,10 +156,11 @@ class SequencerCase(Case):
                 time += 1
             if time is None or time >= len(valid):
                 break
-            starts.append(time)
-            free = time + self.length(step)
             if step["first_in_column"]:
                 started.append(time)
+            time += self.wait(step)
+            starts.append(time)
+            free = time + self.length(step)
             if step["last_in_column"]:
                 finished.append(free - 1)
             if step["idle"]:
