@@ -1,13 +1,10 @@
 """Forks and joins in gates: the three laws on the blocks that branching networks are built of."""
 
-import os
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-import pilaster as pl
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT, Graph, Node
 from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Pool, Window
@@ -21,7 +18,6 @@ from pilaster.sim.pipeline import Pipeline
 from tests.rtl.test_verify import check
 from tests.sim.test_joins import Unchecked
 
-RESNET8 = Path(os.environ.get("PILASTER_DATA", "no folder")) / "models/resnet8_cifar10_int8.tflite"
 SHAPE = Shape(6, 8, 3)
 SAME = Window((3, 3), padding=Padding(1, 1, 1, 1))
 POINT = Window((1, 1))
@@ -133,14 +129,3 @@ def test_gates_that_wait_for_ever_are_told(monkeypatch):
     verdict = verify(network, machine, images, optimise=False)
     assert not verdict.finished
     assert not verdict.equal
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not RESNET8.exists(), reason="PILASTER_DATA names no folder with models/")
-def test_resnet8_whole():
-    """The MLPerf Tiny model, every stage, on one image."""
-    network = pl.load(RESNET8)
-    shape = network.image_shape
-    images = np.random.default_rng(0).integers(0, 256, (1, shape.height, shape.width, 3))
-    verdict = verify(network, pl.load_machine(None, network), images.astype(np.uint8))
-    assert verdict.equal, "\n".join(str(d) for s in verdict.stages for d in s.differences)
