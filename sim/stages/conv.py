@@ -278,8 +278,8 @@ class ConvStage:
                 return RunWork(0, total, ())
             # Start of each tile's emitting pass, and when each of its rows is there.
             starts = np.cumsum((counts - 1) * self.sweep_cycles + last) - last - before
-            row_times = self.lead + (rows + 1) * self.requantize_cycles - 1 + self.depth
-            return RunWork(before, total - before, _beats(starts, row_times[np.newaxis]))
+            leaves = self.lead + (rows + 1) * self.requantize_cycles - 1 + self.depth
+            return RunWork(before, total - before, _beats(starts, leaves[np.newaxis]))
         step = max(1, self.fetch_cycles)
         slow = self.requantize_cycles if emits else 0
         periods = np.maximum(counts * step, slow)
