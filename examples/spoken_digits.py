@@ -223,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("recordings", type=Path)
     parser.add_argument("--clock-mhz", type=float, default=10.0)
     parser.add_argument("--max-latency-us", type=float, default=1000.0)
-    parser.add_argument("--epochs", type=int, default=60)
+    parser.add_argument("--epochs", type=int, default=30)
     options = parser.parse_args(arguments)
     try:
         _torch()
