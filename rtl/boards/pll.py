@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pilaster.models.errors import InputError
 from pilaster.rtl.boards.catalogue import Family
 
-__all__ = ["Ecp5Pll", "Ice40Pll", "choose_pll"]
+__all__ = ["LEAST_SHARE", "Ecp5Pll", "Ice40Pll", "choose_pll"]
+
+LEAST_SHARE = 0.85
+"""Of the clock asked for; from 25 MHz an ECP5 makes none from 12.5 to 14.3 MHz."""
 
 MOST_ERROR = 0.001
 """A clock within this part below the one asked for counts as it."""
@@ -102,7 +105,7 @@ def choose_pll(family: Family, input_hz: int, clock_hz: float) -> Ecp5Pll | Ice4
     Raises
     ------
     InputError
-        If no PLL of the family comes within 10 % of it.
+        If no PLL of the family comes within 15 % of it.
     """
     if abs(clock_hz / input_hz - 1) <= MOST_ERROR:
         return None
@@ -110,8 +113,9 @@ def choose_pll(family: Family, input_hz: int, clock_hz: float) -> Ecp5Pll | Ice4
     limit = clock_hz * (1 + 1e-9)
     fitting = [pll for pll in candidates if pll.legal and pll.output_hz <= limit]
     best = max(fitting, key=lambda pll: (pll.output_hz, pll.detector_hz), default=None)
-    if best is None or best.output_hz < 0.9 * clock_hz:
-        least, most = (3.125, 400) if family is Family.ECP5 else (17, 275)
+    least, most = (3.125, 400) if family is Family.ECP5 else (17, 275)
+    reached = least <= clock_hz / 1e6 <= most
+    if best is None or not reached or best.output_hz < LEAST_SHARE * clock_hz:
         raise InputError(
             f"--clock-mhz {clock_hz / 1e6:g}: the PLL of {family} makes no such clock from "
             f"{input_hz / 1e6:g} MHz; ask for {least:g} to {most} MHz, or {input_hz / 1e6:g}"

@@ -32,7 +32,6 @@ def test_every_example_is_tested() -> None:
         "many_machines",
         "multi_cycle",
         "scatter_against_gather",
-        "spoken_digits",
     ]
 
 

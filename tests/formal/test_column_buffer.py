@@ -284,6 +284,6 @@ def test_a_stage_is_filled_again(tmp_path, name):
 
 @needs_tools
 def test_a_stage_that_takes_a_column_too_many_is_found(tmp_path, monkeypatch):
-    monkeypatch.setattr(intake, "COLUMN_BUFFERS", COLUMN_BUFFERS + 1)
+    monkeypatch.setattr(intake.Intake.__init__, "__defaults__", (COLUMN_BUFFERS + 1,))
     result = proof_of_stage("sums held").bounded(tmp_path, 12)
     assert NO_PLACE in result.failures
