@@ -22,9 +22,12 @@ from pilaster.models.quantization import (
 )
 from pilaster.models.shape import Shape
 
-__all__ = ["FloatNetwork", "QuantizerSettings", "float_tensors", "quantize"]
+__all__ = ["MOST_BITS", "FloatNetwork", "QuantizerSettings", "float_tensors", "quantize"]
 
 Floats = NDArray[np.float64]
+
+MOST_BITS = 16
+"""Of a weight or an activation."""
 
 LARGEST_BIAS = 1 << 29
 """Largest bias in accumulator units, which leaves room for the sums."""
@@ -76,7 +79,11 @@ class QuantizerSettings:
     scale_bits: int = MULTIPLIER_BITS
 
     def __post_init__(self) -> None:
-        for name, most in (("weight_bits", 16), ("activation_bits", 16), ("scale_bits", 31)):
+        for name, most in (
+            ("weight_bits", MOST_BITS),
+            ("activation_bits", MOST_BITS),
+            ("scale_bits", MULTIPLIER_BITS),
+        ):
             if not 1 <= getattr(self, name) <= most:
                 raise InputError(f"{name} must be 1 to {most}, not {getattr(self, name)}")
 

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pilaster.options import frequency, whole_number
+from pilaster.options import add_libraries, whole_number
 
 __all__ = ["add_command"]
 
@@ -32,18 +32,7 @@ def add_command(commands: Any) -> None:
         description=HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument(
-        "--liberty", metavar="LIB", type=Path, required=True, help="as for `pilaster power`"
-    )
-    command.add_argument(
-        *("--sram",),
-        metavar="LIB",
-        type=Path,
-        nargs="+",
-        action="extend",
-        default=[],
-        help="as for `pilaster power`",
-    )
+    add_libraries(command, DEFAULT_MHZ)
     command.add_argument(
         "--out", metavar="TABLE.yaml", type=Path, required=True, help="file to write the table to"
     )
@@ -73,13 +62,6 @@ def add_command(commands: Any) -> None:
         metavar="TABLE",
         default=DEFAULT_TABLE,
         help=f"table of memories that are no gates (default: {DEFAULT_TABLE})",
-    )
-    command.add_argument(
-        "--clock-mhz",
-        metavar="F",
-        type=frequency,
-        default=DEFAULT_MHZ,
-        help=f"clock in MHz (default: {DEFAULT_MHZ:g})",
     )
     command.add_argument(
         "--node-nm",

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pilaster.options import add_network, frequency, load_network, whole_number
+from pilaster.options import add_clock, add_network, add_schedule, load_network, whole_number
 
 if TYPE_CHECKING:
     from pilaster.sim.explore import Exploration
@@ -75,15 +75,8 @@ def add_command(commands: Any) -> None:
         nargs="+",
         help="names that `pilaster tables` lists, or YAML files (default: eyeriss65)",
     )
-    command.add_argument(
-        "--clock-mhz", metavar="F", type=frequency, help="clock in MHz: for power, and for leakage"
-    )
-    command.add_argument(
-        "--schedule",
-        metavar="WHICH",
-        default="scatter",
-        help="of the stages: scatter, gather or both (default: scatter)",
-    )
+    add_clock(command)
+    add_schedule(command)
     command.add_argument(
         "--machines",
         metavar="N",

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pilaster.options import NETWORK_HELP, add_reading, load_network, whole_number
+from pilaster.options import NETWORK_HELP, add_image_count, add_reading, load_network
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,13 +58,7 @@ def add_command(commands: Any) -> None:
     what = command.add_mutually_exclusive_group()
     what.add_argument("--data", metavar="D", type=Path, help="images, as for `pilaster run`")
     what.add_argument("--live", action="store_true", help="columns from standard input")
-    command.add_argument(
-        "--images",
-        metavar="N",
-        type=whole_number(1),
-        default=DEFAULT_IMAGES,
-        help=f"how many images (default: {DEFAULT_IMAGES})",
-    )
+    add_image_count(command, DEFAULT_IMAGES)
     command.add_argument("--json", action="store_true", help="print one JSON object and no table")
     command.set_defaults(handler=_host)
 

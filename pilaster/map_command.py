@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pilaster.options import add_network, frequency, load_network, whole_number
+from pilaster.options import add_clock, add_network, add_schedule, load_network, whole_number
 
 if TYPE_CHECKING:
     from pilaster.sim.mapper import Mapping
@@ -77,21 +77,14 @@ def add_command(commands: Any) -> None:
     command.add_argument(
         "--energy", metavar="TABLE", help="a name that `pilaster tables` lists, or a YAML file"
     )
-    command.add_argument(
-        "--clock-mhz", metavar="F", type=frequency, help="clock in MHz: for power, and for leakage"
-    )
+    add_clock(command)
     command.add_argument(
         "--policy",
         metavar="HOW",
         default="multi-cycle",
         help="multi-cycle, or immediate: all open kernel columns at once (default: multi-cycle)",
     )
-    command.add_argument(
-        "--schedule",
-        metavar="WHICH",
-        default="scatter",
-        help="of the stages: scatter, gather or both (default: scatter)",
-    )
+    add_schedule(command)
     command.add_argument(
         "--on-chip-weight-bits",
         metavar="N",

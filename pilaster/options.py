@@ -7,21 +7,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pilaster.models.quantizer import MOST_BITS
+
 if TYPE_CHECKING:
     from pilaster.models.network import Network
 
 __all__ = [
     "NETWORK_HELP",
+    "add_clock",
+    "add_image_count",
+    "add_images",
+    "add_libraries",
     "add_load_weights",
     "add_machine",
     "add_network",
     "add_reading",
+    "add_schedule",
     "frequency",
     "load_network",
     "whole_number",
 ]
-
-MOST_BITS = 16
 
 NETWORK_HELP = "a name that `pilaster networks` lists, or a .tflite or .onnx file"
 
@@ -71,6 +76,67 @@ def add_load_weights(command: argparse.ArgumentParser) -> None:
         "--load-weights",
         action="store_true",
         help="load weights and biases through a stream, instead of having them in the design",
+    )
+
+
+def add_images(command: argparse.ArgumentParser, default: int) -> None:
+    """Add images to run, with how many where it is not said."""
+    command.add_argument("--data", metavar="D", type=Path, help="images, as for `pilaster run`")
+    add_image_count(command, default)
+
+
+def add_image_count(command: argparse.ArgumentParser, default: int) -> None:
+    """Add how many images."""
+    command.add_argument(
+        "--images",
+        metavar="N",
+        type=whole_number(1),
+        default=default,
+        help=f"how many images (default: {default})",
+    )
+
+
+def add_clock(command: argparse.ArgumentParser) -> None:
+    """Add a clock that may be left out."""
+    command.add_argument(
+        "--clock-mhz", metavar="F", type=frequency, help="clock in MHz: for power, and for leakage"
+    )
+
+
+def add_schedule(command: argparse.ArgumentParser) -> None:
+    """Add which schedules the stages may have."""
+    command.add_argument(
+        "--schedule",
+        metavar="WHICH",
+        default="scatter",
+        help="of the stages: scatter, gather or both (default: scatter)",
+    )
+
+
+def add_libraries(command: argparse.ArgumentParser, clock_mhz: float) -> None:
+    """Add the cell library and its macros, and the clock that gates are sized for."""
+    command.add_argument(
+        "--liberty",
+        metavar="LIB",
+        type=Path,
+        required=True,
+        help="Liberty file of the standard cells, plain or .gz",
+    )
+    command.add_argument(
+        "--sram",
+        metavar="LIB",
+        type=Path,
+        nargs="+",
+        action="extend",
+        default=[],
+        help="Liberty files of SRAM macros of one port",
+    )
+    command.add_argument(
+        "--clock-mhz",
+        metavar="F",
+        type=frequency,
+        default=clock_mhz,
+        help=f"clock in MHz (default: {clock_mhz:g})",
     )
 
 

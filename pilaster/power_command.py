@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pilaster.options import add_machine, add_network, frequency, load_network, whole_number
+from pilaster.options import add_images, add_libraries, add_machine, add_network, load_network
 
 if TYPE_CHECKING:
     from pilaster.rtl.gates.bill import BillLine
@@ -43,22 +43,7 @@ def add_command(commands: Any) -> None:
     )
     add_network(command)
     add_machine(command)
-    command.add_argument(
-        "--liberty",
-        metavar="LIB",
-        type=Path,
-        required=True,
-        help="Liberty file of the standard cells, plain or .gz",
-    )
-    command.add_argument(
-        "--sram",
-        metavar="LIB",
-        type=Path,
-        nargs="+",
-        action="extend",
-        default=[],
-        help="Liberty files of SRAM macros of one port",
-    )
+    add_libraries(command, DEFAULT_MHZ)
     command.add_argument(
         "--energy",
         metavar="TABLE",
@@ -70,21 +55,7 @@ def add_command(commands: Any) -> None:
         metavar="TABLE",
         help="set the model's bill by an energy table beside what is measured",
     )
-    command.add_argument(
-        "--clock-mhz",
-        metavar="F",
-        type=frequency,
-        default=DEFAULT_MHZ,
-        help=f"clock in MHz (default: {DEFAULT_MHZ:g})",
-    )
-    command.add_argument("--data", metavar="D", type=Path, help="images, as for `pilaster run`")
-    command.add_argument(
-        "--images",
-        metavar="N",
-        type=whole_number(1),
-        default=DEFAULT_IMAGES,
-        help=f"how many images (default: {DEFAULT_IMAGES})",
-    )
+    add_images(command, DEFAULT_IMAGES)
     command.add_argument(
         "--no-clock-gates", action="store_true", help="clock every register in every cycle"
     )

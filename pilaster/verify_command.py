@@ -8,7 +8,14 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pilaster.options import add_load_weights, add_machine, add_network, load_network, whole_number
+from pilaster.options import (
+    add_images,
+    add_load_weights,
+    add_machine,
+    add_network,
+    load_network,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from pilaster.models.energy import EnergyTable
@@ -38,14 +45,7 @@ def add_command(commands: Any) -> None:
     )
     add_network(command)
     add_machine(command)
-    command.add_argument("--data", metavar="D", type=Path, help="images, as for `pilaster run`")
-    command.add_argument(
-        "--images",
-        metavar="N",
-        type=whole_number(1),
-        default=DEFAULT_IMAGES,
-        help=f"how many images (default: {DEFAULT_IMAGES})",
-    )
+    add_images(command, DEFAULT_IMAGES)
     command.add_argument(
         "--until", metavar="LAYER", help="leave out the layers after LAYER, and their stages"
     )

@@ -26,7 +26,7 @@ from pilaster.models.quantization import (
     quantize_multiplier,
     signed_bits,
 )
-from pilaster.models.quantizer import FloatNetwork, QuantizerSettings, quantize
+from pilaster.models.quantizer import MOST_BITS, FloatNetwork, QuantizerSettings, quantize
 from pilaster.models.requantizer import requantized
 from pilaster.models.shape import Shape
 
@@ -36,9 +36,6 @@ HANDLERS = {**OPERATORS, **QUANTIZERS, **QONNX}
 
 SUPPORTED = tuple(sorted(HANDLERS))
 """Operators that the importer takes."""
-
-MOST_BITS = 16
-"""Of a weight or an activation."""
 
 
 def import_onnx(

@@ -17,6 +17,7 @@ from pilaster.models.importers.onnx_file import OnnxNode
 from pilaster.models.importers.onnx_graph import Constant, OnnxGraph
 from pilaster.models.importers.onnx_operators import Handler
 from pilaster.models.quantization import TensorQuantization
+from pilaster.models.quantizer import MOST_BITS
 
 __all__ = ["QONNX"]
 
@@ -33,8 +34,6 @@ ROUNDINGS: Mapping[str, np.ufunc] = {
 """Of constants; activations are rounded to the nearest."""
 
 NEAREST = ("ROUND", "HALF_EVEN", "HALF_UP")
-
-MOST_BITS = 16
 
 
 def quant(graph: OnnxGraph, node: OnnxNode) -> None:
