@@ -171,6 +171,7 @@ class ConvComponent(wiring.Component):
         window, shifts = self._window(m, sequencer, intake)
         at = steps[READ + WINDOW]
         m.d.comb += lanes.enables.eq(Cat(*self._enables(m, at)))
+        m.d.comb += lanes.valid.eq(Cat(*(step.valid for step in steps[READ + WINDOW : -1])))
         m.d.comb += [lanes.values[index].eq(value) for index, value in enumerate(window)]
         steps[0].drive(m, weights.token)
         steps[-2].drive(m, sums.ahead)
@@ -198,6 +199,7 @@ class ConvComponent(wiring.Component):
                 self.probes.weight_read.eq(weights.reads),
                 self.probes.psum_read.eq(_count(sums.reads)),
                 self.probes.psum_write.eq(_count(sums.writes)),
+                self.probes.row.eq(sequencer.token_valid),
                 self.probes.stream.eq(self.o.valid),
             ]
             self._count_operations(m, at, steps[-1], lanes, emitter)
@@ -231,8 +233,8 @@ class ConvComponent(wiring.Component):
         for index in range(1, depth + 1):
             before = steps[-1]
             valid = Signal(name=f"valid{index}")
-            step = Signal(form.step, name=f"step{index}")
-            row = Signal(form.row, name=f"row{index}")
+            step = Signal(form.step, name=f"step{index}", reset_less=True)
+            row = Signal(form.row, name=f"row{index}", reset_less=True)
             m.d.sync += valid.eq(before.valid)
             with m.If(before.valid):
                 m.d.sync += step.eq(before.step)
@@ -258,7 +260,8 @@ class ConvComponent(wiring.Component):
                 )
             m.d.sync += shift[port].eq(moves)
             m.d.sync += came[port].eq(intake.read[port])
-            rows = [Signal.like(intake.values[port], name=f"window{port}_{t}") for t in range(taps)]
+            row = Signal(intake.values[port].shape(), reset_less=True)
+            rows = [Signal.like(row, name=f"window{port}_{t}") for t in range(taps)]
             with m.If(shift[port]):
                 m.d.sync += rows[-1].eq(intake.values[port])
                 m.d.sync += [before.eq(after) for before, after in pairwise(rows)]

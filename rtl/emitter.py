@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Array, Const, Module, Mux, Shape, Signal, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -70,6 +70,16 @@ class Emitter(wiring.Component):
         with m.If(self.fires):
             m.d.sync += next_turn.eq(Mux(last_turn, 0, self.turn + 1))
             m.d.sync += going.eq(~last_turn)
+        # Results come later; those of earlier turns wait for the last.
+        fired, turned = [self.fires], [self.turn]
+        for index in range(REQUANTIZE):
+            later = Signal(name=f"fired{index}")
+            place = Signal.like(self.turn, name=f"turned{index}", reset_less=True)
+            m.d.sync += later.eq(fired[-1])
+            with m.If(fired[-1]):
+                m.d.sync += place.eq(turned[-1])
+            fired.append(later)
+            turned.append(place)
         low, high = self._range
         results = []
         for lane in range(lanes):
@@ -78,20 +88,12 @@ class Emitter(wiring.Component):
             mine = range(lane, lanes * turns, lanes)
             sums = Array([self.total[o] if o < outputs else Const(0) for o in mine])
             m.d.comb += [
+                requantizer.valid.eq(Cat(*fired[:REQUANTIZE])),
                 requantizer.accumulator.eq(sums[self.turn]),
                 requantizer.scale.eq(port.data.word_select(lane, scale.layout.size)),
             ]
             results.append(requantizer.result)
-        # Results come later; those of earlier turns wait for the last.
-        fired, turned = [self.fires], [self.turn]
-        for index in range(REQUANTIZE):
-            later = Signal(name=f"fired{index}")
-            place = Signal.like(self.turn, name=f"turned{index}")
-            m.d.sync += later.eq(fired[-1])
-            m.d.sync += place.eq(turned[-1])
-            fired.append(later)
-            turned.append(place)
-        kept = Signal.like(self.beat)
+        kept = Signal.like(self.beat, reset_less=True)
         for o in range(outputs):
             turn, lane = divmod(o, lanes)
             result = Mux(turned[-1] == turn, results[lane], kept[o]) if turns > 1 else results[lane]

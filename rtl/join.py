@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from amaranth.hdl import Array, Const, Module, Mux, Shape, Signal, Value, signed
+from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -22,6 +22,9 @@ from pilaster.sim.stages import JoinStage
 from pilaster.sim.timing import COLUMN_BUFFERS, JOIN_ADD, READ, REQUANTIZE, WRITE
 
 __all__ = ["JoinComponent", "arm_layout"]
+
+_Token = tuple[Value, Value]
+"""Whether a row is there, and of which tile."""
 
 
 def arm_layout(stage: JoinStage, arm: int, beats: Beats) -> BufferLayout:
@@ -97,14 +100,16 @@ class JoinComponent(wiring.Component):
         tokens = [(working, tile)]
         for index in range(1, self._stage.depth - WRITE + 1):
             valid, place = Signal(name=f"valid{index}"), Signal.like(tile, name=f"tile{index}")
-            m.d.sync += [valid.eq(tokens[-1][0]), place.eq(tokens[-1][1])]
+            m.d.sync += valid.eq(tokens[-1][0])
+            with m.If(tokens[-1][0]):
+                m.d.sync += place.eq(tokens[-1][1])
             tokens.append((valid, place))
         values = [intake.values[0] for intake in intakes]
         parameters = self._stage.parameters
         if isinstance(parameters, AddParameters):
-            results = self._sum(m, parameters, values)
+            results = self._sum(m, parameters, values, tokens)
         else:
-            results = self._concatenate(m, parameters, values, tokens[READ][1])
+            results = self._concatenate(m, parameters, values, tokens)
         m.d.comb += self.o.valid.eq(tokens[-1][0])
         m.d.comb += [self.o.payload[c].eq(result) for c, result in enumerate(results)]
         if self._probes:
@@ -155,9 +160,16 @@ class JoinComponent(wiring.Component):
             ]
         return start, tile, working
 
-    def _sum(self, m: Module, parameters: AddParameters, values: Sequence[Value]) -> list[Value]:
+    def _sum(
+        self,
+        m: Module,
+        parameters: AddParameters,
+        values: Sequence[Value],
+        tokens: Sequence[_Token],
+    ) -> list[Value]:
         """Rescale the arms, sum, and rescale the sum."""
         stage, results = self._stage, []
+        sums = READ + REQUANTIZE
         for channel in range(stage.fold.out_channels):
             terms = []
             for arm, (scale, magnitude) in enumerate(
@@ -166,17 +178,20 @@ class JoinComponent(wiring.Component):
                 requantizer = self._requantizer(
                     m,
                     f"requantizer_arm{arm}_{channel}",
+                    tokens[READ:],
                     _operand_bits(stage.sources[arm]),
                     ([scale], parameters.left_shift, Const(0)),
                     (signed(signed_bits(magnitude)), -magnitude, magnitude),
                 )
                 m.d.comb += requantizer.accumulator.eq(values[arm][channel])
                 terms.append(requantizer.result)
-            total = Signal(signed(stage.sum_bits), name=f"total{channel}")
-            m.d.sync += total.eq(terms[0] + terms[1])
+            total = Signal(signed(stage.sum_bits), name=f"total{channel}", reset_less=True)
+            with m.If(tokens[sums][0]):
+                m.d.sync += total.eq(terms[0] + terms[1])
             requantizer = self._requantizer(
                 m,
                 f"requantizer_sum_{channel}",
+                tokens[sums + JOIN_ADD :],
                 stage.sum_bits,
                 ([parameters.output], 0, Const(0)),
                 (self._value, *stage.target.stream_range),
@@ -186,24 +201,31 @@ class JoinComponent(wiring.Component):
         return results
 
     def _concatenate(
-        self, m: Module, parameters: ConcatParameters, values: Sequence[Value], tile: Value
+        self,
+        m: Module,
+        parameters: ConcatParameters,
+        values: Sequence[Value],
+        tokens: Sequence[_Token],
     ) -> list[Value]:
         """Select the arm that has the tile; rescale it, or only keep it in range."""
         stage, results = self._stage, []
         low, high = stage.target.stream_range
+        valid, tile = tokens[READ]
         arm = select([each.arms[0] for each in stage.tiles], tile)
         bits = max(map(_operand_bits, stage.sources))
         for channel in range(stage.fold.out_channels):
             value = Signal(signed(bits), name=f"value{channel}")
             m.d.comb += value.eq(Array([each[channel] for each in values])[arm])
             if not stage.rescales:
-                kept = Signal(self._value, name=f"kept{channel}")
-                m.d.sync += kept.eq(Mux(value < low, low, Mux(value > high, high, value)))
+                kept = Signal(self._value, name=f"kept{channel}", reset_less=True)
+                with m.If(valid):
+                    m.d.sync += kept.eq(Mux(value < low, low, Mux(value > high, high, value)))
                 results.append(kept)
                 continue
             requantizer = self._requantizer(
                 m,
                 f"requantizer{channel}",
+                tokens[READ:],
                 bits,
                 (parameters.inputs, 0, arm),
                 (self._value, low, high),
@@ -216,20 +238,22 @@ class JoinComponent(wiring.Component):
         self,
         m: Module,
         name: str,
+        tokens: Sequence[_Token],
         bits: int,
         scale: tuple[Sequence[Scale], int, Value],
         output: tuple[Shape, int, int],
     ) -> Requantizer:
-        """Place a requantiser, with the one of some scales that an index selects."""
+        """Place a requantiser for the first of `tokens`, with the scale that an index selects."""
         scales, left_shift, index = scale
         all_scales = Scales.of(scales)
         form = ScaleFormat.of(all_scales, left_shift)
         m.submodules[name] = requantizer = Requantizer(bits, form, *output)
         words = [form.layout.const(word).as_value().value for word in form.constants(all_scales)]
+        m.d.comb += requantizer.valid.eq(Cat(*(valid for valid, _ in tokens[:REQUANTIZE])))
         m.d.comb += requantizer.scale.as_value().eq(select(words, index))
         return requantizer
 
-    def _count_operations(self, m: Module, tokens: Sequence[tuple[Value, Value]]) -> None:
+    def _count_operations(self, m: Module, tokens: Sequence[_Token]) -> None:
         """Show how many adders and requantisers work in this cycle."""
         stage = self._stage
         sizes = [tile.channels for tile in stage.tiles]

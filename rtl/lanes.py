@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 
 from pilaster.sim.machine import Schedule
 from pilaster.sim.stages import ConvStage
-from pilaster.sim.timing import TREE_RADIX
+from pilaster.sim.timing import MULTIPLY, OPERAND, TREE_RADIX, tree_levels
 
 __all__ = ["LaneArray", "weights_layout"]
 
@@ -30,9 +30,9 @@ def weights_layout(stage: ConvStage) -> data.ArrayLayout:
 class LaneArray(wiring.Component):
     """Lanes for `windows` windows of values times `slots` x `outputs` sets of weights.
 
-    A lane whose value is zero or not enabled holds its operand, and adds nothing. A window is
-    shared by all slots, and by all outputs unless each has values of its own (depthwise); the sums
-    of several windows (of a gather stage) are added.
+    A lane whose value is zero or not enabled holds its operand and its product, and adds nothing;
+    sums are held while no row is there. A window is shared by all slots, and by all outputs, unless
+    each has values of its own (depthwise). Sums of several windows, of a gather stage, are added.
 
     Parameters
     ----------
@@ -46,6 +46,8 @@ class LaneArray(wiring.Component):
     Members
     -------
     values, enables : (terms), or (outputs * terms), in the cycle before the operand registers
+    valid : whether the window is at work in this cycle, and in each of the cycles before it, to the
+        last whose sums are not there yet
     load, weights : the weights for the values of this cycle and later ones
     nonzero : which operands are enabled and not zero
     sums : (slots * outputs), the tree's depth and two cycles later
@@ -65,6 +67,7 @@ class LaneArray(wiring.Component):
         self._sum_bits = sum_bits
         super().__init__(
             {
+                "valid": In(OPERAND + MULTIPLY + tree_levels(terms)),
                 "values": In(data.ArrayLayout(value, self._operands)),
                 "enables": In(self._operands),
                 "load": In(1),
@@ -84,31 +87,38 @@ class LaneArray(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Operand registers, products, and a registered tree for each set of weights."""
         m = Module()
-        operands, live = [], []
+        operands, live, adds = [], [], []
         for index in range(self._operands):
             value = self.values[index]
-            operand = Signal.like(value, name=f"operand{index}")
-            nonzero = Signal(name=f"live{index}")
+            operand = Signal.like(value, name=f"operand{index}", reset_less=True)
+            nonzero, added = Signal(name=f"live{index}"), Signal(name=f"adds{index}")
             here = self.enables[index] & (value != 0)
             m.d.comb += self.nonzero[index].eq(here)
-            m.d.sync += nonzero.eq(here)
+            with m.If(self.valid[0]):
+                m.d.sync += nonzero.eq(here)
+            with m.If(self.valid[OPERAND]):
+                m.d.sync += added.eq(nonzero)
             with m.If(here):
                 m.d.sync += operand.eq(value)
             operands.append(operand)
-            live.append(nonzero)
-        held = Signal(self.weights.shape())
+            live.append(nonzero & self.valid[OPERAND])
+            adds.append(added)
+        held = Signal(self.weights.shape(), reset_less=True)
         with m.If(self.load):
             m.d.sync += held.eq(self.weights)
         for index in range(self._sets):
             products = []
             first = 0 if self._shared else index % self._outputs * self._terms
             mine = slice(first, first + self._terms)
-            for lane, (operand, nonzero) in enumerate(zip(operands[mine], live[mine], strict=True)):
+            for lane, operand in enumerate(operands[mine]):
                 product = Signal(
-                    signed(len(operand) + len(self.weights[0][0]) + 1), name=f"p{index}_{lane}"
+                    signed(len(operand) + len(self.weights[0][0]) + 1),
+                    name=f"p{index}_{lane}",
+                    reset_less=True,
                 )
-                m.d.sync += product.eq(Mux(nonzero, operand * held[index][lane], 0))
-                products.append(product)
+                with m.If(live[mine][lane]):
+                    m.d.sync += product.eq(operand * held[index][lane])
+                products.append(Mux(adds[mine][lane], product, 0))
             m.d.comb += self.sums[index].eq(self._tree(m, products, f"t{index}"))
         return m
 
@@ -118,8 +128,10 @@ class LaneArray(wiring.Component):
         while len(terms) > 1:
             sums = []
             for first in range(0, len(terms), TREE_RADIX):
-                total = Signal(signed(self._sum_bits), name=f"{name}_{level}_{first}")
-                m.d.sync += total.eq(sum(terms[first + 1 : first + TREE_RADIX], terms[first]))
+                shape, place = signed(self._sum_bits), f"{name}_{level}_{first}"
+                total = Signal(shape, name=place, reset_less=True)
+                with m.If(self.valid[OPERAND + MULTIPLY + level]):
+                    m.d.sync += total.eq(sum(terms[first + 1 : first + TREE_RADIX], terms[first]))
                 sums.append(total)
             terms = sums
             level += 1

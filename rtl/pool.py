@@ -208,10 +208,12 @@ class PoolComponent(wiring.Component):
         behind: Value = token
         for index in range(stage.lead):
             next_valid = Signal(name=f"lead_valid{index}")
-            next_token = Signal(token_layout, name=f"lead_token{index}")
-            m.d.sync += [next_valid.eq(valid), next_token.eq(behind)]
+            next_token = Signal(token_layout, name=f"lead_token{index}", reset_less=True)
+            m.d.sync += next_valid.eq(valid)
+            with m.If(valid):
+                m.d.sync += next_token.eq(behind)
             valid, behind = next_valid, next_token
-        kept, now = Signal(token_layout), Signal(token_layout)
+        kept, now = Signal(token_layout, reset_less=True), Signal(token_layout)
         with m.If(valid):
             m.d.sync += kept.eq(behind)
         row, next_row = Signal(index_shape(rows_out)), Signal(index_shape(rows_out))
@@ -237,7 +239,8 @@ class PoolComponent(wiring.Component):
         # One cycle for the memory, one for the window, one to reduce it.
         shift = Signal()
         m.d.sync += shift.eq(reading | active)
-        rows = [Signal.like(intake.values[0], name=f"window{t}") for t in range(window.kernel[0])]
+        kept_row = Signal(intake.values[0].shape(), reset_less=True)
+        rows = [Signal.like(kept_row, name=f"window{t}") for t in range(window.kernel[0])]
         with m.If(shift):
             m.d.sync += rows[-1].eq(intake.values[0])
             m.d.sync += [before.eq(after) for before, after in pairwise(rows)]
@@ -246,8 +249,8 @@ class PoolComponent(wiring.Component):
             before = stages[-1]
             later = (
                 Signal(name=f"valid{index}"),
-                Signal(token_layout, name=f"token{index}"),
-                Signal.like(row, name=f"row{index}"),
+                Signal(token_layout, name=f"token{index}", reset_less=True),
+                Signal.like(row, name=f"row{index}", reset_less=True),
             )
             m.d.sync += later[0].eq(before[0])
             with m.If(before[0]):
@@ -257,7 +260,7 @@ class PoolComponent(wiring.Component):
         wide = Shape(bits, self._value.signed)
         tile_channels = stage.fold.out_channels
         word = data.ArrayLayout(wide, tile_channels)
-        reduced = Signal(word)
+        reduced = Signal(word, reset_less=True)
         self._reduce(m, stages[2], rows, reduced)
         total = self._combine(m, stages, reduced, word, slots)
         self._leave(m, stages[3], total, word)
@@ -294,7 +297,8 @@ class PoolComponent(wiring.Component):
                     (Mux(here, value, 0) for value, here in zip(values, inside, strict=True)),
                     Const(0),
                 )
-            m.d.sync += reduced[channel].eq(result)
+            with m.If(at[0]):
+                m.d.sync += reduced[channel].eq(result)
 
     def _combine(
         self,
@@ -358,7 +362,7 @@ class PoolComponent(wiring.Component):
         self, m: Module, at: tuple[Value, Value, Value], total: Value, word: data.ArrayLayout
     ) -> None:
         """Send a row that is complete; an average is divided first."""
-        valid, kept = Signal(name="leaves"), Signal(word, name="leaving")
+        valid, kept = Signal(name="leaves"), Signal(word, name="leaving", reset_less=True)
         leaves = at[0] & at[1].completes
         m.d.sync += valid.eq(leaves)
         with m.If(leaves):
@@ -395,15 +399,19 @@ class PoolComponent(wiring.Component):
         )
         m.d.comb += index.eq(of_row[row])
         kept_index, later, done = Signal.like(index), Signal(), Signal()
-        m.d.sync += [kept_index.eq(index), later.eq(valid), done.eq(later)]
+        m.d.sync += [later.eq(valid), done.eq(later)]
+        with m.If(valid):
+            m.d.sync += kept_index.eq(index)
         m.d.comb += self.o.valid.eq(done)
         for channel in range(len(total)):
             raw = Signal(signed(bits + 2), name=f"raw{channel}")
-            size, negative = Signal(bits, name=f"size{channel}"), Signal(name=f"negative{channel}")
+            size = Signal(bits, name=f"size{channel}", reset_less=True)
+            negative = Signal(name=f"negative{channel}", reset_less=True)
             offset = Array([Const(n * zero, signed(bits + 2)) for n in counts])[index]
             half = Array([Const(n // 2, bits) for n in counts])[index]
             m.d.comb += raw.eq(total[channel] + offset)
-            m.d.sync += [negative.eq(raw <= 0), size.eq(Mux(raw <= 0, -raw, raw) + half)]
+            with m.If(valid):
+                m.d.sync += [negative.eq(raw <= 0), size.eq(Mux(raw <= 0, -raw, raw) + half)]
             quotient = Signal(bits, name=f"quotient{channel}")
             with m.Switch(kept_index):
                 for number, count in enumerate(counts):
@@ -411,7 +419,8 @@ class PoolComponent(wiring.Component):
                     reciprocal = -(-(1 << shift) // count)
                     with m.Case(number):
                         m.d.comb += quotient.eq((size * reciprocal) >> shift)
-            m.d.sync += self.o.payload[channel].eq(Mux(negative, -quotient, quotient) - zero)
+            with m.If(later):
+                m.d.sync += self.o.payload[channel].eq(Mux(negative, -quotient, quotient) - zero)
 
     def _observe(
         self,

@@ -21,6 +21,7 @@ ACTION_PROBES = (
     "psum_read",
     "psum_write",
     "accumulate",
+    "row",
     "requantize",
     "stream",
 )

@@ -20,6 +20,7 @@ from pilaster.models.quantization import (
     significant_bits,
 )
 from pilaster.rtl.shapes import index_shape
+from pilaster.sim.timing import REQUANTIZE
 
 __all__ = ["Requantizer", "ScaleFormat", "Scales"]
 
@@ -104,6 +105,8 @@ class Requantizer(wiring.Component):
     Members
     -------
     accumulator, scale : operands
+    valid : whether they are here in this cycle, and in each of the two before; registers are held
+        where nothing is
     result : the activation on the stream, three cycles later
     """
 
@@ -114,6 +117,7 @@ class Requantizer(wiring.Component):
         self._range = (low, high)
         super().__init__(
             {
+                "valid": In(REQUANTIZE),
                 "accumulator": In(signed(accumulator_bits)),
                 "scale": In(scale.layout),
                 "result": Out(output),
@@ -124,23 +128,27 @@ class Requantizer(wiring.Component):
         """Three registered steps."""
         m = Module()
         scale, low, high = self._format, *self._range
-        product = Signal(signed(len(self.accumulator) + scale.bits + 1))
-        m.d.sync += product.eq(self.accumulator * self.scale.multiplier)
-        first = Signal.like(self.scale.first)
-        second, second_later = Signal.like(self.scale.second), Signal.like(self.scale.second)
-        m.d.sync += [first.eq(self.scale.first), second.eq(self.scale.second)]
-        m.d.sync += second_later.eq(second)
+        product = Signal(signed(len(self.accumulator) + scale.bits + 1), reset_less=True)
+        first = Signal.like(self.scale.first, reset_less=True)
+        second = Signal.like(self.scale.second, reset_less=True)
+        with m.If(self.valid[0]):
+            m.d.sync += product.eq(self.accumulator * self.scale.multiplier)
+            m.d.sync += [first.eq(self.scale.first), second.eq(self.scale.second)]
 
-        rounded = Signal(signed(len(product) + 1))
-        with m.Switch(first):
-            for index, shift in enumerate(scale.first_shifts):
-                with m.Case(index):
-                    m.d.sync += rounded.eq((product + (1 << (shift - 1))) >> shift)
+        rounded = Signal(signed(len(product) + 1), reset_less=True)
+        second_later = Signal.like(second)
+        with m.If(self.valid[1]):
+            m.d.sync += second_later.eq(second)
+            with m.Switch(first):
+                for index, shift in enumerate(scale.first_shifts):
+                    with m.Case(index):
+                        m.d.sync += rounded.eq((product + (1 << (shift - 1))) >> shift)
 
         shifted = Signal.like(rounded)
         half = Signal(signed(scale.most_second + 2))
         m.d.comb += half.eq((Const(1) << second_later) >> 1)
         correction = (rounded < 0) & (second_later != 0)
         m.d.comb += shifted.eq((rounded + half - correction) >> second_later)
-        m.d.sync += self.result.eq(Mux(shifted < low, low, Mux(shifted > high, high, shifted)))
+        with m.If(self.valid[2]):
+            m.d.sync += self.result.eq(Mux(shifted < low, low, Mux(shifted > high, high, shifted)))
         return m

@@ -285,7 +285,7 @@ class Sequencer(wiring.Component):
         geometry, slow = stage.geometry, stage.requantize_cycles
         longest = max(stage.sweep_cycles, stage.emitting_sweep_cycles)
         left = Signal(range(longest + 1))
-        kept, step = Signal(form.step), Signal(form.step)
+        kept, step = Signal(form.step, reset_less=True), Signal(form.step)
         ends = Signal()
         with m.If(start):
             m.d.sync += kept.eq(self.steps.payload)
@@ -339,11 +339,12 @@ class Sequencer(wiring.Component):
         behind: Value = step
         for index in range(stage.lead):
             next_valid = Signal(name=f"lead_valid{index}")
-            next_step = Signal(form.step, name=f"lead_step{index}")
+            next_step = Signal(form.step, name=f"lead_step{index}", reset_less=True)
             m.d.sync += next_valid.eq(valid)
-            m.d.sync += next_step.eq(behind)
+            with m.If(valid):
+                m.d.sync += next_step.eq(behind)
             valid, behind = next_valid, next_step
-        kept, current = Signal(form.step), Signal(form.step)
+        kept, current = Signal(form.step, reset_less=True), Signal(form.step)
         with m.If(valid):
             m.d.sync += kept.eq(behind)
         m.d.comb += current.eq(Mux(valid, behind, kept))

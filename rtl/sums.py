@@ -118,7 +118,7 @@ class PartialSums(wiring.Component):
         before, now = ahead.step.slots[slot], at.step.slots[slot]
         base = Signal(self._word, name=f"base{slot}")
         total = Signal(self._word, name=f"total{slot}")
-        accumulator = Signal(self._word, name=f"accumulator{slot}")
+        accumulator = Signal(self._word, name=f"accumulator{slot}", reset_less=True)
         m.d.comb += base.eq(bias)
         if banks:
             fresh = at.step.fresh[slot] & at.step.first

@@ -82,7 +82,7 @@ class WeightFeed(wiring.Component):
             m.d.sync += load.eq(loads[-1])
             loads.append(load)
         if len(words) > 1:
-            later = Signal(width)
+            later = Signal(width, reset_less=True)
             with m.If(loads[READ]):
                 m.d.sync += later.eq(word)
             word = later

@@ -10,9 +10,13 @@ from collections.abc import Iterator
 
 from pilaster.models.energy.actions import Attributes
 from pilaster.models.energy.table import EnergyTable
-from pilaster.sim.machine import Schedule
 from pilaster.sim.stages import ConvStage, JoinStage, PoolStage, Stage
-from pilaster.sim.stages.conv_actions import column_buffer_bits, psum_bits, register_bits
+from pilaster.sim.stages.conv_actions import (
+    column_buffer_bits,
+    psum_banks,
+    psum_bits,
+    register_bits,
+)
 from pilaster.sim.stages.join_actions import (
     arm_memories,
     join_register_bits,
@@ -48,7 +52,7 @@ def stage_area_um2(stage: Stage, table: EnergyTable) -> float:
 
 def _conv_parts(stage: ConvStage) -> Iterator[Part]:
     fold, widths = stage.fold, stage.widths
-    banks = fold.kernel_columns if stage.spec.schedule is Schedule.SCATTER else 1
+    banks = psum_banks(stage)
     add = Attributes(bits=widths.accumulator)
     operands = Attributes(activation_bits=widths.activation, weight_bits=widths.weight)
     scale = Attributes(activation_bits=widths.accumulator, weight_bits=widths.scale)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from pilaster.models.energy.actions import Action, Attributes
 from pilaster.models.energy.table import EnergyTable
 from pilaster.sim.actions import ActionCounts
 from pilaster.sim.stages import ConvStage, JoinStage, Stage
-from pilaster.sim.stages.conv_actions import register_bits
+from pilaster.sim.stages.conv_actions import psum_banks, register_bits
 from pilaster.sim.stages.join_actions import arm_memories, join_register_bits
 from pilaster.sim.stages.pool_actions import pool_register_bits
 
@@ -41,12 +41,23 @@ def stage_energy_pj(
     energy: dict[Action | str, float] = {}
     for (action, attributes), count in actions.counts.items():
         energy[action] = energy.get(action, 0.0) + count * table.energy_pj(action, attributes)
-    energy[Action.CLOCK] = table.clock_pj(stage_register_bits(stage)) * cycles
+    clock = table.clock_pj(stage_register_bits(stage))
+    clock += sum(table.memory_clock_pj(memory) for memory in _written(stage, actions))
+    energy[Action.CLOCK] = clock * cycles
     if clock_mhz is not None:
         memories = _memories(stage, actions)
         leakage_uw = table.leakage_uw(memories, stage.lanes) or 0.0
         energy["leakage"] = leakage_uw * cycles / clock_mhz
     return {str(action): value for action, value in energy.items() if value}
+
+
+def _written(stage: Stage, actions: ActionCounts) -> Iterator[Attributes]:
+    """Memories of a stage that are written; each by the words in which it is read."""
+    for action, attributes in actions.counts:
+        if action is Action.COLUMN_READ:
+            yield attributes
+        elif action is Action.PSUM_READ:
+            yield from [attributes] * (psum_banks(stage) if isinstance(stage, ConvStage) else 1)
 
 
 def _memories(stage: Stage, actions: ActionCounts) -> Sequence[Attributes]:

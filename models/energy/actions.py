@@ -24,6 +24,8 @@ class Action(StrEnum):
         One add of a partial sum, outside of the adder tree of the lanes.
     POOL (bits)
         One compare or add of a pooling stage.
+    ROW
+        One output row of one pass at the lanes: its step is written down the pipeline.
     REQUANTIZE (accumulator_bits, scale_bits)
         One accumulator times its scale, and the add that rounds. A scale of 0 or 1 bit is a shift.
     WINDOW_SHIFT (bits)
@@ -48,6 +50,7 @@ class Action(StrEnum):
     MAC_GATED = "mac_gated"
     ACCUMULATE = "accumulate"
     POOL = "pool"
+    ROW = "row"
     REQUANTIZE = "requantize"
     WINDOW_SHIFT = "window_shift"
     PSUM_READ = "psum_read"

@@ -80,6 +80,11 @@ KINDS: dict[str, Kind] = {
     "small_weight_read": Kind(
         "one read of weights that are gates, of bits x depth at most", _MEMORY, ("linear-bits",)
     ),
+    "small_memory_clock": Kind(
+        "one clock cycle of a word of a memory of registers, of bits x depth at most",
+        _MEMORY,
+        ("constant",),
+    ),
     "memory_leakage": Kind(
         "leakage of one memory", _MEMORY, ("linear-capacity", "constant"), "power"
     ),
@@ -88,6 +93,7 @@ KINDS: dict[str, Kind] = {
     Action.MAC_GATED: Kind("one cycle of a gated lane", _LANE, _BY_OPERANDS),
     Action.ACCUMULATE: Kind("one add of a partial sum", _WORD, _BY_WORD),
     Action.POOL: Kind("one compare or add of pooling", _WORD, _BY_WORD),
+    Action.ROW: Kind("one output row of one pass at the lanes", (), ("constant",)),
     Action.REQUANTIZE: Kind("one requantisation", ("accumulator_bits", "scale_bits"), _BY_OPERANDS),
     Action.WINDOW_SHIFT: Kind("one shift of the tap window", _WORD, _BY_WORD),
     Action.PSUM_READ: Kind("one read of partial sums", _MEMORY, _BY_MEMORY),

@@ -29,6 +29,7 @@ AREAS = ("multiply_area", "add_area", "register_area", "memory_area")
 _ABSENT = {
     Action.CLOCK: "clock of registers and of the clock tree",
     Action.MAC_GATED: "gated lanes",
+    Action.ROW: "steps of the pipeline",
     Action.DRAM_READ: "DRAM",
     "idle_memory": "clock of idle memories",
     "memory_leakage": "leakage of memories",
@@ -139,6 +140,16 @@ class EnergyTable:
         """Energy of a clock cycle of a stage with `bits` register bits, its control included."""
         energy = self.energy_pj(Action.CLOCK, Attributes(bits=bits))
         return energy + (self._price("control", Attributes()) if "control" in self.prices else 0.0)
+
+    def memory_clock_pj(self, memory: Attributes) -> float:
+        """Energy of a clock cycle of a memory that is written: the clock gates of its words.
+
+        It is 0 where the memory is not made of registers, or this is not known.
+        """
+        name = "small_memory_clock"
+        if name not in self.prices or memory.bits * memory.depth > self._capacity(name):
+            return 0.0
+        return self._price(name, memory) * memory.depth
 
     def idle_memory_pj(self, bits: int, depth: int) -> float | None:
         """Energy of one clock cycle of a memory that is not accessed, in pJ, if known."""

@@ -15,12 +15,12 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "lanes": (Action.MAC, Action.MAC_GATED),
     "sums": (Action.ACCUMULATE, Action.PSUM_READ, Action.PSUM_WRITE),
     "requantisation": (Action.REQUANTIZE,),
-    "window": (Action.WINDOW_SHIFT,),
+    "window and steps": (Action.WINDOW_SHIFT, Action.ROW),
     "pooling": (Action.POOL,),
     "column buffers": (Action.COLUMN_READ, Action.COLUMN_WRITE),
     "weights": (Action.WEIGHT_READ, Action.DRAM_READ),
     "streams": (Action.STREAM,),
-    "clock and control": (Action.CLOCK,),
+    "clock": (Action.CLOCK,),
     "programs": (),
     "leakage": ("leakage",),
 }
@@ -38,18 +38,21 @@ _BY_COMPONENT = {
     "emitter": "streams",
     "intake": "streams",
     "output FIFO": "streams",
-    "sequencer": "clock and control",
-    "joins": "clock and control",
+    "window": "window and steps",
+    "sequencer": "window and steps",
 }
 
 
 def part_of(part: ComponentPower | MemoryPower, pools: frozenset[str]) -> str:
-    """Part that a component or memory counts for, its clock aside; `pools` are stages that pool."""
+    """Part that a component or memory counts for, but for what the clock takes in every cycle.
+
+    pools : stages that pool
+    """
     if isinstance(part, MemoryPower) and part.component == "sequencer":
         return "programs"
-    if part.component == "window":
-        return "pooling" if part.stage in pools else "window"
-    return _BY_COMPONENT.get(part.component, "clock and control")
+    if part.component == "window" and part.stage in pools:
+        return "pooling"
+    return _BY_COMPONENT.get(part.component, "streams")
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def compare_bill(found: PowerMeasurement, model: Result) -> tuple[BillLine, ...]
     gates = dict.fromkeys(PARTS, 0.0)
     for part in found.parts:
         clock = part.clock_pj if isinstance(part, ComponentPower) else 0.0
-        gates["clock and control"] += clock
+        gates["clock"] += clock
         gates["leakage"] += part.leakage_pj
         gates[part_of(part, pools)] += part.energy_pj - part.leakage_pj - clock
     by_action = dict.fromkeys((name for names in PARTS.values() for name in names), 0.0)

@@ -2,9 +2,9 @@
 
 Machines run on images at gates, where the energy of every component is known, and in the model,
 which counts the actions of every stage. The price of an action is the energy of the component that
-performs it, clock and leakage aside, over the count, weighted by its width: where a component
-performs several kinds of action, the prices that fit all stages best and are not negative; kinds
-whose counts are in proportion in all stages share alike.
+performs it, what the clock takes in every cycle and leakage aside, over the count, weighted by its
+width: where a component performs several kinds of action, the prices that fit all stages best and
+are not negative; kinds whose counts are in proportion in all stages share alike.
 """
 
 from __future__ import annotations
@@ -80,6 +80,7 @@ def _scale(attributes: Attributes) -> float:
 _SIZES: Mapping[Action, Size] = {
     **dict.fromkeys((Action.MAC, Action.MAC_GATED), _lane),
     Action.REQUANTIZE: _scale,
+    Action.ROW: lambda attributes: 1.0,
 }
 """What the price of an action is proportional to; bits of all that are not here."""
 
@@ -110,7 +111,7 @@ def characterize(
         runs, ("partial sums", "column buffer"), ((Action.ACCUMULATE,), _READS, _WRITES)
     )
     (requantize,) = _fit(runs, ("requantizers",), ((Action.REQUANTIZE,),))
-    (shift,) = _fit(runs, ("window",), ((Action.WINDOW_SHIFT,),))
+    shift, row = _fit(runs, ("window",), ((Action.WINDOW_SHIFT,), (Action.ROW,)))
     (weights,) = _fit(runs, ("weights",), ((Action.WEIGHT_READ,),))
     of_pooling = dict(zip(_OF_POOLING, (shift, read, write), strict=True))
     words = {
@@ -132,6 +133,7 @@ def characterize(
     for kind, (price, bits) in small.items():
         at = {"bits": 1, "depth": bits}
         entries.append({**_plain_entry(kind, "pJ", price, "linear-bits", where), "at": at})
+    entries.append(_plain_entry(Action.ROW, "pJ", row, "constant", where))
     entries += [*_clock_entries(runs, where), _leakage_entry(runs, where), *_taken_over(base)]
     return TableFile.model_validate(
         {
@@ -172,8 +174,9 @@ def _fit(
         for component in components:
             if not stage.lanes and component != "column buffer":
                 continue
+            names = _TOGETHER.get(component, (component,))
             found = [
-                p for p in measured.components if (p.stage, p.component) == (stage.name, component)
+                p for p in measured.components if p.stage == stage.name and p.component in names
             ]
             if not found:
                 continue
@@ -205,10 +208,13 @@ _ACTIONS: Mapping[str, tuple[Action, ...]] = {
     "partial sums": (Action.ACCUMULATE, Action.PSUM_READ, Action.PSUM_WRITE),
     "column buffer": (Action.COLUMN_READ, Action.COLUMN_WRITE),
     "requantizers": (Action.REQUANTIZE,),
-    "window": (Action.WINDOW_SHIFT,),
+    "window": (Action.WINDOW_SHIFT, Action.ROW),
     "weights": (Action.WEIGHT_READ,),
 }
 """Actions of each component of a stage."""
+
+_TOGETHER = {"window": ("window", "sequencer")}
+"""Components whose energy is that of the same actions."""
 
 
 def _amount(stage: StageResult, action: Action) -> float:
@@ -296,21 +302,35 @@ def _taken_over(base: EnergyTable) -> Iterator[dict[str, Any]]:
 
 
 def _clock_entries(runs: Sequence[Run], where: str) -> Iterator[dict[str, Any]]:
-    """Energies of a cycle: of a register bit that the model counts, and of every stage beside."""
+    """Energies of a cycle, at work or not: by register bits, by words of memories, and beside."""
     energies, counts = [], []
     for measured, stage, _ in _stages(runs):
         cycles = measured.cycles / measured.images
         parts = [part for part in measured.components if part.stage == stage.name]
-        control = [part for part in parts if part.component == "sequencer"]
-        energy = sum(part.clock_pj for part in parts)
-        energy += sum(part.internal_pj + part.switching_pj - part.clock_pj for part in control)
-        energies.append(energy / cycles)
-        counts.append([float(stage.register_bits), 1.0])
-    a_bit, a_stage = fit(energies, counts)
-    source = f"{where}; clock pins and clock gates of a stage by the register bits of the model"
-    yield _plain_entry(Action.CLOCK, "pJ/bit", a_bit, "linear-bits", source)
-    source = f"{where}; clock of a stage's other registers, and its sequencer"
-    yield _plain_entry("control", "pJ", a_stage, "constant", source)
+        energies.append(sum(part.clock_pj for part in parts) / cycles)
+        counts.append([float(stage.register_bits), float(_small_words(stage)), 1.0])
+    a_bit, a_word, a_stage = fit(energies, counts)
+    source = f"{where}; clock gates of a stage, and clock pins that have none, by"
+    yield _plain_entry(
+        Action.CLOCK, "pJ/bit", a_bit, "linear-bits", f"{source} the model's register bits"
+    )
+    words = _plain_entry(
+        "small_memory_clock", "pJ", a_word, "constant", f"{source} memories' words"
+    )
+    yield {**words, "at": {"bits": 1, "depth": REGISTER_BITS}}
+    yield _plain_entry("control", "pJ", a_stage, "constant", f"{source} stage")
+
+
+def _small_words(stage: StageResult) -> int:
+    """Words of the memories of a stage that are registers."""
+    words = 0
+    for action, at in stage.actions.counts:
+        if at.bits * at.depth <= REGISTER_BITS:
+            if action is Action.COLUMN_READ:
+                words += at.depth
+            elif action is Action.PSUM_READ:
+                words += stage.psum_bits // at.bits
+    return words
 
 
 def _leakage_entry(runs: Sequence[Run], where: str) -> dict[str, Any]:

@@ -37,7 +37,8 @@ class ComponentPower:
 
     Attributes
     ----------
-    clock_pj : what of `internal_pj` and `switching_pj` is the clock's
+    clock_pj : what of `internal_pj` and `switching_pj` is the clock's in every cycle: clock gates,
+        and clock pins that have none
     """
 
     stage: str

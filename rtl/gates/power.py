@@ -32,7 +32,8 @@ class GateEnergies:
 
     Attributes
     ----------
-    clock : what of `internal` and `switching` is the clock's: clock pins, and whole clock gates
+    clock : what of `internal` and `switching` is taken in every cycle, at work or not: by the clock
+        pins of registers that no clock gate serves, and by clock gates
     """
 
     leakage: Numbers
@@ -51,6 +52,7 @@ def gate_energies(
     half_square = 0.5 * mapped.library.voltage**2
     seconds_per_uw = activity.cycles * period_ns * 1e-3  # 1 uW for 1 us is 1 pJ
     slews = timing.slews.mean(axis=0)
+    always = [net for net, enable in mapped.clocks.items() if enable is None]
     for group in mapped.groups:
         states = _States.of(group, activity)
         leakage[group.gates] = states.leakage_uw() * seconds_per_uw
@@ -66,8 +68,8 @@ def gate_energies(
             elif pin.direction == "input":
                 charged = np.where(from_ports[nets], half_square * pin.capacitance * toggles, 0.0)
             switching[group.gates] += charged
-            if is_gate or np.isin(nets, list(mapped.clocks)).all():
-                clock[group.gates] += inside + charged
+            every_cycle = np.isin(nets, always) | is_gate
+            clock[group.gates] += np.where(every_cycle, inside + charged, 0.0)
     return GateEnergies(leakage, internal, switching, clock)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import tempfile
 from collections.abc import Callable
@@ -28,14 +29,18 @@ LEAST_GATED = 3
 
 _KEPT = "pilaster_kept"
 
+# Enables are found first: later, a register's multiplexer may be shared with what reads it early.
 _COARSE = f"""
 read_verilog machine.v
+proc
+opt_dff
 synth -top {TOP} -run begin:fine
 write_json coarse.json
 """
 
 # Yosys's `synth` from `fine` on, but for the memories that are kept, and with clock gates. A
-# register's first value comes from its reset: cells have none.
+# register's first value comes from its reset: cells have none. Clock gates are given to registers
+# with an enable and no reset, so a reset becomes part of the enable and of the data.
 _FINE = f"""
 read_json kept.json
 select -set kept a:{_KEPT}
@@ -79,6 +84,7 @@ def synthesise(design: Design, library: Library, period_ns: float, gated: bool =
         (folder / "machine.v").write_text(design.verilog, encoding="ascii")
         for file, text in design.memories.items():
             (folder / file).write_text(text, encoding="ascii")
+        (folder / "resets.v").write_text(_resets(), encoding="ascii")
         (folder / "cells.lib").write_bytes(library.plain_text)
         try:
             run(_COARSE)
@@ -92,6 +98,20 @@ def synthesise(design: Design, library: Library, period_ns: float, gated: bool =
     return Netlist.from_json(gates, TOP)
 
 
+def _resets() -> str:
+    """Write a map of registers with enable and reset to registers with an enable alone."""
+    cells = []
+    for reset, value, enable in itertools.product("PN", "01", "PN"):
+        resets = "R" if reset == "P" else "~R"
+        enables = "E" if enable == "P" else "~E"
+        cells.append(
+            f"module \\$_SDFFE_P{reset}{value}{enable}_ (input D, C, R, E, output Q);\n"
+            f"  \\$_DFFE_PP_ kept (.C(C), .E({enables} | {resets}), "
+            f".D({resets} ? 1'b{value} : D), .Q(Q));\nendmodule\n"
+        )
+    return "".join(cells)
+
+
 def _fine(library: Library, period_ns: float, gated: bool) -> str:
     unused = [name for name, cell in library.cells.items() if not cell.usable]
     cell = library.clock_gate if gated else None
@@ -100,7 +120,8 @@ def _fine(library: Library, period_ns: float, gated: bool) -> str:
         pins = cell.clock_gate
         tied = f"-tie_lo {pins.test}" if pins.test else ""
         ports = f"{pins.enable}:{pins.clock}:{pins.output}"
-        clock_gates = f"clockgate -pos {cell.name} {ports} {tied} -min_net_size {LEAST_GATED}"
+        clock_gates = "techmap -map resets.v; techmap; opt_merge; clean\n"
+        clock_gates += f"clockgate -pos {cell.name} {ports} {tied} -min_net_size {LEAST_GATED}"
     return _FINE.format(
         clock_gates=clock_gates,
         unused=" ".join(f"-dont_use {name}" for name in unused),

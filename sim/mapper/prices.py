@@ -200,13 +200,19 @@ def _conv_energies(found: ConvCandidates, tiles: BlockTiles, pricing: Pricing) -
     for action in (Action.PSUM_READ, Action.PSUM_WRITE):
         energy += waits * _energy(table, action, hardware.psum_word, hardware.psum_depth)
 
+    clock = (words > 0) * _each(table.memory_clock_pj, word, hardware.column_depth)
+    bank = _each(table.memory_clock_pj, hardware.psum_word, hardware.psum_depth)
+    clock += (waits > 0) * bank * hardware.banks
+    clock += _each(lambda at: table.clock_pj(at.bits), hardware.register_bits, None)
+    energy += pricing.image_cycles * clock
+    passes = classes.counts[:, 0] @ runs.deferred + classes.counts[:, 1] @ runs.total
+    energy += passes * rows_out * table.energy_pj(Action.ROW, Attributes())
+
     scale = Attributes(accumulator_bits=widths.accumulator, scale_bits=widths.scale)
     outputs = rows_out * columns_out
     once = table.energy_pj(Action.REQUANTIZE, scale)
     energy += outputs * geometry.layer.out_channels * once
     energy += outputs * outs * _energy(table, Action.STREAM, block.out_channels * widths.output)
-    clock = _each(lambda at: table.clock_pj(at.bits), hardware.register_bits, None)
-    energy += pricing.image_cycles * clock
     if pricing.clock_mhz is not None and table.has_leakage:
         power = block.lanes * (table.leakage_uw((), 1) or 0.0)
         power += (words > 0) * _leaking(table, word, hardware.column_depth)

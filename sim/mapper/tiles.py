@@ -33,13 +33,15 @@ class RunClasses:
     ----------
     groups : by class, the kernel groups
     columns : by input column, (class, whether it completes an output column) of each run
-    copies : (classes, 2), slots that take part, over all runs that do not complete, and that do
+    counts : (classes, 2), runs that do not complete an output column, and that do
+    copies : (classes, 2), slots that take part in these
     uses : (kernel groups,), runs that use each group
     words : (kernel groups,), times that a group's rows are read
     """
 
     groups: tuple[tuple[int, ...], ...]
     columns: tuple[tuple[tuple[int, bool], ...], ...]
+    counts: Ints
     copies: Ints
     uses: Ints
     words: Ints
@@ -51,6 +53,7 @@ def run_classes(geometry: ConvGeometry, schedule: Schedule, kernel_columns: int)
     count = len(kernel_groups(geometry, schedule, kernel_columns))
     index: dict[tuple[int, ...], int] = {}
     columns = []
+    counts: list[list[int]] = []
     copies: list[list[int]] = []
     uses, words = np.zeros(count, np.int64), np.zeros(count, np.int64)
     for runs in column_runs(geometry, schedule, kernel_columns):
@@ -60,15 +63,17 @@ def run_classes(geometry: ConvGeometry, schedule: Schedule, kernel_columns: int)
             number = index.setdefault(groups, len(index))
             if number == len(copies):
                 copies.append([0, 0])
+                counts.append([0, 0])
             completes = run.completes is not None
+            counts[number][completes] += 1
             copies[number][completes] += len(run.uses[0].active) if scatter else 1
             for use in run.uses:
                 uses[use.group] += 1
                 words[use.group] += 1 if scatter else len(use.active)
             column.append((number, completes))
         columns.append(tuple(column))
-    table = np.array(copies, np.int64).reshape(-1, 2)
-    return RunClasses(tuple(index), tuple(columns), table, uses, words)
+    of_runs, of_slots = (np.array(each, np.int64).reshape(-1, 2) for each in (counts, copies))
+    return RunClasses(tuple(index), tuple(columns), of_runs, of_slots, uses, words)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,14 @@ from pilaster.sim.beats import Beats
 from pilaster.sim.machine import LoopOrder, Schedule
 from pilaster.sim.stages.conv import ConvStage
 
-__all__ = ["column_buffer_bits", "conv_actions", "psum_bits", "register_bits", "weight_bits"]
+__all__ = [
+    "column_buffer_bits",
+    "conv_actions",
+    "psum_banks",
+    "psum_bits",
+    "register_bits",
+    "weight_bits",
+]
 
 Counts = NDArray[np.int64]
 Counted = Iterator[tuple[Action, Attributes, int]]
@@ -66,10 +73,11 @@ def _data_independent(stage: ConvStage, source: Beats) -> Counted:
     waits = (totals.touches - columns_out * outs) * rows_out
     if waits:
         psum_word = fold.out_channels * widths.accumulator
-        banks = fold.kernel_columns if stage.spec.schedule is Schedule.SCATTER else 1
-        memory = Attributes(psum_word, max(1, psum_bits(stage) // psum_word // banks))
+        depth = max(1, psum_bits(stage) // psum_word // psum_banks(stage))
+        memory = Attributes(psum_word, depth)
         yield Action.PSUM_READ, memory, waits
         yield Action.PSUM_WRITE, memory, waits
+    yield Action.ROW, Attributes(), totals.passes * rows_out
     outputs = rows_out * columns_out
     scale = Attributes(accumulator_bits=widths.accumulator, scale_bits=widths.scale)
     yield Action.REQUANTIZE, scale, outputs * geometry.layer.out_channels
@@ -82,12 +90,14 @@ class _Totals:
 
     Attributes
     ----------
+    passes : in the schedule
     touches : times that an output tile's sums are taken up: passes, or runs where sums are held
     adds : sums added to, for one output row, over real output channels
     weight_sets : sets of weights taken in turn
     words_read : words read from the column buffer
     """
 
+    passes: int
     touches: int
     adds: int
     weight_sets: int
@@ -99,17 +109,18 @@ def _totals(stage: ConvStage) -> _Totals:
     held = stage.fold.loop_order is LoopOrder.PSUMS_HELD
     real = _real_out_channels(stage)
     rows_by_group = _tap_group_counts(stage) @ _rows_read(stage)
-    touches = adds = weight_sets = words = 0
+    passes = touches = adds = weight_sets = words = 0
     for runs in stage.runs:
         for run in runs:
             counts = stage.out_tile_counts(run)
             copies = len(run.uses[0].active) if scatter else 1
+            passes += int(counts.sum())
             touches += copies * int(np.count_nonzero(counts) if held else counts.sum())
             adds += copies * int(counts @ real)
             for use in run.uses:
                 weight_sets += int(stage.tile_counts[use.group].sum())
                 words += int(rows_by_group[use.group]) * (1 if scatter else len(use.active))
-    return _Totals(touches, adds, weight_sets, words)
+    return _Totals(passes, touches, adds, weight_sets, words)
 
 
 def _real_out_channels(stage: ConvStage) -> Counts:
@@ -203,9 +214,14 @@ def psum_bits(stage: ConvStage) -> int:
     fold, outs = stage.fold, stage.tile_shape[1]
     if stage.spec.schedule is Schedule.GATHER:
         outs = 1
-    banks = fold.kernel_columns if stage.spec.schedule is Schedule.SCATTER else 1
+    banks = psum_banks(stage)
     columns = -(-stage.pending_columns // banks) * banks
     return columns * stage.geometry.rows_out * outs * fold.out_channels * stage.widths.accumulator
+
+
+def psum_banks(stage: ConvStage) -> int:
+    """Memories in which partial sums wait, each as wide and deep as the others."""
+    return stage.fold.kernel_columns if stage.spec.schedule is Schedule.SCATTER else 1
 
 
 def weight_bits(stage: ConvStage) -> int:

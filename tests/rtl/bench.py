@@ -19,13 +19,14 @@ from amaranth.back import verilog
 from amaranth.hdl import Cat, Fragment, Module, Shape, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
+from numpy.typing import NDArray
 
 from pilaster.rtl.memory import ROM_VERILOG, RomFiles
 from pilaster.rtl.verilator import build_and_run
 from tests.rtl.drivers import Driver
 from tests.rtl.player import PLAY, PLAYED, Part
 
-__all__ = ["Case", "Scoreboard", "Trace", "encode", "hold"]
+__all__ = ["Case", "Scoreboard", "Trace", "encode", "following", "hold"]
 
 MOST_CYCLES = 4000
 
@@ -66,6 +67,12 @@ def _fields(name: str, shape: Any, first: int) -> Iterator[tuple[str, int, Any]]
     if isinstance(shape, data.Layout):
         for key, inner in shape:
             yield from _fields(f"{name}.{key}", inner.shape, first + inner.offset)
+
+
+def following(valid: NDArray[np.bool_], cycles: int) -> list[int]:
+    """By cycle, in which of the last `cycles` something was valid; bit 0 is the cycle itself."""
+    found: list[int] = np.convolve(valid, 1 << np.arange(cycles)).tolist()
+    return found
 
 
 class Trace:

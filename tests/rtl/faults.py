@@ -259,12 +259,7 @@ COLUMNS = (
     Fault(
         "ready-ignored",
         "a beat is taken though no buffer is free",
-        edit(
-            Intake,
-            "elaborate",
-            "columns.beat_valid.eq(self.i.valid & self.i.ready)",
-            "columns.beat_valid.eq(self.i.valid)",
-        ),
+        edit(Intake, "elaborate", "self.i.ready.eq(inside | (free != 0))", "self.i.ready.eq(1)"),
     ),
     Fault(
         "gap-ignored",
@@ -337,6 +332,14 @@ LANES = (
         edit(WeightFeed, "elaborate", "self.take.eq(loads[-1])", "self.take.eq(loads[-2])"),
     ),
     Fault(
+        "rows-of-reads",
+        "rows are counted where they are read",
+        edit(
+            ConvComponent, "elaborate", "row.eq(sequencer.token_valid)", "row.eq(sequencer.moves)"
+        ),
+        ACTIONS,
+    ),
+    Fault(
         "weights-each-row",
         "weights held are read again for every row",
         edit(WeightFeed, "elaborate", "Const(1) if held else token.row == 0", "Const(1)"),
@@ -358,6 +361,21 @@ LANES = (
         edit(LaneArray, "elaborate", "self.enables[index] & (value != 0)", "self.enables[index]"),
         ACTIONS,
         ANSWERS,
+    ),
+    Fault(
+        "product-late",
+        "a lane's product is written with the row after its own",
+        edit(
+            LaneArray,
+            "elaborate",
+            "live.append(nonzero & self.valid[OPERAND])",
+            "live.append(added & self.valid[OPERAND])",
+        ),
+    ),
+    Fault(
+        "tree-early",
+        "sums are clocked with their products",
+        edit(LaneArray, "_tree", "OPERAND + MULTIPLY + level", "OPERAND + level"),
     ),
     Fault(
         "tree-term",

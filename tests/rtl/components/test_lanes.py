@@ -7,7 +7,7 @@ from amaranth.lib import data
 
 from pilaster.models.quantization import signed_bits
 from pilaster.rtl.lanes import LaneArray
-from tests.rtl.bench import Case, encode, hold
+from tests.rtl.bench import Case, encode, following, hold
 from tests.rtl.drivers import Script
 from tests.rtl.faults import edit
 
@@ -16,7 +16,7 @@ RADIX = 4
 
 
 class LaneCase(Case):
-    """Windows, enables and loads of weights at random, with cycles between that enable nothing."""
+    """Windows, enables and loads of weights at random, with idle cycles between."""
 
     def __init__(self, seed):
         super().__init__(seed)
@@ -34,7 +34,8 @@ class LaneCase(Case):
         self.values = rng.integers(low, low + (1 << bits), (CYCLES, operands))
         self.values[rng.random(self.values.shape) < 0.3] = 0
         density = rng.choice([0.0, 0.5, 1.0], (CYCLES, 1))
-        self.enables = rng.random((CYCLES, operands)) < density
+        self.valid = rng.random(CYCLES) < 0.8
+        self.enables = (rng.random((CYCLES, operands)) < density) & self.valid[:, None]
         self.load = rng.random(CYCLES) < 0.4
         self.load[0] = True
         self.weights = rng.integers(-top, top + 1, (CYCLES, slots * outputs, terms))
@@ -46,6 +47,7 @@ class LaneCase(Case):
                     "enables": [
                         sum(int(e) << i for i, e in enumerate(row)) for row in self.enables
                     ],
+                    "valid": following(self.valid, len(self.component.valid)),
                     "load": self.load.astype(int).tolist(),
                     "weights": [encode(weights, w) for w in self.weights.tolist()],
                 }
@@ -64,7 +66,8 @@ class LaneCase(Case):
             for index, row in enumerate(held):
                 first = 0 if self.shared else index % self.outputs * self.terms
                 expected.append(int((row * operand[first : first + self.terms]).sum()))
-            board.compare("sums", expected, sums[cycle + levels + 2], f"cycle {cycle}")
+            if self.valid[cycle]:
+                board.compare("sums", expected, sums[cycle + levels + 2], f"cycle {cycle}")
             lit = sum(int(flag) << index for index, flag in enumerate(live))
             board.compare("nonzero", lit, nonzero[cycle], f"cycle {cycle}")
 
@@ -74,6 +77,11 @@ FAULTS = {
     "weights of slot 0": (
         edit(LaneArray, "elaborate", "held[index][lane]", "held[0][lane]"),
         1,
+    ),
+    "products move on": (edit(LaneArray, "elaborate", "live[mine][lane]", "self.valid[0]"), 3),
+    "sums clocked early": (
+        edit(LaneArray, "_tree", "OPERAND + MULTIPLY + level", "OPERAND + level"),
+        4,
     ),
     "a level too many": (
         edit(

@@ -6,7 +6,7 @@ from amaranth.hdl import Shape
 
 from pilaster.models.quantization import ConvParameters, quantize_multiplier, requantize
 from pilaster.rtl.requantize import Requantizer, ScaleFormat
-from tests.rtl.bench import Case, encode, hold
+from tests.rtl.bench import Case, encode, following, hold
 from tests.rtl.drivers import Script
 from tests.rtl.faults import edit
 
@@ -15,7 +15,7 @@ LATENCY = 3
 
 
 class RequantizerCase(Case):
-    """Accumulators near the halves that rounding decides, and others; scales by channel."""
+    """Accumulators near the halves that rounding decides, and others; scales by channel; pauses."""
 
     def __init__(self, seed):
         super().__init__(seed)
@@ -45,10 +45,12 @@ class RequantizerCase(Case):
             int(requantize(np.array([a]), multiplier[c : c + 1], shift[c : c + 1])[0])
             for a, c in zip(accumulator.tolist(), channel.tolist(), strict=True)
         ]
+        self.valid = rng.random(CYCLES) < 0.7
         scales = [encode(form.layout, scale) for scale in form.constants(parameters)]
         self.drivers = [
             Script(
                 {
+                    "valid": following(self.valid, LATENCY),
                     "accumulator": accumulator.tolist(),
                     "scale": [scales[c] for c in channel.tolist()],
                 }
@@ -58,7 +60,8 @@ class RequantizerCase(Case):
     def judge(self, trace, board):
         found = trace["result"][LATENCY : LATENCY + CYCLES]
         expected = [min(max(value, self.low), self.high) for value in self.expected]
-        board.series("result", expected, found)
+        some = np.flatnonzero(self.valid).tolist()
+        board.series("result", [expected[i] for i in some], [found[i] for i in some])
 
 
 FAULTS = {
@@ -67,6 +70,7 @@ FAULTS = {
         edit(Requantizer, "elaborate", "(rounded < 0) & (second_later != 0)", "Const(0)"),
         1,
     ),
+    "clocked late": (edit(Requantizer, "elaborate", "self.valid[1]", "self.valid[2]"), 4),
     "clamp": (edit(Requantizer, "elaborate", "> high, high", "> high, high - 1"), 2),
     "late": (edit(Requantizer, "elaborate", "second_later.eq(second)", "second_later.eq(0)"), 3),
 }

@@ -32,13 +32,14 @@ PRICES = {
     Action.PSUM_WRITE: 0.09,
     Action.REQUANTIZE: 0.004,
     Action.WINDOW_SHIFT: 0.06,
+    Action.ROW: 1.7,
     Action.POOL: 0.07,
     Action.COLUMN_READ: 0.08,
     Action.COLUMN_WRITE: 0.09,
     Action.WEIGHT_READ: 0.1,
     Action.STREAM: 0.11,
 }
-CLOCK, CONTROL = 0.013, 2.5
+CLOCK, CONTROL, WORD = 0.013, 2.5, 0.04
 MEMORY_ACTIONS = (
     Action.PSUM_READ,
     Action.PSUM_WRITE,
@@ -51,6 +52,7 @@ COMPONENTS = {
     "requantizers": (Action.REQUANTIZE,),
     "column buffer": (Action.COLUMN_READ, Action.COLUMN_WRITE),
     "weights": (Action.WEIGHT_READ,),
+    "sequencer": (Action.ROW,),
     "emitter": (Action.STREAM,),
 }
 
@@ -63,6 +65,8 @@ def size(action, at):
         return at.activation_bits * at.weight_bits
     if action is Action.REQUANTIZE:
         return at.accumulator_bits * at.scale_bits
+    if action is Action.ROW:
+        return 1
     return at.bits
 
 
@@ -79,6 +83,15 @@ def energy(stage, *actions):
         for (action, at), count in stage.actions.counts.items()
         if action in actions and is_small(action, at)
     )
+
+
+def words_clocked(stage):
+    """Words of every memory of registers: of the column buffers, and of all banks of sums."""
+    for action, at in stage.actions.counts:
+        if action is Action.COLUMN_READ and is_small(action, at):
+            yield at.depth
+        elif action is Action.PSUM_READ and is_small(action, at):
+            yield at.depth * (stage.psum_bits // (at.bits * at.depth))
 
 
 def outside(stage):
@@ -104,7 +117,8 @@ def run_of(machine_name):
     model = simulate(network, machine, images, table=BASE)
     parts = []
     for stage in model.stages:
-        clock = (CLOCK * stage.register_bits + CONTROL) * CYCLES / IMAGES
+        words = WORD * sum(words_clocked(stage))
+        clock = (CLOCK * stage.register_bits + CONTROL + words) * CYCLES / IMAGES
         if stage.lanes:
             parts += [
                 component(stage, name, energy(stage, *actions))
@@ -159,6 +173,8 @@ def test_the_table_is_found(runs, tmp_path):
                 assert table.energy_pj(action, at) == pytest.approx(expected, rel=1e-4), action
     assert table.energy_pj(Action.CLOCK, Attributes(bits=100)) == pytest.approx(1.3, rel=1e-4)
     assert table.clock_pj(100) == pytest.approx(1.3 + 2.5, rel=1e-4)
+    assert table.memory_clock_pj(Attributes(8, 128)) == pytest.approx(128 * WORD, rel=1e-4)
+    assert table.memory_clock_pj(Attributes(8, 129)) == 0
 
 
 def test_every_entry_says_how_it_was_measured(runs):

@@ -1,0 +1,104 @@
+"""What zeros save: energy against the share of operands that are zero, at gates and in the model.
+
+    python zero_gating.py LIBERTY [PICTURE.png] [--images N] [--energy TABLE]
+
+LIBERTY is a file of standard cells. Pixels of the digits are blanked at random, some to all of
+them; the machine `digits` is run on what is left at gates (`pilaster power`) and in the model, by
+an energy table that `pilaster characterize` measured on the same cells.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+import pilaster as pl
+from pilaster.data import images_for
+from pilaster.models.energy import EnergyTable
+from pilaster.models.energy.actions import Action
+from pilaster.rtl.gates.bill import compare_bill
+from pilaster.rtl.gates.liberty import Library
+from pilaster.rtl.gates.measure import measure_power
+
+NETWORK = "digits"
+BLANKED = (0.0, 0.4, 0.7, 0.9, 1.0)
+"""Shares of the pixels."""
+CLOCK_MHZ = 25.0
+MEMORIES = "ihp130"
+"""Energy table of memories that are no gates."""
+SEED = 2023
+
+
+@dataclass(frozen=True)
+class Point:
+    """Energies of an image in nJ, of the lanes and of all; `zeros` is the share of operands."""
+
+    zeros: float
+    lanes: float
+    lanes_by_model: float
+    total: float
+    total_by_model: float
+
+
+def measure(library: Library, table: EnergyTable, images: int, blanked: float) -> Point:
+    """Run images with some of the pixels blanked."""
+    network = pl.load(NETWORK)
+    machine = pl.load_machine(NETWORK, network)
+    digits = images_for(network, None, images).images
+    keep = np.random.default_rng(SEED).random(digits.shape) >= blanked
+    seen = np.where(keep, digits, 0)
+    base = EnergyTable.load(MEMORIES)
+    measured = measure_power(network, machine, library, seen, CLOCK_MHZ, table=base)
+    model = pl.simulate(network, machine, seen, table=table, clock_mhz=CLOCK_MHZ)
+    macs, gated = (
+        sum(stage.actions.of_action(action) for stage in model.stages)
+        for action in (Action.MAC, Action.MAC_GATED)
+    )
+    lines = {line.part: line for line in compare_bill(measured, model)}
+    lanes, total = lines["lanes"], lines["total"]
+    energies = (lanes.gates_pj, lanes.model_pj, total.gates_pj, total.model_pj)
+    return Point(gated / (macs + gated), *(energy / 1e3 for energy in energies))
+
+
+def draw(points: list[Point], path: Path) -> None:
+    """Draw lanes beside the whole machine."""
+    figure = Figure(figsize=(8, 3.5), layout="constrained")
+    zeros = [100 * point.zeros for point in points]
+    panels = zip(figure.subplots(1, 2), ("lanes", "total"), ("lanes", "whole machine"), strict=True)
+    for axes, name, title in panels:
+        axes.plot(zeros, [getattr(p, name) for p in points], "o-", label="gates")
+        axes.plot(zeros, [getattr(p, f"{name}_by_model") for p in points], "s--", label="model")
+        axes.set(title=title, xlabel="zero operands (%)", ylabel="energy of an image (nJ)")
+        axes.set_ylim(bottom=0)
+        axes.legend()
+    figure.savefig(path, dpi=150)
+
+
+def main() -> None:
+    """Print a table, and draw it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("liberty", type=Path)
+    parser.add_argument("picture", type=Path, nargs="?")
+    parser.add_argument("--images", type=int, default=5)
+    parser.add_argument("--energy", default="sg13g2")
+    options = parser.parse_args()
+    library, table = Library.read(options.liberty), EnergyTable.load(options.energy)
+    print("| zero operands | lanes, gates (nJ) | model | machine, gates (nJ) | model |")
+    print("| ---: | ---: | ---: | ---: | ---: |")
+    points = []
+    for blanked in BLANKED:
+        point = measure(library, table, options.images, blanked)
+        points.append(point)
+        energies = (point.lanes, point.lanes_by_model, point.total, point.total_by_model)
+        row = " | ".join(f"{energy:,.2f}" for energy in energies)
+        print(f"| {point.zeros:.0%} | {row} |", flush=True)
+    if options.picture is not None:
+        draw(points, options.picture)
+
+
+if __name__ == "__main__":
+    main()
