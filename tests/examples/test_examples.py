@@ -12,10 +12,10 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 SCRIPTS = sorted(path.stem for path in EXAMPLES.glob("*.py"))
 
 
-def output_of(name: str, folder: Path, *arguments: str) -> str:
+def output_of(name: str, folder: Path, *arguments: str, seconds: int = 60) -> str:
     command = [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py"), *arguments]
     found = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=folder, capture_output=True, text=True, timeout=seconds, check=False
     )
     assert (found.returncode, found.stderr) == (0, "")
     return found.stdout
@@ -32,6 +32,7 @@ def test_every_example_is_tested() -> None:
         "many_machines",
         "multi_cycle",
         "scatter_against_gather",
+        "zero_gating",
     ]
 
 
@@ -70,6 +71,22 @@ def test_change_the_machine(tmp_path: Path) -> None:
         assert busy <= interval
         assert latency > 0
         assert energy > 0
+
+
+@pytest.mark.slow
+def test_zero_gating(tmp_path: Path) -> None:
+    library = Path(__file__).parents[1] / "rtl" / "gates" / "tiny.lib"
+    arguments = (str(library), "zeros.png", "--images", "1")
+    _, _, *lines = output_of("zero_gating", tmp_path, *arguments, seconds=1200).splitlines()
+    assert (tmp_path / "zeros.png").read_bytes().startswith(b"\x89PNG")
+    rows = [
+        [number(cell) for cell in line.strip("| ").replace("%", "").split("|")] for line in lines
+    ]
+    zeros, gates, model, *_ = map(list, zip(*rows, strict=True))
+    assert zeros == sorted(zeros)
+    assert len(set(zeros)) == len(zeros)
+    for energies in (gates, model):
+        assert energies == sorted(energies, reverse=True), "a lane at rest takes less"
 
 
 def test_many_machines(tmp_path: Path) -> None:

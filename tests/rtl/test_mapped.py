@@ -72,7 +72,8 @@ def test_random_networks():
             found = pl.map(network, column_interval=interval, **request)
         except (pl.InputError, pl.Infeasible):
             assume(False)
-        assume(found.lanes <= MOST_LANES)
+        # Where the last columns are not used, the answer may come before them.
+        assume(found.lanes <= MOST_LANES and found.latency_cycles > 0)
         tensor = network.tensors[INPUT]
         values = stream_values(np.random.default_rng(data_seed), tensor, 2, shape)
         tight = pl.map(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from pilaster.models.zoo import ZOO
@@ -55,6 +57,13 @@ def test_a_network_stays_within_the_budget() -> None:
     # Every column meets every weight of a layer that does not stay on chip.
     conv3: Row = rows["conv3"]
     shape = graph.input_of(graph.node("conv3"))
-    weights = 384 * 256 * 3 * 3
-    touched = weights / 3 * (3 * shape.width - 2)  # a kernel column at each edge meets padding
+    network = synthetic(
+        eyeriss._alone(graph, graph.node("conv3")), weight_bits=16, activation_bits=16
+    )
+    mapping, _ = eyeriss._best(network, conv3.column_interval_cycles, True)
+    fold = mapping.machine.stages["conv3"].fold
+    assert fold.kernel_columns == 1
+    tiles = ((384, fold.out_channels), (256, fold.in_channels), (3, fold.taps))
+    column = math.prod(-(-size // tile) * tile for size, tile in tiles)
+    touched = column * (3 * shape.width - 2)  # a kernel column at each edge meets padding
     assert conv3.dram_weights_mb == pytest.approx(touched * 2e-6)
