@@ -2,9 +2,9 @@
 
     python zero_gating.py LIBERTY [PICTURE.png] [--images N] [--energy TABLE]
 
-LIBERTY is a file of standard cells. Pixels of the digits are blanked at random, some to all of
-them; the machine `digits` is run on what is left at gates (`pilaster power`) and in the model, by
-an energy table that `pilaster characterize` measured on the same cells.
+LIBERTY is a file of standard cells. The machine `digits` is run on noise in which some to all of
+the pixels are zero, at gates (`pilaster power`) and in the model, by an energy table that `pilaster
+characterize` measured on the same cells. Shown are the lanes of its first stage, and all of it.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import pilaster as pl
-from pilaster.data import images_for
 from pilaster.models.energy import EnergyTable
 from pilaster.models.energy.actions import Action
-from pilaster.rtl.gates.bill import compare_bill
+from pilaster.rtl.gates.bill import PARTS
 from pilaster.rtl.gates.liberty import Library
 from pilaster.rtl.gates.measure import measure_power
 
 NETWORK = "digits"
-BLANKED = (0.0, 0.4, 0.7, 0.9, 1.0)
+STAGE = "conv1"
+ZEROS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares of the pixels."""
 CLOCK_MHZ = 25.0
 MEMORIES = "ihp130"
@@ -35,7 +35,7 @@ SEED = 2023
 
 @dataclass(frozen=True)
 class Point:
-    """Energies of an image in nJ, of the lanes and of all; `zeros` is the share of operands."""
+    """Energies of an image in nJ, of a stage's lanes and of all; `zeros` is a share of operands."""
 
     zeros: float
     lanes: float
@@ -44,31 +44,40 @@ class Point:
     total_by_model: float
 
 
-def measure(library: Library, table: EnergyTable, images: int, blanked: float) -> Point:
-    """Run images with some of the pixels blanked."""
+def measure(library: Library, table: EnergyTable, images: int, zeros: float) -> Point:
+    """Run noise of which a share is zero."""
     network = pl.load(NETWORK)
     machine = pl.load_machine(NETWORK, network)
-    digits = images_for(network, None, images).images
-    keep = np.random.default_rng(SEED).random(digits.shape) >= blanked
-    seen = np.where(keep, digits, 0)
+    shape, rng = network.graph.input_shape, np.random.default_rng(SEED)
+    size = (images, shape.height, shape.width, shape.channels)
+    seen = np.where(rng.random(size) < zeros, 0, rng.integers(1, 256, size)).astype(np.uint8)
     base = EnergyTable.load(MEMORIES)
     measured = measure_power(network, machine, library, seen, CLOCK_MHZ, table=base)
     model = pl.simulate(network, machine, seen, table=table, clock_mhz=CLOCK_MHZ)
-    macs, gated = (
-        sum(stage.actions.of_action(action) for stage in model.stages)
-        for action in (Action.MAC, Action.MAC_GATED)
+    stage = next(stage for stage in model.stages if stage.name == STAGE)
+    (lanes,) = (p for p in measured.components if (p.stage, p.component) == (STAGE, "lanes"))
+    by_model = sum(stage.energy_by_action.get(action, 0.0) for action in PARTS["lanes"])
+    energies = (
+        lanes.energy_pj - lanes.leakage_pj - lanes.clock_pj,
+        by_model / images,
+        measured.energy_pj,
+        model.energy_per_image_pj,
     )
-    lines = {line.part: line for line in compare_bill(measured, model)}
-    lanes, total = lines["lanes"], lines["total"]
-    energies = (lanes.gates_pj, lanes.model_pj, total.gates_pj, total.model_pj)
-    return Point(gated / (macs + gated), *(energy / 1e3 for energy in energies))
+    macs, gated = map(stage.actions.of_action, (Action.MAC, Action.MAC_GATED))
+    share = gated / (macs + gated)
+    return Point(share, *(energy / 1e3 for energy in energies))
 
 
 def draw(points: list[Point], path: Path) -> None:
     """Draw lanes beside the whole machine."""
     figure = Figure(figsize=(8, 3.5), layout="constrained")
     zeros = [100 * point.zeros for point in points]
-    panels = zip(figure.subplots(1, 2), ("lanes", "total"), ("lanes", "whole machine"), strict=True)
+    panels = zip(
+        figure.subplots(1, 2),
+        ("lanes", "total"),
+        (f"lanes of {STAGE}", "whole machine"),
+        strict=True,
+    )
     for axes, name, title in panels:
         axes.plot(zeros, [getattr(p, name) for p in points], "o-", label="gates")
         axes.plot(zeros, [getattr(p, f"{name}_by_model") for p in points], "s--", label="model")
@@ -90,8 +99,8 @@ def main() -> None:
     print("| zero operands | lanes, gates (nJ) | model | machine, gates (nJ) | model |")
     print("| ---: | ---: | ---: | ---: | ---: |")
     points = []
-    for blanked in BLANKED:
-        point = measure(library, table, options.images, blanked)
+    for zeros in ZEROS:
+        point = measure(library, table, options.images, zeros)
         points.append(point)
         energies = (point.lanes, point.lanes_by_model, point.total, point.total_by_model)
         row = " | ".join(f"{energy:,.2f}" for energy in energies)

@@ -41,7 +41,7 @@ class Group:
 
 # Okabe and Ito's palette, made for all kinds of colour vision, with three of Tol's beside it.
 GROUPS = (
-    Group("lanes", "#0072B2", (Action.MAC,)),
+    Group("lanes", "#0072B2", (Action.MAC, Action.WEIGHT_LOAD)),
     Group("gated lanes", "#56B4E9", (Action.MAC_GATED,)),
     Group("psum memory", "#E69F00", (Action.PSUM_READ, Action.PSUM_WRITE, Action.ACCUMULATE)),
     Group("weight memory", "#D55E00", (Action.WEIGHT_READ,)),

@@ -197,6 +197,7 @@ class ConvComponent(wiring.Component):
                 self.probes.column_read.eq(_count(intake.read)),
                 self.probes.window_shift.eq(_count(shifts)),
                 self.probes.weight_read.eq(weights.reads),
+                self.probes.weight_load.eq(weights.take if stage.weight_sets > 1 else 0),
                 self.probes.psum_read.eq(_count(sums.reads)),
                 self.probes.psum_write.eq(_count(sums.writes)),
                 self.probes.row.eq(sequencer.token_valid),

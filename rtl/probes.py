@@ -18,6 +18,7 @@ ACTION_PROBES = (
     "column_read",
     "window_shift",
     "weight_read",
+    "weight_load",
     "psum_read",
     "psum_write",
     "accumulate",

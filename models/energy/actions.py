@@ -34,6 +34,8 @@ class Action(StrEnum):
         One access of a partial-sum memory, ``bits`` wide and ``depth`` words deep.
     WEIGHT_READ (bits, depth)
         One read of a weight memory.
+    WEIGHT_LOAD (bits)
+        One set of weights taken into the lanes, where these hold several in turn.
     COLUMN_READ, COLUMN_WRITE (bits, depth)
         One access of a column buffer.
     STREAM (bits)
@@ -56,6 +58,7 @@ class Action(StrEnum):
     PSUM_READ = "psum_read"
     PSUM_WRITE = "psum_write"
     WEIGHT_READ = "weight_read"
+    WEIGHT_LOAD = "weight_load"
     COLUMN_READ = "column_read"
     COLUMN_WRITE = "column_write"
     STREAM = "stream"

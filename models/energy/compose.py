@@ -12,8 +12,8 @@ window_shift, stream          register (bits)
 psum_read, weight_read,       memory_read (bits, depth)
 column_read
 psum_write, column_write      memory_write (bits, depth)
-mac_gated, row, dram_read,    nothing: the table prices the action itself, or counts it as 0
-clock
+mac_gated, weight_load, row,  nothing: the table prices the action itself, or counts it as 0
+dram_read, clock
 ============================  ====================================================
 
 A memory of one word is a register. Where a table prices small memories, which are made of registers
@@ -41,7 +41,13 @@ SMALL_MEMORIES = {
 }
 """Entries that price accesses of small memories, where a table has them."""
 
-UNCOMPOSED = (Action.MAC_GATED, Action.ROW, Action.DRAM_READ, Action.CLOCK)
+UNCOMPOSED = (
+    Action.MAC_GATED,
+    Action.WEIGHT_LOAD,
+    Action.ROW,
+    Action.DRAM_READ,
+    Action.CLOCK,
+)
 """Actions that no primitives make up."""
 
 PRIMITIVES: dict[Action, tuple[str, ...]] = {

@@ -72,7 +72,9 @@ KINDS: dict[str, Kind] = {
     "memory_write": Kind("one write of a memory", _MEMORY, _BY_MEMORY),
     "idle_memory": Kind("one cycle of a memory that is not accessed", _MEMORY, _BY_MEMORY),
     "small_memory_read": Kind(
-        "one read of a memory of registers, of bits x depth at most", _MEMORY, ("linear-bits",)
+        "one read of a memory of registers, of bits x depth at most",
+        _MEMORY,
+        ("linear-capacity", "linear-bits"),
     ),
     "small_memory_write": Kind(
         "one write of a memory of registers, of bits x depth at most", _MEMORY, ("linear-bits",)
@@ -99,6 +101,7 @@ KINDS: dict[str, Kind] = {
     Action.PSUM_READ: Kind("one read of partial sums", _MEMORY, _BY_MEMORY),
     Action.PSUM_WRITE: Kind("one write of partial sums", _MEMORY, _BY_MEMORY),
     Action.WEIGHT_READ: Kind("one read of weights", _MEMORY, _BY_MEMORY),
+    Action.WEIGHT_LOAD: Kind("one set of weights taken into the lanes", _WORD, _BY_WORD),
     Action.COLUMN_READ: Kind("one read of a column buffer", _MEMORY, _BY_MEMORY),
     Action.COLUMN_WRITE: Kind("one write of a column buffer", _MEMORY, _BY_MEMORY),
     Action.STREAM: Kind("one beat between stages", _WORD, _BY_WORD),

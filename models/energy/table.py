@@ -29,6 +29,7 @@ AREAS = ("multiply_area", "add_area", "register_area", "memory_area")
 _ABSENT = {
     Action.CLOCK: "clock of registers and of the clock tree",
     Action.MAC_GATED: "gated lanes",
+    Action.WEIGHT_LOAD: "weights taken into the lanes",
     Action.ROW: "steps of the pipeline",
     Action.DRAM_READ: "DRAM",
     "idle_memory": "clock of idle memories",

@@ -12,7 +12,7 @@ from pilaster.sim.results import Result
 __all__ = ["PARTS", "BillLine", "compare_bill", "part_of"]
 
 PARTS: Mapping[str, tuple[str, ...]] = {
-    "lanes": (Action.MAC, Action.MAC_GATED),
+    "lanes": (Action.MAC, Action.MAC_GATED, Action.WEIGHT_LOAD),
     "sums": (Action.ACCUMULATE, Action.PSUM_READ, Action.PSUM_WRITE),
     "requantisation": (Action.REQUANTIZE,),
     "window and steps": (Action.WINDOW_SHIFT, Action.ROW),

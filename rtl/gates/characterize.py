@@ -69,6 +69,10 @@ def _bits(attributes: Attributes) -> float:
     return attributes.bits
 
 
+def _capacity(attributes: Attributes) -> float:
+    return attributes.bits * attributes.depth
+
+
 def _lane(attributes: Attributes) -> float:
     return attributes.activation_bits * attributes.weight_bits
 
@@ -77,15 +81,16 @@ def _scale(attributes: Attributes) -> float:
     return attributes.accumulator_bits * max(1, attributes.scale_bits)
 
 
+_READS = (Action.PSUM_READ, Action.COLUMN_READ)
+_WRITES = (Action.PSUM_WRITE, Action.COLUMN_WRITE)
+
 _SIZES: Mapping[Action, Size] = {
+    **dict.fromkeys(_READS, _capacity),  # all words are at the multiplexer of a memory of registers
     **dict.fromkeys((Action.MAC, Action.MAC_GATED), _lane),
     Action.REQUANTIZE: _scale,
     Action.ROW: lambda attributes: 1.0,
 }
 """What the price of an action is proportional to; bits of all that are not here."""
-
-_READS = (Action.PSUM_READ, Action.COLUMN_READ)
-_WRITES = (Action.PSUM_WRITE, Action.COLUMN_WRITE)
 
 _OF_POOLING = (Action.WINDOW_SHIFT, Action.PSUM_READ, Action.PSUM_WRITE)
 """What a stage that pools does beside comparing and adding."""
@@ -106,7 +111,9 @@ def characterize(
     InputError
         If a component that the table needs is in no run.
     """
-    mac, gated = _fit(runs, ("lanes",), ((Action.MAC,), (Action.MAC_GATED,)))
+    mac, gated, load = _fit(
+        runs, ("lanes",), ((Action.MAC,), (Action.MAC_GATED,), (Action.WEIGHT_LOAD,))
+    )
     accumulate, read, write = _fit(
         runs, ("partial sums", "column buffer"), ((Action.ACCUMULATE,), _READS, _WRITES)
     )
@@ -115,24 +122,25 @@ def characterize(
     (weights,) = _fit(runs, ("weights",), ((Action.WEIGHT_READ,),))
     of_pooling = dict(zip(_OF_POOLING, (shift, read, write), strict=True))
     words = {
+        Action.WEIGHT_LOAD: load,
         Action.ACCUMULATE: accumulate,
         Action.WINDOW_SHIFT: shift,
         Action.POOL: _pool_price(runs, of_pooling),
         Action.STREAM: _stream_price(runs),
     }
     small = {
-        "small_memory_read": (read, REGISTER_BITS),
-        "small_memory_write": (write, REGISTER_BITS),
-        "small_weight_read": (weights, LOGIC_BITS),
+        "small_memory_read": (read * REGISTER_BITS, REGISTER_BITS, "linear-capacity"),
+        "small_memory_write": (write, REGISTER_BITS, "linear-bits"),
+        "small_weight_read": (weights, LOGIC_BITS, "linear-bits"),
     }
     where = _where(runs)
     products = {Action.MAC: mac, Action.MAC_GATED: gated, Action.REQUANTIZE: requantize}
     entries = [_product_entry(action, price, runs, where) for action, price in products.items()]
     for action, price in words.items():
         entries.append(_plain_entry(action, "pJ/bit", price, "linear-bits", where))
-    for kind, (price, bits) in small.items():
+    for kind, (price, bits, rule) in small.items():
         at = {"bits": 1, "depth": bits}
-        entries.append({**_plain_entry(kind, "pJ", price, "linear-bits", where), "at": at})
+        entries.append({**_plain_entry(kind, "pJ", price, rule, where), "at": at})
     entries.append(_plain_entry(Action.ROW, "pJ", row, "constant", where))
     entries += [*_clock_entries(runs, where), _leakage_entry(runs, where), *_taken_over(base)]
     return TableFile.model_validate(
@@ -204,7 +212,7 @@ def _fit(
 _OF_MEMORIES = {*_READS, *_WRITES, Action.WEIGHT_READ}
 
 _ACTIONS: Mapping[str, tuple[Action, ...]] = {
-    "lanes": (Action.MAC, Action.MAC_GATED),
+    "lanes": (Action.MAC, Action.MAC_GATED, Action.WEIGHT_LOAD),
     "partial sums": (Action.ACCUMULATE, Action.PSUM_READ, Action.PSUM_WRITE),
     "column buffer": (Action.COLUMN_READ, Action.COLUMN_WRITE),
     "requantizers": (Action.REQUANTIZE,),

@@ -188,6 +188,8 @@ def _conv_energies(found: ConvCandidates, tiles: BlockTiles, pricing: Pricing) -
         sets = np.maximum(hardware.weight_sets, 1)
         energy += fetched * _energy(table, Action.WEIGHT_READ, hardware.weight_word, sets)
 
+    energy += fetched * _energy(table, Action.WEIGHT_LOAD, hardware.weight_word)
+
     deferred, completing = classes.copies.T
     adds = deferred @ runs.deferred_adds + completing @ runs.adds
     energy += adds * rows_out * table.energy_pj(Action.ACCUMULATE, Attributes(widths.accumulator))

@@ -68,6 +68,7 @@ def _data_independent(stage: ConvStage, source: Beats) -> Counted:
             yield Action.DRAM_READ, Attributes(widths.weight), sets * stage.lanes
         else:
             yield Action.WEIGHT_READ, Attributes(fetched, stage.weight_sets), sets
+        yield Action.WEIGHT_LOAD, Attributes(fetched), sets
 
     yield Action.ACCUMULATE, Attributes(widths.accumulator), totals.adds * rows_out
     waits = (totals.touches - columns_out * outs) * rows_out

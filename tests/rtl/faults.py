@@ -332,6 +332,17 @@ LANES = (
         edit(WeightFeed, "elaborate", "self.take.eq(loads[-1])", "self.take.eq(loads[-2])"),
     ),
     Fault(
+        "loads-of-rows",
+        "weights held for a sweep are counted for every row",
+        edit(
+            ConvComponent,
+            "elaborate",
+            "weights.take if stage.weight_sets > 1 else 0",
+            "at.valid if stage.weight_sets > 1 else 0",
+        ),
+        ACTIONS,
+    ),
+    Fault(
         "rows-of-reads",
         "rows are counted where they are read",
         edit(

@@ -20,6 +20,7 @@ SHIPPED = (*PUBLISHED, *MEASURED)
 UNPRICED = {
     "clock of registers and of the clock tree": Action.CLOCK,
     "gated lanes": Action.MAC_GATED,
+    "weights taken into the lanes": Action.WEIGHT_LOAD,
     "steps of the pipeline": Action.ROW,
 }
 
@@ -319,6 +320,7 @@ entries:
     assert table.energy_pj(Action.CLOCK, Attributes(0)) == 0
     assert table.leakage_uw(lanes=3) == pytest.approx(0.06)
     assert table.missing == (
+        "weights taken into the lanes",
         "steps of the pipeline",
         "DRAM",
         "clock of idle memories",

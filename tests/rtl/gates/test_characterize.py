@@ -28,13 +28,14 @@ PRICES = {
     Action.MAC: 0.02,
     Action.MAC_GATED: 0.001,
     Action.ACCUMULATE: 0.03,
-    Action.PSUM_READ: 0.08,
+    Action.PSUM_READ: 0.002,
     Action.PSUM_WRITE: 0.09,
     Action.REQUANTIZE: 0.004,
     Action.WINDOW_SHIFT: 0.06,
+    Action.WEIGHT_LOAD: 0.05,
     Action.ROW: 1.7,
     Action.POOL: 0.07,
-    Action.COLUMN_READ: 0.08,
+    Action.COLUMN_READ: 0.002,
     Action.COLUMN_WRITE: 0.09,
     Action.WEIGHT_READ: 0.1,
     Action.STREAM: 0.11,
@@ -47,7 +48,7 @@ MEMORY_ACTIONS = (
     Action.COLUMN_WRITE,
 )
 COMPONENTS = {
-    "lanes": (Action.MAC, Action.MAC_GATED),
+    "lanes": (Action.MAC, Action.MAC_GATED, Action.WEIGHT_LOAD),
     "partial sums": (Action.ACCUMULATE, Action.PSUM_READ, Action.PSUM_WRITE),
     "requantizers": (Action.REQUANTIZE,),
     "column buffer": (Action.COLUMN_READ, Action.COLUMN_WRITE),
@@ -67,6 +68,8 @@ def size(action, at):
         return at.accumulator_bits * at.scale_bits
     if action is Action.ROW:
         return 1
+    if action in (Action.PSUM_READ, Action.COLUMN_READ):
+        return at.bits * at.depth
     return at.bits
 
 
