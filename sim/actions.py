@@ -35,6 +35,11 @@ class ActionCounts:
                 total[key] = total.get(key, 0) + int(count)
         return cls(MappingProxyType(total))
 
+    def without(self, action: Action) -> ActionCounts:
+        """Leave an action out."""
+        counts = {key: count for key, count in self.counts.items() if key[0] is not action}
+        return ActionCounts(MappingProxyType(counts))
+
     def of_action(self, action: Action) -> int:
         """Count of `action`, whatever its attributes."""
         return sum(count for (found, _), count in self.counts.items() if found is action)

@@ -52,11 +52,11 @@ def stage_energy_pj(
 
 
 def _written(stage: Stage, actions: ActionCounts) -> Iterator[Attributes]:
-    """Memories of a stage that are written; each by the words in which it is read."""
+    """Memories of a stage, by the words that are written."""
     for action, attributes in actions.counts:
-        if action is Action.COLUMN_READ:
+        if action is Action.COLUMN_WRITE:
             yield attributes
-        elif action is Action.PSUM_READ:
+        elif action is Action.PSUM_WRITE:
             yield from [attributes] * (psum_banks(stage) if isinstance(stage, ConvStage) else 1)
 
 

@@ -334,9 +334,9 @@ def _small_words(stage: StageResult) -> int:
     words = 0
     for action, at in stage.actions.counts:
         if at.bits * at.depth <= REGISTER_BITS:
-            if action is Action.COLUMN_READ:
+            if action is Action.COLUMN_WRITE:
                 words += at.depth
-            elif action is Action.PSUM_READ:
+            elif action is Action.PSUM_WRITE:
                 words += stage.psum_bits // at.bits
     return words
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.energy.table import EnergyTable
 from pilaster.sim.explore.request import ExploreRequest
 from pilaster.sim.machine import Schedule, StageSpec
 from pilaster.sim.mapper.folds import Limits
@@ -37,7 +36,7 @@ class Options:
     specs : the options as stages
     lanes, gathers : (options,)
     image_pj : (tables, options, schedules of the next stage), energy of an image but for `cycle_pj`
-    cycle_pj : (tables, options), energy of a cycle, worked in or not
+    cycle_pj : likewise, energy of a cycle, worked in or not
     area_um2 : (tables with area, options)
     considered : folds that these were chosen from
     least_busy : cycles of work on an image, of the fastest of them
@@ -85,11 +84,15 @@ def stage_options(request: ExploreRequest, number: int) -> Options:
         after = candidates(request.network, nodes[number + 1], limits)
     image_pj, cycle_pj = [], []
     for table in request.tables:
-        still = energies_pj(found, Pricing(table, 0, request.clock_mhz))
-        whole = energies_pj(found, Pricing(table, SLOPE_CYCLES, request.clock_mhz))
+        still, whole = (
+            energies_pj(found, pricing)[:, np.newaxis]
+            + _writes(request, number, found, after, pricing)
+            for pricing in (
+                Pricing(table, cycles, request.clock_mhz) for cycles in (0, SLOPE_CYCLES)
+            )
+        )
         cycle_pj.append((whole - still)[may] / SLOPE_CYCLES)
-        writes = _writes(request, number, found, after, table)
-        image_pj.append(still[may, np.newaxis] + writes[may])
+        image_pj.append(still[may])
     areas = np.zeros((len(request.with_area), len(may)))
     for place, table in enumerate(request.with_area):
         areas[place] = areas_um2(found, table)[may]
@@ -121,7 +124,7 @@ def _writes(
     number: int,
     found: Candidates,
     after: Candidates | None,
-    table: EnergyTable,
+    pricing: Pricing,
 ) -> Costs:
     """Energy of the writes into column buffers that a stage answers for.
 
@@ -132,11 +135,11 @@ def _writes(
     writes = np.zeros((len(found), len(schedules)))
     if number == 0:
         source = np.array([request.network.graph.input_shape.channels])
-        sent = np.array([column_write_pj(found, each, source, 1, table)[0] for each in schedules])
+        sent = np.array([column_write_pj(found, each, source, 1, pricing)[0] for each in schedules])
         writes += sent[schedule_index(found.gathers, schedules)][:, np.newaxis]
     if after is not None:
         beats = found.out_channels, found.groups
-        writes += np.stack([column_write_pj(after, s, *beats, table) for s in schedules], axis=1)
+        writes += np.stack([column_write_pj(after, s, *beats, pricing) for s in schedules], axis=1)
     return writes
 
 
@@ -160,5 +163,5 @@ def _compared(
             rows.append(area_um2[[with_area.index(axis.table)]])
         elif axis.name in ("energy", "power"):
             table = names.index(axis.table)
-            rows += [image_pj[table].T, cycle_pj[[table]]]
+            rows += [image_pj[table].T, cycle_pj[table].T]
     return rows

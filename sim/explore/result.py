@@ -150,7 +150,8 @@ def figures(
     for place, table in enumerate(request.tables):
         energy = np.zeros(len(drawn.machine))
         for (stage, choice), after in zip(chosen, following, strict=True):
-            energy += stage.image_pj[place, choice, after] + stage.cycle_pj[place, choice] * cycles
+            each = place, choice, after
+            energy += stage.image_pj[each] + stage.cycle_pj[each] * cycles
         columns[f"energy_pj_{table.name}"] = energy
         if request.clock_mhz is not None:
             columns[f"power_uw_{table.name}"] = energy * request.clock_mhz / cycles

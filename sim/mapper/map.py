@@ -219,18 +219,18 @@ class Space:
 
         They are counted with the stage that sends them, by the schedule of the one that takes them.
         """
-        schedules, table = self.limits.schedules, self.request.table
+        schedules, pricing = self.limits.schedules, self._pricing
         channels = np.array([self.request.network.graph.input_shape.channels])
         for number, found in enumerate(self.candidates):
-            own = energies_pj(found, self._pricing)
+            own = energies_pj(found, pricing)
             if number == 0:  # the source sends to it
-                sent = [column_write_pj(found, each, channels, 1, table)[0] for each in schedules]
+                sent = [column_write_pj(found, each, channels, 1, pricing)[0] for each in schedules]
                 own = own + np.array(sent)[self._schedule_index(found)]
             if number + 1 == len(self.candidates):
                 yield np.repeat(own[:, np.newaxis], len(schedules), axis=1)
                 return
             after, beats = self.candidates[number + 1], (found.out_channels, found.groups)
-            beat = [column_write_pj(after, each, *beats, table) for each in schedules]
+            beat = [column_write_pj(after, each, *beats, pricing) for each in schedules]
             yield own[:, np.newaxis] + np.stack(beat, axis=1)
 
     def _schedule_index(self, found: Candidates) -> NDArray[np.intp]:

@@ -59,9 +59,11 @@ def energies_pj(found: Candidates, pricing: Pricing) -> Costs:
 
 
 def column_write_pj(
-    found: Candidates, schedule: Schedule, beat_channels: Ints, groups: int, table: EnergyTable
+    found: Candidates, schedule: Schedule, beat_channels: Ints, groups: int, pricing: Pricing
 ) -> Costs:
     """Energy of writing an image into a stage's column buffers, by the channels of a beat.
+
+    With it comes what the clock takes for words as wide as a beat.
 
     groups : groups of channels of which no beat has two, see `Beats.of_groups`
     """
@@ -76,14 +78,17 @@ def column_write_pj(
     per_row = groups * -(-(shape.channels // groups) // beat_channels)
     beats = shape.width * shape.height * per_row
     words = beat_channels * bits
-    return beats * _energy(table, Action.COLUMN_WRITE, words, -(-buffered // words))
+    table, depth = pricing.table, -(-buffered // words)
+    clock = pricing.image_cycles * _each(table.memory_clock_pj, words, depth)
+    return beats * _energy(table, Action.COLUMN_WRITE, words, depth) + clock
 
 
 def _pool_energy(stage: PoolStage, pricing: Pricing) -> float:
-    """Energy of an image in a pooling stage, its column writes left out."""
+    """Energy of an image in a pooling stage, that of `column_write_pj` left out."""
     actions = count_actions(stage, [Beats.whole(stage.shape.channels)], 1, None)
+    actions = actions.without(Action.COLUMN_WRITE)
     energy = stage_energy_pj(stage, actions, pricing.image_cycles, pricing.table, pricing.clock_mhz)
-    return sum(value for action, value in energy.items() if action != Action.COLUMN_WRITE)
+    return sum(energy.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,10 +207,9 @@ def _conv_energies(found: ConvCandidates, tiles: BlockTiles, pricing: Pricing) -
     for action in (Action.PSUM_READ, Action.PSUM_WRITE):
         energy += waits * _energy(table, action, hardware.psum_word, hardware.psum_depth)
 
-    clock = (words > 0) * _each(table.memory_clock_pj, word, hardware.column_depth)
     bank = _each(table.memory_clock_pj, hardware.psum_word, hardware.psum_depth)
-    clock += (waits > 0) * bank * hardware.banks
-    clock += _each(lambda at: table.clock_pj(at.bits), hardware.register_bits, None)
+    clock = (waits > 0) * bank * hardware.banks
+    clock = clock + _each(lambda at: table.clock_pj(at.bits), hardware.register_bits, None)
     energy += pricing.image_cycles * clock
     passes = classes.counts[:, 0] @ runs.deferred + classes.counts[:, 1] @ runs.total
     energy += passes * rows_out * table.energy_pj(Action.ROW, Attributes())

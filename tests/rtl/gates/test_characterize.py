@@ -91,9 +91,9 @@ def energy(stage, *actions):
 def words_clocked(stage):
     """Words of every memory of registers: of the column buffers, and of all banks of sums."""
     for action, at in stage.actions.counts:
-        if action is Action.COLUMN_READ and is_small(action, at):
+        if action is Action.COLUMN_WRITE and is_small(action, at):
             yield at.depth
-        elif action is Action.PSUM_READ and is_small(action, at):
+        elif action is Action.PSUM_WRITE and is_small(action, at):
             yield at.depth * (stage.psum_bits // (at.bits * at.depth))
 
 

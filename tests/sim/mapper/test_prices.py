@@ -22,7 +22,7 @@ BOTH = (Schedule.SCATTER, Schedule.GATHER)
 @given(
     networks(graphs(3)),
     st.integers(0, 2**32 - 1),
-    st.sampled_from(["eyeriss65", "horowitz45", "ihp130"]),
+    st.sampled_from(["eyeriss65", "horowitz45", "ihp130", "sg13g2"]),
     st.sampled_from([None, 7, 10**9]),
     st.sampled_from([None, 50.0]),
 )
@@ -40,7 +40,7 @@ def test_energy_is_that_of_the_simulation(network, seed, name, on_chip, clock_mh
     for stage, each, i in zip(result.stages, found, chosen, strict=True):
         spec = each.spec(i)
         energy = energies_pj(each, pricing)[i]
-        energy += column_write_pj(each, spec.schedule, *beats, table)[0]
+        energy += column_write_pj(each, spec.schedule, *beats, pricing)[0]
         assert energy == pytest.approx(stage.energy_pj, rel=1e-9)
         beats = np.array([spec.fold.out_channels]), each.groups
 
