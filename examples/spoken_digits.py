@@ -285,7 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("recordings", type=Path)
     parser.add_argument("--clock-mhz", type=float, default=10.0)
     parser.add_argument("--max-latency-us", type=float, default=1000.0)
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=20)
     options = parser.parse_args(arguments)
     try:
         _torch()
@@ -310,7 +310,7 @@ def _torch() -> Any:
         import torch
     except ImportError as error:
         raise pl.InputError("training needs PyTorch: pip install 'pilaster[train]'") from error
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
     return torch
 
 
