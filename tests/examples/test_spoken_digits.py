@@ -49,8 +49,8 @@ def record(folder: Path, speakers: int = 3) -> None:
     seconds = np.arange(4000) / 8000
     for digit in range(10):
         for speaker in range(speakers):
-            for number in range(3):
-                hertz = 300 * (1 + digit) * (1 + 0.02 * speaker)
+            for number in range(6):
+                hertz = 250 * 1.32**digit * 1.02**speaker
                 tone = 0.3 * np.sin(2 * np.pi * hertz * seconds + number)
                 tone += rng.normal(0, 0.003, len(tone))
                 with wave.open(str(folder / f"{digit}_s{speaker}_{number}.wav"), "wb") as file:
@@ -108,7 +108,7 @@ def test_folding_changes_no_answer(spoken: ModuleType) -> None:
 
 def test_spoken_digits(tmp_path: Path) -> None:
     record(tmp_path / "tones")
-    command = [sys.executable, str(SCRIPT), "tones", "--epochs", "20"]
+    command = [sys.executable, str(SCRIPT), "tones", "--epochs", "30"]
     found = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False
     )
@@ -119,7 +119,7 @@ def test_spoken_digits(tmp_path: Path) -> None:
         )
         return
     assert (found.returncode, found.stderr) == (0, "")
-    assert found.stdout.startswith("trained on 60 recordings of 2 speakers; judged by s2\n")
+    assert found.stdout.startswith("trained on 120 recordings of 2 speakers; judged by s2\n")
     assert told(found.stdout, r"right: ([\d.]+)%") > 30, "chance is 10"
     assert 0 < told(found.stdout, r"last column: ([\d.,]+) us") <= 1000
 
