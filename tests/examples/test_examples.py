@@ -32,6 +32,7 @@ def test_every_example_is_tested() -> None:
         "many_machines",
         "multi_cycle",
         "scatter_against_gather",
+        "spoken_digits",
         "zero_gating",
     ]
 
