@@ -175,29 +175,27 @@ class JoinComponent(wiring.Component):
             for arm, (scale, magnitude) in enumerate(
                 zip(parameters.inputs, stage.arm_magnitudes, strict=True)
             ):
-                requantizer = self._requantizer(
+                term = self._requantized(
                     m,
                     f"requantizer_arm{arm}_{channel}",
                     tokens[READ:],
-                    _operand_bits(stage.sources[arm]),
+                    (values[arm][channel], _operand_bits(stage.sources[arm])),
                     ([scale], parameters.left_shift, Const(0)),
                     (signed(signed_bits(magnitude)), -magnitude, magnitude),
                 )
-                m.d.comb += requantizer.accumulator.eq(values[arm][channel])
-                terms.append(requantizer.result)
+                terms.append(term)
             total = Signal(signed(stage.sum_bits), name=f"total{channel}", reset_less=True)
             with m.If(tokens[sums][0]):
                 m.d.sync += total.eq(terms[0] + terms[1])
-            requantizer = self._requantizer(
+            result = self._requantized(
                 m,
                 f"requantizer_sum_{channel}",
                 tokens[sums + JOIN_ADD :],
-                stage.sum_bits,
+                (total, stage.sum_bits),
                 ([parameters.output], 0, Const(0)),
                 (self._value, *stage.target.stream_range),
             )
-            m.d.comb += requantizer.accumulator.eq(total)
-            results.append(requantizer.result)
+            results.append(result)
         return results
 
     def _concatenate(
@@ -222,28 +220,31 @@ class JoinComponent(wiring.Component):
                     m.d.sync += kept.eq(Mux(value < low, low, Mux(value > high, high, value)))
                 results.append(kept)
                 continue
-            requantizer = self._requantizer(
+            result = self._requantized(
                 m,
                 f"requantizer{channel}",
                 tokens[READ:],
-                bits,
+                (value, bits),
                 (parameters.inputs, 0, arm),
                 (self._value, low, high),
             )
-            m.d.comb += requantizer.accumulator.eq(value)
-            results.append(requantizer.result)
+            results.append(result)
         return results
 
-    def _requantizer(
+    def _requantized(
         self,
         m: Module,
         name: str,
         tokens: Sequence[_Token],
-        bits: int,
+        operand: tuple[Value, int],
         scale: tuple[Sequence[Scale], int, Value],
         output: tuple[Shape, int, int],
-    ) -> Requantizer:
-        """Place a requantiser for the first of `tokens`, with the scale that an index selects."""
+    ) -> Value:
+        """Requantise a value, there with the first of `tokens`, by the scale an index selects.
+
+        operand : the value, and its bits as a signed number
+        """
+        value, bits = operand
         scales, left_shift, index = scale
         all_scales = Scales.of(scales)
         form = ScaleFormat.of(all_scales, left_shift)
@@ -251,7 +252,9 @@ class JoinComponent(wiring.Component):
         words = [form.layout.const(word).as_value().value for word in form.constants(all_scales)]
         m.d.comb += requantizer.valid.eq(Cat(*(valid for valid, _ in tokens[:REQUANTIZE])))
         m.d.comb += requantizer.scale.as_value().eq(select(words, index))
-        return requantizer
+        m.d.comb += requantizer.accumulator.eq(value)
+        result: Value = requantizer.result
+        return result
 
     def _count_operations(self, m: Module, tokens: Sequence[_Token]) -> None:
         """Show how many adders and requantisers work in this cycle."""

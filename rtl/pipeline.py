@@ -127,12 +127,13 @@ class PipelineComponent(wiring.Component):
         stage, beats = self._pipeline.stages[number], self._pipeline.beats[number]
         behind = min(self._columns_of_readers(number), default=COLUMN_BUFFERS)
         source, target = network.tensors[node.inputs[0]], network.tensors[node.name]
-        if isinstance(stage, ConvStage):
-            parameters, (tiles,) = network.parameters[node.name], (each.tiles for each in beats)
-            return ConvComponent(stage, parameters, source, target, tiles, files, probes, behind)
         if isinstance(stage, JoinStage):
             return JoinComponent(stage, beats, probes, behind)
-        return PoolComponent(stage, target, beats[0].tiles, probes, behind)
+        tiles = beats[0].tiles
+        if isinstance(stage, ConvStage):
+            parameters = network.parameters[node.name]
+            return ConvComponent(stage, parameters, source, target, tiles, files, probes, behind)
+        return PoolComponent(stage, target, tiles, probes, behind)
 
     def elaborate(self, platform: object) -> Module:
         """Connect the stages."""

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from pilaster.models.energy.actions import Action, Attributes
 from pilaster.models.energy.table import EnergyTable
 from pilaster.sim.actions import ActionCounts
-from pilaster.sim.stages import ConvStage, JoinStage, Stage
-from pilaster.sim.stages.conv_actions import psum_banks, register_bits
+from pilaster.sim.stages import ConvStage, JoinStage, PoolStage, Stage
+from pilaster.sim.stages.conv_actions import psum_bits, register_bits
 from pilaster.sim.stages.join_actions import arm_memories, join_register_bits
-from pilaster.sim.stages.pool_actions import pool_register_bits
+from pilaster.sim.stages.pool_actions import pool_psum_bits, pool_register_bits
 
-__all__ = ["stage_energy_pj", "stage_register_bits"]
+__all__ = ["stage_energy_pj", "stage_psum_bits", "stage_register_bits", "written_memories"]
 
 
 def stage_register_bits(stage: Stage) -> int:
@@ -42,22 +42,32 @@ def stage_energy_pj(
     for (action, attributes), count in actions.counts.items():
         energy[action] = energy.get(action, 0.0) + count * table.energy_pj(action, attributes)
     clock = table.clock_pj(stage_register_bits(stage))
-    clock += sum(table.memory_clock_pj(memory) for memory in _written(stage, actions))
+    memories = written_memories(actions, stage_psum_bits(stage))
+    clock += sum(map(table.memory_clock_pj, memories))
     energy[Action.CLOCK] = clock * cycles
     if clock_mhz is not None:
-        memories = _memories(stage, actions)
-        leakage_uw = table.leakage_uw(memories, stage.lanes) or 0.0
+        leakage_uw = table.leakage_uw(_memories(stage, actions), stage.lanes) or 0.0
         energy["leakage"] = leakage_uw * cycles / clock_mhz
     return {str(action): value for action, value in energy.items() if value}
 
 
-def _written(stage: Stage, actions: ActionCounts) -> Iterator[Attributes]:
-    """Memories of a stage, by the words that are written."""
+def stage_psum_bits(stage: Stage) -> int:
+    """Bits of the memories in which partial sums of a stage wait."""
+    if isinstance(stage, ConvStage):
+        return psum_bits(stage)
+    return pool_psum_bits(stage) if isinstance(stage, PoolStage) else 0
+
+
+def written_memories(actions: ActionCounts, all_psum_bits: int) -> Iterator[Attributes]:
+    """Memories of a stage, each bank of partial sums by itself, by the words that are written.
+
+    all_psum_bits : of all banks
+    """
     for action, attributes in actions.counts:
         if action is Action.COLUMN_WRITE:
             yield attributes
         elif action is Action.PSUM_WRITE:
-            yield from [attributes] * (psum_banks(stage) if isinstance(stage, ConvStage) else 1)
+            yield from [attributes] * (all_psum_bits // (attributes.bits * attributes.depth))
 
 
 def _memories(stage: Stage, actions: ActionCounts) -> Sequence[Attributes]:

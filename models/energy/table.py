@@ -148,9 +148,7 @@ class EnergyTable:
         It is 0 where the memory is not made of registers, or this is not known.
         """
         name = "small_memory_clock"
-        if name not in self.prices or memory.bits * memory.depth > self._capacity(name):
-            return 0.0
-        return self._price(name, memory) * memory.depth
+        return self._price(name, memory) * memory.depth if self._holds_for(name, memory) else 0.0
 
     def idle_memory_pj(self, bits: int, depth: int) -> float | None:
         """Energy of one clock cycle of a memory that is not accessed, in pJ, if known."""
@@ -245,16 +243,18 @@ class EnergyTable:
             if getattr(attributes, name) == 0 and name != "scale_bits":
                 raise ValueError(f"the price of {action} depends on {name}, which is not given")
         small = SMALL_MEMORIES.get(action, "")
-        if small in self.prices and attributes.bits * attributes.depth <= self._capacity(small):
+        if self._holds_for(small, attributes):
             return self._price(small, attributes)
         if action in self.prices:
             return self._price(action, attributes)
         return sum((self._price(name, at) for name, at in parts(action, attributes)), 0.0)
 
-    def _capacity(self, name: str) -> int:
-        """Most bits of a memory that the price of small memories holds for."""
+    def _holds_for(self, name: str, memory: Attributes) -> bool:
+        """Whether there is a price of small memories, and the memory has no more bits than its."""
+        if name not in self.prices:
+            return False
         points = (point.attributes for point in self.entries[name].published)
-        return max(point.bits * point.depth for point in points)
+        return memory.bits * memory.depth <= max(point.bits * point.depth for point in points)
 
     def _price(self, name: str, attributes: Attributes) -> float:
         register = self.prices.get("register")

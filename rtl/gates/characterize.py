@@ -26,6 +26,7 @@ from pilaster.models.errors import InputError
 from pilaster.rtl.gates.bill import compare_bill
 from pilaster.rtl.gates.measure import PowerMeasurement
 from pilaster.rtl.gates.synthesis import LOGIC_BITS, REGISTER_BITS
+from pilaster.sim.energy import written_memories
 from pilaster.sim.results import Result, StageResult
 
 __all__ = ["Run", "characterize", "fit", "table_yaml"]
@@ -331,14 +332,8 @@ def _clock_entries(runs: Sequence[Run], where: str) -> Iterator[dict[str, Any]]:
 
 def _small_words(stage: StageResult) -> int:
     """Words of the memories of a stage that are registers."""
-    words = 0
-    for action, at in stage.actions.counts:
-        if at.bits * at.depth <= REGISTER_BITS:
-            if action is Action.COLUMN_WRITE:
-                words += at.depth
-            elif action is Action.PSUM_WRITE:
-                words += stage.psum_bits // at.bits
-    return words
+    memories = written_memories(stage.actions, stage.psum_bits)
+    return sum(at.depth for at in memories if at.bits * at.depth <= REGISTER_BITS)
 
 
 def _leakage_entry(runs: Sequence[Run], where: str) -> dict[str, Any]:

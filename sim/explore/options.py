@@ -88,7 +88,8 @@ def stage_options(request: ExploreRequest, number: int) -> Options:
             energies_pj(found, pricing)[:, np.newaxis]
             + _writes(request, number, found, after, pricing)
             for pricing in (
-                Pricing(table, cycles, request.clock_mhz) for cycles in (0, SLOPE_CYCLES)
+                Pricing(table, 0, request.clock_mhz),
+                Pricing(table, SLOPE_CYCLES, request.clock_mhz),
             )
         )
         cycle_pj.append((whole - still)[may] / SLOPE_CYCLES)
