@@ -1,12 +1,14 @@
 """The schedule of a convolution stage as tables: what its sequencer walks through.
 
 Three tables, each pointing into the next. A run names its blocks, one for each output tile; a
-block names its passes; a pass is one tile of weights. All are made from `pilaster.sim.schedule`
-and from the stage's own list of passes, so the order has one home.
+block names its passes; a pass is one tile of weights. Output tiles whose passes differ in nothing
+but where their weights begin share a list of passes. All are made from `pilaster.sim.schedule` and
+from the stage's own list of passes, so the order has one home.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +17,7 @@ from numpy.typing import NDArray
 from pilaster.sim.machine import Schedule
 from pilaster.sim.schedule import Run
 from pilaster.sim.stages import ConvStage
+from pilaster.sim.stages.conv import Pass
 
 __all__ = ["Block", "PassEntry", "Program", "RunEntry", "SlotEntry"]
 
@@ -54,17 +57,27 @@ class RunEntry:
 
 @dataclass(frozen=True)
 class Block:
-    """Passes of a run on one output tile. `fresh` has a bit for each slot with no sums yet."""
+    """Passes of a run on one output tile.
+
+    Attributes
+    ----------
+    first_weight : what is added to the weight addresses of the passes
+    fresh : a bit for each slot with no sums yet
+    """
 
     out_tile: int
     first_pass: int
     passes: int
+    first_weight: int
     fresh: int
 
 
 @dataclass(frozen=True)
 class PassEntry:
-    """One pass. `pattern` tells which channels are read; a `null` pass multiplies nothing."""
+    """One pass. `pattern` tells which channels are read; a `null` pass multiplies nothing.
+
+    `weight` is an address of weights, from the block's `first_weight` on.
+    """
 
     null: bool
     use: int
@@ -88,13 +101,15 @@ class Program:
 
     @classmethod
     def of(cls, stage: ConvStage) -> Program:
-        """Write the program of `stage`."""
-        return _Writer(stage).program()
+        """Write the program of `stage`: lists of passes are shared where that halves them."""
+        shared, written = _Writer(stage, shares=True), _Writer(stage, shares=False)
+        found = shared.program()
+        return found if 2 * len(found.passes) <= shared.listed else written.program()
 
 
 class _Writer:
-    def __init__(self, stage: ConvStage) -> None:
-        self.stage = stage
+    def __init__(self, stage: ConvStage, shares: bool) -> None:
+        self.stage, self.shares = stage, shares
         present = stage.present
         if present is None:
             present = np.ones(stage.tile_shape, bool)
@@ -104,8 +119,10 @@ class _Writer:
         self.slots = stage.fold.kernel_columns if self.scatter else 1
         self.uses = max((len(run.uses) for runs in stage.runs for run in runs), default=1)
         self.passes: list[PassEntry] = []
+        self.places: dict[tuple[PassEntry, ...], int] = {}
+        self.listed = 0  # passes of all lists, those shared counted for each
         self.blocks: list[Block] = []
-        self.pass_lists: dict[tuple[tuple[int, ...], bool], list[tuple[int, int]]] = {}
+        self.pass_lists: dict[tuple[tuple[int, ...], bool], list[tuple[int, int, int]]] = {}
         self.block_lists: dict[tuple[tuple[int, ...], bool, bytes], int] = {}
         self.seen: set[tuple[int, int]] = set()
 
@@ -130,7 +147,7 @@ class _Writer:
                 entries.append(self._run(column, run, count, last))
             if not working:
                 entries.append(idle)
-        blocks = self.blocks or [Block(0, 0, 1, 0)]
+        blocks = self.blocks or [Block(0, 0, 1, 0, 0)]
         passes = self.passes or [PassEntry(True, 0, 0, 0, 0, 0)]
         return Program(tuple(entries), tuple(blocks), tuple(passes), self.weights)
 
@@ -186,32 +203,43 @@ class _Writer:
             self.block_lists[key] = len(self.blocks)
             passes = zip(self.pass_lists[shape], fresh.tolist(), strict=True)
             self.blocks += [
-                Block(out_tile, first, count, bits)
-                for out_tile, ((first, count), bits) in enumerate(passes)
+                Block(out_tile, first, count, first_weight, bits)
+                for out_tile, ((first, count, first_weight), bits) in enumerate(passes)
                 if count
             ]
         return self.block_lists[key]
 
-    def _passes(self, run: Run) -> list[tuple[int, int]]:
-        """Write the passes of a run; gives (first, count) by output tile."""
-        by_tile: list[list[PassEntry]] = [[] for _ in range(self.stage.tile_shape[1])]
+    def _passes(self, run: Run) -> list[tuple[int, int, int]]:
+        """Write the passes of a run; gives (first, count, first weight) by output tile."""
+        by_tile: list[list[Pass]] = [[] for _ in range(self.stage.tile_shape[1])]
         for step in self.stage.passes(run):
-            tile = (run.uses[step.use].group, step.out_tile, step.in_tile, step.tap_group)
-            by_tile[step.out_tile].append(
-                PassEntry(
-                    null=tile not in self.address,
-                    use=step.use,
-                    in_tile=step.in_tile,
-                    tap_group=step.tap_group,
-                    pattern=self.pattern(step.out_tile, step.in_tile),
-                    weight=self.address.get(tile, 0),
-                )
+            by_tile[step.out_tile].append(step)
+        return [self._list(run, steps) for steps in by_tile]
+
+    def _list(self, run: Run, steps: Sequence[Pass]) -> tuple[int, int, int]:
+        """Write the passes of an output tile, unless they stand there."""
+        addresses = [
+            self.address.get((run.uses[s.use].group, s.out_tile, s.in_tile, s.tap_group))
+            for s in steps
+        ]
+        first_weight = min((a for a in addresses if a is not None), default=0) * self.shares
+        entries = tuple(
+            PassEntry(
+                null=address is None,
+                use=step.use,
+                in_tile=step.in_tile,
+                tap_group=step.tap_group,
+                pattern=self.pattern(step.out_tile, step.in_tile),
+                weight=0 if address is None else address - first_weight,
             )
-        found = []
-        for entries in by_tile:
-            found.append((len(self.passes), len(entries)))
+            for step, address in zip(steps, addresses, strict=True)
+        )
+        self.listed += len(entries)
+        place = self.places.get(entries) if self.shares else None
+        if place is None:
+            place = self.places[entries] = len(self.passes)
             self.passes += entries
-        return found
+        return place, len(entries), first_weight
 
     def pattern(self, out_tile: int, in_tile: int) -> int:
         """Index of the channels that a tile reads: by group, or by tile where depthwise."""

@@ -49,6 +49,7 @@ class StepFormat:
                 "out_tile": index_shape(outs),
                 "first_pass": index_shape(len(program.passes)),
                 "passes": index_shape(max(b.passes for b in program.blocks) + 1),
+                "first_weight": index_shape(max(b.first_weight for b in program.blocks) + 1),
                 "fresh": self.slots,
             }
         )
@@ -59,7 +60,7 @@ class StepFormat:
                 "in_tile": index_shape(ins),
                 "tap_group": index_shape(taps),
                 "pattern": index_shape(max(p.pattern for p in program.passes) + 1),
-                "weight": index_shape(len(program.weights)),
+                "weight": index_shape(max(p.weight for p in program.passes) + 1),
             }
         )
         self.row = index_shape(stage.geometry.rows_out)
@@ -83,6 +84,7 @@ class StepFormat:
                 "back": index_shape(backs),
                 "mask": ports,
                 **self.entry.members,
+                "weight": index_shape(len(program.weights)),
             }
         )
 
@@ -158,6 +160,7 @@ class Fetcher(wiring.Component):
             step.mask.eq(run.masks[entry.use]),
         ]
         m.d.comb += [step[name].eq(entry[name]) for name in form.entry.members]
+        m.d.comb += step.weight.eq(block.first_weight + entry.weight)
 
         with m.If(~self.steps.valid | self.steps.ready):
             m.d.sync += [self.steps.valid.eq(1), self.steps.payload.eq(step)]

@@ -27,7 +27,7 @@ from pilaster.rtl.pipeline import OutputBuffer, PipelineComponent
 from pilaster.rtl.pool import PoolComponent
 from pilaster.rtl.program import _Writer
 from pilaster.rtl.requantize import Requantizer
-from pilaster.rtl.sequencer import Sequencer
+from pilaster.rtl.sequencer import Fetcher, Sequencer
 from pilaster.rtl.slowest import Slowest
 from pilaster.rtl.sums import PartialSums
 from pilaster.rtl.weights import WeightFeed
@@ -99,24 +99,29 @@ PROGRAM = (
     Fault(
         "pass-dropped",
         "the last pass of every output tile is missing",
-        edit(_Writer, "_passes", "len(entries)))", "max(1, len(entries) - 1)))"),
+        edit(_Writer, "_list", "place, len(entries),", "place, max(1, len(entries) - 1),"),
     ),
     Fault(
         "weight-address",
         "a pass reads the next pass's weights",
         edit(
             _Writer,
-            "_passes",
-            "weight=self.address.get(tile, 0)",
-            "weight=(self.address.get(tile, 0) + 1) % len(self.weights)",
+            "_list",
+            "else address - first_weight",
+            "else (address + 1) % len(self.weights) - first_weight",
         ),
+    ),
+    Fault(
+        "shared-passes",
+        "output tiles that share a list of passes read the first tile's weights",
+        edit(Fetcher, "elaborate", "block.first_weight + entry.weight", "entry.weight + 0"),
     ),
     Fault(
         "channels-read",
         "a pass reads the input channels of its neighbour",
         edit(
             _Writer,
-            "_passes",
+            "_list",
             "pattern=self.pattern(step.out_tile, step.in_tile)",
             "pattern=self.pattern(step.out_tile, (step.in_tile + 1) % self.stage.tile_shape[2])",
         ),
