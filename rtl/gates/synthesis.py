@@ -24,6 +24,9 @@ REGISTER_BITS = 1 << 10
 LOGIC_BITS = 1 << 14
 """A memory that is only read and has no more bits is made of gates."""
 
+TABLE_BITS = 1 << 15
+"""The same of one that is not read at the clock, as no macro is."""
+
 LEAST_GATED = 3
 """Registers of one enable that get a clock gate of their own, if there are as many."""
 
@@ -132,8 +135,9 @@ def _fine(library: Library, period_ns: float, gated: bool) -> str:
 def _is_kept(parameters: dict[str, str]) -> bool:
     """Whether a memory stays one, and is not made of registers or gates."""
     bits = int(parameters["WIDTH"], 2) * int(parameters["SIZE"], 2)
-    written = int(parameters["WR_PORTS"], 2) > 0
-    return bits > (REGISTER_BITS if written else LOGIC_BITS)
+    if int(parameters["WR_PORTS"], 2):
+        return bits > REGISTER_BITS
+    return bits > (LOGIC_BITS if int(parameters["RD_CLK_ENABLE"], 2) else TABLE_BITS)
 
 
 def _mark(design: dict[str, Any], kept: Callable[[dict[str, str]], bool]) -> None:
