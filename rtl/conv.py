@@ -194,7 +194,7 @@ class ConvComponent(wiring.Component):
                 self.probes.started.eq(sequencer.started),
                 self.probes.finished.eq(sequencer.finished),
                 self.probes.column_write.eq(self.i.valid & self.i.ready),
-                self.probes.column_read.eq(_count(intake.read)),
+                self.probes.column_read.eq(_count(intake.read) * stage.geometry.row_fold),
                 self.probes.window_shift.eq(_count(shifts)),
                 self.probes.weight_read.eq(weights.reads),
                 self.probes.weight_load.eq(weights.take if stage.weight_sets > 1 else 0),

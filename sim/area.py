@@ -61,10 +61,11 @@ def _conv_parts(stage: ConvStage) -> Iterator[Part]:
     # A lane adds its product; each sum adds to what waits; a requantiser rounds.
     yield "add_area", add, stage.lanes + fold.out_channels * banks + fold.requantizers
     yield "register_area", Attributes(bits=register_bits(stage)), 1
-    word = fold.in_channels * widths.activation
+    word, phases = fold.in_channels * widths.activation, stage.geometry.row_fold
     if stage.geometry.is_depthwise:
         word *= fold.out_channels
-    yield "memory_area", _memory(word, column_buffer_bits(stage)), 1
+    phase = _memory(-(-word // phases), -(-column_buffer_bits(stage) // phases))
+    yield "memory_area", phase, phases
     if stage.weight_sets > 1 and not stage.spec.dram_bits_per_cycle:
         yield "memory_area", Attributes(stage.lanes * widths.weight, stage.weight_sets), 1
     bits, word = psum_bits(stage), fold.out_channels * widths.accumulator

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from pilaster.models.energy.actions import Action, Attributes
 from pilaster.models.energy.table import EnergyTable
 from pilaster.sim.actions import ActionCounts
-from pilaster.sim.stages import ConvStage, JoinStage, PoolStage, Stage
-from pilaster.sim.stages.conv_actions import psum_bits, register_bits
+from pilaster.sim.stages import ConvStage, JoinStage, Stage
+from pilaster.sim.stages.conv_actions import psum_banks, register_bits
 from pilaster.sim.stages.join_actions import arm_memories, join_register_bits
-from pilaster.sim.stages.pool_actions import pool_psum_bits, pool_register_bits
+from pilaster.sim.stages.pool_actions import pool_register_bits
 
-__all__ = ["stage_energy_pj", "stage_psum_bits", "stage_register_bits", "written_memories"]
+__all__ = ["stage_energy_pj", "stage_register_bits", "written_memories"]
 
 
 def stage_register_bits(stage: Stage) -> int:
@@ -42,40 +42,34 @@ def stage_energy_pj(
     for (action, attributes), count in actions.counts.items():
         energy[action] = energy.get(action, 0.0) + count * table.energy_pj(action, attributes)
     clock = table.clock_pj(stage_register_bits(stage))
-    memories = written_memories(actions, stage_psum_bits(stage))
+    memories = written_memories(stage, actions)
     clock += sum(map(table.memory_clock_pj, memories))
     energy[Action.CLOCK] = clock * cycles
     if clock_mhz is not None:
-        leakage_uw = table.leakage_uw(_memories(stage, actions), stage.lanes) or 0.0
+        reads = (Action.COLUMN_READ, Action.PSUM_READ, Action.WEIGHT_READ)
+        memories = tuple(_memories(stage, actions, reads))
+        leakage_uw = table.leakage_uw(memories, stage.lanes) or 0.0
         energy["leakage"] = leakage_uw * cycles / clock_mhz
     return {str(action): value for action, value in energy.items() if value}
 
 
-def stage_psum_bits(stage: Stage) -> int:
-    """Bits of the memories in which partial sums of a stage wait."""
-    if isinstance(stage, ConvStage):
-        return psum_bits(stage)
-    return pool_psum_bits(stage) if isinstance(stage, PoolStage) else 0
+def written_memories(stage: Stage, actions: ActionCounts) -> tuple[Attributes, ...]:
+    """Memories of a stage by the words that are written, each phase and bank by itself."""
+    return tuple(_memories(stage, actions, (Action.COLUMN_WRITE, Action.PSUM_WRITE)))
 
 
-def written_memories(actions: ActionCounts, all_psum_bits: int) -> Iterator[Attributes]:
-    """Memories of a stage, each bank of partial sums by itself, by the words that are written.
-
-    all_psum_bits : of all banks
-    """
-    for action, attributes in actions.counts:
-        if action is Action.COLUMN_WRITE:
-            yield attributes
-        elif action is Action.PSUM_WRITE:
-            yield from [attributes] * (all_psum_bits // (attributes.bits * attributes.depth))
-
-
-def _memories(stage: Stage, actions: ActionCounts) -> Sequence[Attributes]:
-    """Memories of a stage, which leak."""
+def _memories(
+    stage: Stage, actions: ActionCounts, accesses: Sequence[Action]
+) -> Iterator[Attributes]:
+    """Memories of a stage by the words of some accesses; those of a join by what it reads."""
     if isinstance(stage, JoinStage):
-        return arm_memories(stage)
-    return [
-        attributes
-        for action, attributes in actions.counts
-        if action in (Action.COLUMN_READ, Action.PSUM_READ, Action.WEIGHT_READ)
-    ]
+        yield from arm_memories(stage)
+        return
+    copies = {}
+    if isinstance(stage, ConvStage):
+        phases, banks = stage.geometry.row_fold, psum_banks(stage)
+        copies = dict.fromkeys((Action.COLUMN_READ, Action.COLUMN_WRITE), phases)
+        copies |= dict.fromkeys((Action.PSUM_READ, Action.PSUM_WRITE), banks)
+    for action, attributes in actions.counts:
+        if action in accesses:
+            yield from [attributes] * copies.get(action, 1)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pilaster.models.energy.actions import Action
+from pilaster.models.energy.actions import Action, Attributes
 from pilaster.sim.actions import ActionCounts
 from pilaster.sim.stamps import Stamps
 
@@ -48,6 +48,7 @@ class StageResult:
     skipped_macs : not scheduled: columns of padding, and tiles whose weights are all zero
     utilisation : lane operations of the layer's, over lanes times cycles per image; 0 without lanes
     column_buffer_bits, psum_bits, weight_bits, register_bits : storage
+    written_memories : widths and depths of the column buffers and memories of partial sums
     energy_by_action : pJ by the action's name
     """
 
@@ -64,6 +65,7 @@ class StageResult:
     weight_bits: int
     weights_in_dram: bool
     register_bits: int
+    written_memories: tuple[Attributes, ...]
     actions: ActionCounts
     energy_by_action: Mapping[str, float]
 
@@ -77,7 +79,7 @@ class StageResult:
         plain = {
             name: value
             for name, value in vars(self).items()
-            if name not in ("actions", "energy_by_action")
+            if name not in ("written_memories", "actions", "energy_by_action")
         }
         counts = {action: self.actions.of_action(action) for action in Action}
         return {

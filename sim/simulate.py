@@ -15,7 +15,7 @@ from pilaster.models.graph import INPUT
 from pilaster.models.network import Network
 from pilaster.models.reference.network import BATCH, classify, one_thread, tensors
 from pilaster.sim.actions import ActionCounts, count_actions
-from pilaster.sim.energy import stage_energy_pj, stage_register_bits
+from pilaster.sim.energy import stage_energy_pj, stage_register_bits, written_memories
 from pilaster.sim.engine import simulate_events
 from pilaster.sim.machine import Machine
 from pilaster.sim.pipeline import Pipeline
@@ -177,6 +177,7 @@ def _stage_result(
         weight_bits=storage[2],
         weights_in_dram=bool(stage.spec.dram_bits_per_cycle),
         register_bits=stage_register_bits(stage),
+        written_memories=written_memories(stage, actions),
         actions=actions,
         energy_by_action=stage_energy_pj(stage, actions, cycles, table, clock_mhz),
     )

@@ -37,7 +37,7 @@ class Action(StrEnum):
     WEIGHT_LOAD (bits)
         One set of weights taken into the lanes, where these hold several in turn.
     COLUMN_READ, COLUMN_WRITE (bits, depth)
-        One access of a column buffer.
+        One access of a memory of a column buffer: it has one for each phase of folded rows.
     STREAM (bits)
         One beat on the stream between two stages.
     DRAM_READ (bits)

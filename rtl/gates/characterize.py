@@ -26,7 +26,6 @@ from pilaster.models.errors import InputError
 from pilaster.rtl.gates.bill import compare_bill
 from pilaster.rtl.gates.measure import PowerMeasurement
 from pilaster.rtl.gates.synthesis import LOGIC_BITS, REGISTER_BITS
-from pilaster.sim.energy import written_memories
 from pilaster.sim.results import Result, StageResult
 
 __all__ = ["Run", "characterize", "fit", "table_yaml"]
@@ -332,7 +331,7 @@ def _clock_entries(runs: Sequence[Run], where: str) -> Iterator[dict[str, Any]]:
 
 def _small_words(stage: StageResult) -> int:
     """Words of the memories of a stage that are registers."""
-    memories = written_memories(stage.actions, stage.psum_bits)
+    memories = stage.written_memories
     return sum(at.depth for at in memories if at.bits * at.depth <= REGISTER_BITS)
 
 

@@ -68,18 +68,20 @@ def column_write_pj(
     groups : groups of channels of which no beat has two, see `Beats.of_groups`
     """
     stage: Stage
+    phases = 1
     if isinstance(found, PoolCandidates):
         stage = found.stages[0]
         shape, bits, buffered = stage.shape, stage.bits, pool_column_buffer_bits(stage)
     else:
         stage = replace(found.stage, spec=replace(found.stage.spec, schedule=schedule))
         shape, bits = stage.geometry.shape, stage.widths.activation
-        buffered = column_buffer_bits(stage)
+        phases = stage.geometry.row_fold
+        buffered = -(-column_buffer_bits(stage) // phases)
     per_row = groups * -(-(shape.channels // groups) // beat_channels)
     beats = shape.width * shape.height * per_row
     words = beat_channels * bits
     table, depth = pricing.table, -(-buffered // words)
-    clock = pricing.image_cycles * _each(table.memory_clock_pj, words, depth)
+    clock = phases * pricing.image_cycles * _each(table.memory_clock_pj, words, depth)
     return beats * _energy(table, Action.COLUMN_WRITE, words, depth) + clock
 
 
@@ -95,6 +97,8 @@ def _pool_energy(stage: PoolStage, pricing: Pricing) -> float:
 class _Hardware:
     """Memories and registers of a block's folds; see `conv_actions` for each."""
 
+    row_word: Ints
+    column_phases: int
     column_word: Ints
     column_bits: int
     psum_word: Ints
@@ -106,7 +110,7 @@ class _Hardware:
 
     @property
     def column_depth(self) -> Ints:
-        """Words of the column buffers."""
+        """Words of a phase of the column buffers."""
         return -(-self.column_bits // self.column_word)
 
     @property
@@ -125,6 +129,7 @@ def _hardware(found: ConvCandidates, tiles: BlockTiles) -> _Hardware:
     word = block.in_channels * widths.activation
     if geometry.is_depthwise:
         word = word * block.out_channels
+    phases = geometry.row_fold
     psum_word = block.out_channels * widths.accumulator
     banks = block.kernel_columns if scatter else 1
     pending = _pending(tiles, stage)
@@ -136,8 +141,10 @@ def _hardware(found: ConvCandidates, tiles: BlockTiles) -> _Hardware:
     registers = registers + 2 * psum_word * banks
     each = widths.accumulator + widths.scale + widths.output
     return _Hardware(
-        column_word=word,
-        column_bits=column_buffer_bits(stage),
+        row_word=word,
+        column_phases=phases,
+        column_word=-(-word // phases),
+        column_bits=-(-column_buffer_bits(stage) // phases),
         psum_word=psum_word,
         psum_bits=waiting * psum_word,
         banks=banks,
@@ -179,9 +186,9 @@ def _conv_energies(found: ConvCandidates, tiles: BlockTiles, pricing: Pricing) -
     energy = energy + gated * table.energy_pj(Action.MAC_GATED, lane)
 
     words = classes.words @ groups.rows
-    word = hardware.column_word
-    energy += words * _energy(table, Action.COLUMN_READ, word, hardware.column_depth)
-    energy += words * _energy(table, Action.WINDOW_SHIFT, word * block.taps)
+    phases, word = hardware.column_phases, hardware.column_word
+    energy += phases * words * _energy(table, Action.COLUMN_READ, word, hardware.column_depth)
+    energy += words * _energy(table, Action.WINDOW_SHIFT, hardware.row_word * block.taps)
 
     fetched = classes.uses @ groups.sets * (rows_out if block.held else 1)
     several = hardware.weight_sets > 1
@@ -221,8 +228,9 @@ def _conv_energies(found: ConvCandidates, tiles: BlockTiles, pricing: Pricing) -
     energy += outputs * outs * _energy(table, Action.STREAM, block.out_channels * widths.output)
     if pricing.clock_mhz is not None and table.has_leakage:
         power = block.lanes * (table.leakage_uw((), 1) or 0.0)
-        power += (words > 0) * _leaking(table, word, hardware.column_depth)
-        power += (waits > 0) * _leaking(table, hardware.psum_word, hardware.psum_depth)
+        columns = phases * _leaking(table, word, hardware.column_depth)
+        banks = hardware.banks * _leaking(table, hardware.psum_word, hardware.psum_depth)
+        power += (words > 0) * columns + (waits > 0) * banks
         if not found.in_dram:
             sets = np.maximum(hardware.weight_sets, 1)
             power += (fetched > 0) * _leaking(table, hardware.weight_word, sets)
@@ -240,7 +248,8 @@ def _conv_areas(found: ConvCandidates, tiles: BlockTiles, table: EnergyTable) ->
     area = area + block.requantizers * table.area_um2("multiply_area", scale)
     area = area + adders * table.area_um2("add_area", Attributes(bits=widths.accumulator))
     area = area + _area(table, "register_area", hardware.register_bits)
-    area = area + _area(table, "memory_area", hardware.column_word, hardware.column_depth)
+    column = _area(table, "memory_area", hardware.column_word, hardware.column_depth)
+    area = area + hardware.column_phases * column
     if not found.in_dram:
         sets = np.maximum(hardware.weight_sets, 1)
         weights = _area(table, "memory_area", hardware.weight_word, sets)

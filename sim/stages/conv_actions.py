@@ -52,13 +52,16 @@ def _data_independent(stage: ConvStage, source: Beats) -> Counted:
     totals = _totals(stage)
 
     beats = geometry.columns_in * geometry.shape.height * source.per_row
-    buffered = column_buffer_bits(stage)
+    phases = geometry.row_fold
+    buffered = -(-column_buffer_bits(stage) // phases)
     beat_bits = source.channels * widths.activation
     yield Action.COLUMN_WRITE, Attributes(beat_bits, -(-buffered // beat_bits)), beats
     word = fold.in_channels * widths.activation
     if geometry.is_depthwise:  # each output channel reads channels of its own
         word *= fold.out_channels
-    yield Action.COLUMN_READ, Attributes(word, -(-buffered // word)), totals.words_read
+    part = -(-word // phases)
+    read = Attributes(part, -(-buffered // part))
+    yield Action.COLUMN_READ, read, totals.words_read * phases
     yield Action.WINDOW_SHIFT, Attributes(word * fold.taps), totals.words_read
 
     fetched = stage.lanes * widths.weight
@@ -206,7 +209,7 @@ def lane_slots(stage: ConvStage) -> int:
 
 
 def column_buffer_bits(stage: ConvStage) -> int:
-    """Bits of the column buffers."""
+    """Bits of the column buffers: of all memories, one for each phase of folded rows."""
     return stage.buffered_columns * stage.geometry.shape.column_size * stage.widths.activation
 
 

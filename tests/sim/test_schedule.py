@@ -165,7 +165,7 @@ def test_executed_passes_give_the_sums_and_the_counts(pipeline, seed):
         assert counted.of_action(Action.ACCUMULATE) == events["adds"]
         assert counted.of_action(Action.STREAM) == events["emitted"]
         if stage.weight_sets:
-            assert counted.of_action(Action.COLUMN_READ) == events["words"]
+            assert counted.of_action(Action.COLUMN_READ) == events["words"] * geometry.row_fold
         waits = events["touches"] - geometry.columns_out * stage.tile_shape[1]
         if stage.spec.schedule is Schedule.GATHER and stage.fold.loop_order is LoopOrder.PSUMS_HELD:
             waits = 0

@@ -90,11 +90,7 @@ def energy(stage, *actions):
 
 def words_clocked(stage):
     """Words of every memory of registers: of the column buffers, and of all banks of sums."""
-    for action, at in stage.actions.counts:
-        if action is Action.COLUMN_WRITE and is_small(action, at):
-            yield at.depth
-        elif action is Action.PSUM_WRITE and is_small(action, at):
-            yield at.depth * (stage.psum_bits // (at.bits * at.depth))
+    return (at.depth for at in stage.written_memories if is_small(Action.PSUM_WRITE, at))
 
 
 def outside(stage):
