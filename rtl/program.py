@@ -1,9 +1,11 @@
 """The schedule of a convolution stage as tables: what its sequencer walks through.
 
 Three tables, each pointing into the next. A run names its blocks, one for each output tile; a
-block names its passes; a pass is one tile of weights. Output tiles whose passes differ in nothing
-but where their weights begin share a list of passes. All are made from `pilaster.sim.schedule` and
-from the stage's own list of passes, so the order has one home.
+block names its passes; a pass is one tile of weights. All are made from `pilaster.sim.schedule`
+and from the stage's own list of passes, so the order has one home.
+
+The address of a tile of weights is the sum of three: the run's, the block's and the pass's. Blocks
+that do the same with other weights therefore share their passes, and runs their blocks.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ class RunEntry:
     Attributes
     ----------
     first_block, blocks : where the run's blocks stand, and how many
+    weight : least address of its weights
     slots : by slot of a scatter stage; a gather stage has one
     backs : by group use, how many columns before the latest slot 0 reads; gather only
     masks : by group use, which slots take part, a bit each; gather only
@@ -49,6 +52,7 @@ class RunEntry:
     last_in_column: bool
     first_block: int
     blocks: int
+    weight: int
     complete_slot: int
     slots: tuple[SlotEntry, ...]
     backs: tuple[int, ...]
@@ -61,14 +65,14 @@ class Block:
 
     Attributes
     ----------
-    first_weight : what is added to the weight addresses of the passes
+    weight : least address of its weights, from the run's on
     fresh : a bit for each slot with no sums yet
     """
 
     out_tile: int
     first_pass: int
     passes: int
-    first_weight: int
+    weight: int
     fresh: int
 
 
@@ -76,7 +80,7 @@ class Block:
 class PassEntry:
     """One pass. `pattern` tells which channels are read; a `null` pass multiplies nothing.
 
-    `weight` is an address of weights, from the block's `first_weight` on.
+    weight : address of its weights, from the block's on
     """
 
     null: bool
@@ -101,7 +105,7 @@ class Program:
 
     @classmethod
     def of(cls, stage: ConvStage) -> Program:
-        """Write the program of `stage`: lists of passes are shared where that halves them."""
+        """Write the program of `stage`: passes and blocks are shared where that halves passes."""
         shared, written = _Writer(stage, shares=True), _Writer(stage, shares=False)
         found = shared.program()
         return found if 2 * len(found.passes) <= shared.listed else written.program()
@@ -123,7 +127,8 @@ class _Writer:
         self.listed = 0  # passes of all lists, those shared counted for each
         self.blocks: list[Block] = []
         self.pass_lists: dict[tuple[tuple[int, ...], bool], list[tuple[int, int, int]]] = {}
-        self.block_lists: dict[tuple[tuple[int, ...], bool, bytes], int] = {}
+        self.block_lists: dict[tuple[tuple[int, ...], bool, bytes], tuple[int, int]] = {}
+        self.block_places: dict[tuple[Block, ...], int] = {}
         self.seen: set[tuple[int, int]] = set()
 
     def program(self) -> Program:
@@ -134,6 +139,7 @@ class _Writer:
             last_in_column=True,
             first_block=0,
             blocks=1,
+            weight=0,
             complete_slot=0,
             slots=(SlotEntry(),) * self.slots,
             backs=(0,) * self.uses,
@@ -173,12 +179,14 @@ class _Writer:
                 first = target * window.stride[1] - window.padding.left + offset - slot
                 backs[index] = column - first
                 masks[index] = sum(1 << slot for slot, _, _ in use.active)
+        first_block, weight = self._blocks(run, fresh)
         return RunEntry(
             idle=False,
             completes=run.completes is not None,
             last_in_column=last,
-            first_block=self._blocks(run, fresh),
+            first_block=first_block,
             blocks=int(np.count_nonzero(counts)),
+            weight=weight,
             complete_slot=complete_slot,
             slots=tuple(slots),
             backs=tuple(backs),
@@ -194,23 +202,29 @@ class _Writer:
         rows = -(-pending // banks)
         return SlotEntry(True, target % banks, target // banks % rows)
 
-    def _blocks(self, run: Run, fresh: NDArray[np.int64]) -> int:
+    def _blocks(self, run: Run, fresh: NDArray[np.int64]) -> tuple[int, int]:
+        """Write the blocks of a run, unless they stand there; gives (first, least address)."""
         shape = (tuple(use.group for use in run.uses), run.completes is not None)
         key = (*shape, fresh.tobytes())
         if key not in self.block_lists:
             if shape not in self.pass_lists:
                 self.pass_lists[shape] = self._passes(run)
-            self.block_lists[key] = len(self.blocks)
-            passes = zip(self.pass_lists[shape], fresh.tolist(), strict=True)
-            self.blocks += [
-                Block(out_tile, first, count, first_weight, bits)
-                for out_tile, ((first, count, first_weight), bits) in enumerate(passes)
+            passes = self.pass_lists[shape]
+            least = min((weight for _, count, weight in passes if count), default=0)
+            tiles = zip(passes, fresh.tolist(), strict=True)
+            blocks = tuple(
+                Block(out_tile, first, count, weight - least, bits)
+                for out_tile, ((first, count, weight), bits) in enumerate(tiles)
                 if count
-            ]
+            )
+            place = self.block_places.setdefault(blocks, len(self.blocks))
+            if place == len(self.blocks):
+                self.blocks += blocks
+            self.block_lists[key] = place, least
         return self.block_lists[key]
 
     def _passes(self, run: Run) -> list[tuple[int, int, int]]:
-        """Write the passes of a run; gives (first, count, first weight) by output tile."""
+        """Write the passes of a run; gives (first, count, least address) by output tile."""
         by_tile: list[list[Pass]] = [[] for _ in range(self.stage.tile_shape[1])]
         for step in self.stage.passes(run):
             by_tile[step.out_tile].append(step)
@@ -222,7 +236,7 @@ class _Writer:
             self.address.get((run.uses[s.use].group, s.out_tile, s.in_tile, s.tap_group))
             for s in steps
         ]
-        first_weight = min((a for a in addresses if a is not None), default=0) * self.shares
+        least = min((a for a in addresses if a is not None), default=0) if self.shares else 0
         entries = tuple(
             PassEntry(
                 null=address is None,
@@ -230,7 +244,7 @@ class _Writer:
                 in_tile=step.in_tile,
                 tap_group=step.tap_group,
                 pattern=self.pattern(step.out_tile, step.in_tile),
-                weight=0 if address is None else address - first_weight,
+                weight=0 if address is None else address - least,
             )
             for step, address in zip(steps, addresses, strict=True)
         )
@@ -239,7 +253,7 @@ class _Writer:
         if place is None:
             place = self.places[entries] = len(self.passes)
             self.passes += entries
-        return place, len(entries), first_weight
+        return place, len(entries), least
 
     def pattern(self, out_tile: int, in_tile: int) -> int:
         """Index of the channels that a tile reads: by group, or by tile where depthwise."""

@@ -38,6 +38,7 @@ class StepFormat:
                 "last_in_column": 1,
                 "first_block": index_shape(len(program.blocks)),
                 "blocks": index_shape(max(r.blocks for r in program.runs) + 1),
+                "weight": index_shape(max(r.weight for r in program.runs) + 1),
                 "complete_slot": index_shape(self.slots),
                 "slots": data.ArrayLayout(slot, self.slots),
                 "backs": data.ArrayLayout(index_shape(backs), self.uses),
@@ -49,7 +50,7 @@ class StepFormat:
                 "out_tile": index_shape(outs),
                 "first_pass": index_shape(len(program.passes)),
                 "passes": index_shape(max(b.passes for b in program.blocks) + 1),
-                "first_weight": index_shape(max(b.first_weight for b in program.blocks) + 1),
+                "weight": index_shape(max(b.weight for b in program.blocks) + 1),
                 "fresh": self.slots,
             }
         )
@@ -160,7 +161,10 @@ class Fetcher(wiring.Component):
             step.mask.eq(run.masks[entry.use]),
         ]
         m.d.comb += [step[name].eq(entry[name]) for name in form.entry.members]
-        m.d.comb += step.weight.eq(block.first_weight + entry.weight)
+        # Where nothing is shared a step is an entry as it stands, which a block RAM can give.
+        tables = ((run, program.runs), (block, program.blocks))
+        bases = [base.weight for base, entries in tables if any(e.weight for e in entries)]
+        m.d.comb += step.weight.eq(sum(bases, entry.weight))
 
         with m.If(~self.steps.valid | self.steps.ready):
             m.d.sync += [self.steps.valid.eq(1), self.steps.payload.eq(step)]

@@ -56,7 +56,6 @@ def gate_energies(
     for group in mapped.groups:
         states = _States.of(group, activity)
         leakage[group.gates] = states.leakage_uw() * seconds_per_uw
-        is_gate = group.cell.clock_gate is not None
         for name, pin in group.cell.pins.items():
             nets = group.nets[name]
             toggles = np.where(group.joined[name], activity.toggles[nets], 0.0)
@@ -68,8 +67,7 @@ def gate_energies(
             elif pin.direction == "input":
                 charged = np.where(from_ports[nets], half_square * pin.capacitance * toggles, 0.0)
             switching[group.gates] += charged
-            every_cycle = np.isin(nets, always) | is_gate
-            clock[group.gates] += np.where(every_cycle, inside + charged, 0.0)
+            clock[group.gates] += np.where(np.isin(nets, always), inside + charged, 0.0)
     return GateEnergies(leakage, internal, switching, clock)
 
 

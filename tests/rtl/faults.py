@@ -107,14 +107,14 @@ PROGRAM = (
         edit(
             _Writer,
             "_list",
-            "else address - first_weight",
-            "else (address + 1) % len(self.weights) - first_weight",
+            "else address - least",
+            "else (address + 1) % len(self.weights) - least",
         ),
     ),
     Fault(
         "shared-passes",
         "output tiles that share a list of passes read the first tile's weights",
-        edit(Fetcher, "elaborate", "block.first_weight + entry.weight", "entry.weight + 0"),
+        edit(Fetcher, "elaborate", "sum(bases, entry.weight)", "entry.weight"),
     ),
     Fault(
         "channels-read",
@@ -129,7 +129,7 @@ PROGRAM = (
     Fault(
         "tile-order",
         "output tiles leave last first",
-        edit(_Writer, "_blocks", "in enumerate(passes)", "in list(enumerate(passes))[::-1]"),
+        edit(_Writer, "_blocks", "in enumerate(tiles)", "in list(enumerate(tiles))[::-1]"),
     ),
     Fault(
         "psum-not-fresh",
