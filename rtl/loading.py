@@ -46,7 +46,11 @@ def _memories(pipeline: Pipeline) -> Iterator[tuple[str, list[int], int]]:
         weights, bias = memory_names(stage)
         if words := weight_words(stage, Program.of(stage), parameters):
             yield weights, words, stage.lanes * stage.widths.weight
-        yield bias, bias_words(stage, parameters), stage.fold.out_channels * stage.widths.accumulator
+        yield (
+            bias,
+            bias_words(stage, parameters),
+            stage.fold.out_channels * stage.widths.accumulator,
+        )
 
 
 def _split(words: Sequence[int], width: int, bits: int) -> list[int]:
