@@ -17,6 +17,7 @@ from pilaster.rtl.boards.soft import SOFT_FILE, SOFT_MULTIPLIER, soft_script
 from pilaster.rtl.boards.tools import Tool, run_tool
 from pilaster.rtl.boards.top import BoardTop
 from pilaster.rtl.host.top import HostTop
+from pilaster.rtl.host.wire_format import LINK_LOAD_BITS
 from pilaster.rtl.memory import ROM_VERILOG, RomFiles
 from pilaster.sim.pipeline import Pipeline
 
@@ -67,13 +68,19 @@ def clock_of(board: Board, clock_hz: float) -> tuple[Ecp5Pll | Ice40Pll | None, 
 
 
 def prepare(
-    pipeline: Pipeline, board: Board, clock_hz: float, baud: int, soft: frozenset[str]
+    pipeline: Pipeline,
+    board: Board,
+    clock_hz: float,
+    baud: int,
+    soft: frozenset[str],
+    loaded: frozenset[str] = frozenset(),
 ) -> Sources:
     """Write what the tools read.
 
     Parameters
     ----------
     soft : parts of the machine whose multipliers are made of LUTs, such as ``conv1.lanes``
+    loaded : memories in SPRAM, such as ``conv1_weights``
 
     Raises
     ------
@@ -82,7 +89,7 @@ def prepare(
     """
     pll, clock_hz = clock_of(board, clock_hz)
     platform = _platform(board)
-    roms = RomFiles()
+    roms = RomFiles(loaded, LINK_LOAD_BITS)
     host = HostTop(pipeline, roms, round(clock_hz), baud)
     options: dict[str, str] = {"script_after_read": soft_script(soft)}
     if board.device.family is Family.ICE40:

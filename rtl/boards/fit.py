@@ -15,6 +15,8 @@ from pilaster.models.network import Network
 from pilaster.rtl.boards.catalogue import Device, Family
 from pilaster.rtl.boards.errors import DoesNotFitError
 from pilaster.rtl.boards.report import RESOURCE_NAMES
+from pilaster.rtl.contents import memory_names
+from pilaster.rtl.memory import INLINE_BITS
 from pilaster.sim.machine import Fold, LoopOrder, Machine, StageSpec
 from pilaster.sim.pipeline import Pipeline, build_stage, with_arm_columns
 from pilaster.sim.stages import ConvStage, JoinStage, PoolStage, Stage
@@ -45,6 +47,11 @@ _LOGIC_WORDS, _LOGIC_BITS = 16, 1024
 # LUTs of a build, fitted to builds of digits (iCE40) and lenet5 (ECP5); see docs/fpga.md.
 _LINK_LUTS, _STAGE_LUTS, _LANE_LUTS = 800, 330, 35
 _SUM_BIT_LUTS, _REQUANTIZER_BIT_LUTS = 6, 20
+
+_LOAD_LUTS, _LOADED_LUTS = 100, 70
+"""LUTs of the link's loading, and of each memory that is loaded."""
+
+_SPRAM_WIDTH, _SPRAM_DEPTH = 16, 1 << 14
 
 _PASS_BITS = 6
 """Bits of a pass in the schedule's table beside its address of weights."""
@@ -80,20 +87,57 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Large:
+    """A memory of weights that may stand in SPRAM.
+
+    Attributes
+    ----------
+    block_rams, sprams : that it takes, of the one or of the other
+    """
+
+    name: str
+    block_rams: int
+    sprams: int
+
+
+@dataclass(frozen=True)
 class Estimate:
-    """What a machine needs. `luts` are those beside the multipliers."""
+    """What a machine needs, with all its memories in block RAMs.
+
+    Attributes
+    ----------
+    luts : beside the multipliers
+    parts : the multipliers
+    large : the memories that may stand in SPRAM
+    """
 
     luts: int
     block_rams: int
     parts: tuple[Part, ...]
+    large: tuple[Large, ...] = ()
+
+    def loaded(self, device: Device) -> frozenset[str]:
+        """Choose the memories that stand in SPRAM, and are loaded: none where block RAMs suffice.
+
+        Those that spare the most block RAMs for an SPRAM are moved first.
+        """
+        over, left, chosen = self.block_rams - device.block_rams, device.sprams, set()
+        for memory in sorted(self.large, key=lambda m: (-m.block_rams / m.sprams, m.name)):
+            if over > 0 and memory.sprams <= left:
+                over, left = over - memory.block_rams, left - memory.sprams
+                chosen.add(memory.name)
+        return frozenset(chosen)
 
     def excess(self, device: Device) -> dict[str, tuple[int, int]]:
         """What it needs more than a device holds: (needed, there) by resource."""
-        soft = soft_parts(self.parts, device.multipliers)
+        soft, loaded = soft_parts(self.parts, device.multipliers), self.loaded(device)
+        moved = [memory for memory in self.large if memory.name in loaded]
         luts = self.luts + sum(part.luts for part in self.parts if part.name in soft)
+        luts += _LOAD_LUTS * bool(moved) + _LOADED_LUTS * len(moved)
+        block_rams = self.block_rams - sum(memory.block_rams for memory in moved)
         needs = {
             "luts": (luts, int(LUT_SHARE * device.luts)),
-            "block_rams": (self.block_rams, device.block_rams),
+            "block_rams": (block_rams, device.block_rams),
         }
         return {name: pair for name, pair in needs.items() if pair[0] > pair[1]}
 
@@ -125,6 +169,7 @@ def estimate(pipeline: Pipeline, family: Family) -> Estimate:
         _LINK_LUTS + sum(need.luts for need in needs),
         link + sum(need.block_rams for need in needs),
         tuple(part for need in needs for part in need.parts),
+        tuple(memory for need in needs for memory in need.large),
     )
 
 
@@ -146,7 +191,16 @@ def _of_stage(stage: Stage, beat_channels: Sequence[int], family: Family) -> Est
     luts += _LANE_LUTS * stage.lanes
     luts += _SUM_BIT_LUTS * fold.out_channels * fold.kernel_columns * sums
     luts += _REQUANTIZER_BIT_LUTS * fold.requantizers * sums
-    return Estimate(luts, rams, tuple(_parts(stage, family)))
+    return Estimate(luts, rams, tuple(_parts(stage, family)), tuple(_large(stage, family)))
+
+
+def _large(stage: ConvStage, family: Family) -> Iterator[Large]:
+    """The memory of weights, where it is one that can be loaded."""
+    name, _ = memory_names(stage)
+    width, depth = stage.lanes * stage.widths.weight, stage.weight_sets
+    if width * depth > INLINE_BITS:
+        _, rams = _Memory(width, depth, read_only=True).cost(family)
+        yield Large(name, rams, ceil(width / _SPRAM_WIDTH) * ceil(depth / _SPRAM_DEPTH))
 
 
 def _parts(stage: ConvStage, family: Family) -> list[Part]:
@@ -295,9 +349,13 @@ def _options(network: Network, node: Node, device: Device) -> list[_Option]:
             stage = replace(stage, arm_columns=(COLUMN_BUFFERS,) * len(node.inputs))
         need = _of_stage(stage, channels, device.family)
         blocks = sum(part.blocks for part in need.parts)
+        memories = need.block_rams / device.block_rams
+        for memory in need.large if device.sprams else ():
+            rams = need.block_rams - memory.block_rams
+            memories = min(memories, rams / device.block_rams + memory.sprams / device.sprams)
         shares = (
             need.luts / device.luts
-            + need.block_rams / device.block_rams
+            + memories
             + blocks / device.multipliers / 4  # what finds no block is made of LUTs
         )
         found.append((shares, number, stage.busy_cycles, node.name, spec))
