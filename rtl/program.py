@@ -3,11 +3,14 @@
 Three tables, each pointing into the next. A run names its blocks, one for each output tile; a
 block names its passes; a pass is one tile of weights. All are made from `pilaster.sim.schedule`
 and from the stage's own list of passes, so the order has one home.
+
+The address of a tile of weights is the sum of three: the run's, the block's and the pass's. Blocks
+that do the same with other weights therefore share their passes, and runs their blocks.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +38,7 @@ class RunEntry:
     Attributes
     ----------
     first_block, blocks : where the run's blocks stand, and how many
+    weight : least address of its weights
     slots : by slot of a scatter stage; a gather stage has one
     backs : by group use, how many columns before the latest slot 0 reads; gather only
     masks : by group use, which slots take part, a bit each; gather only
@@ -46,6 +50,7 @@ class RunEntry:
     last_in_column: bool
     first_block: int
     blocks: int
+    weight: int
     complete_slot: int
     slots: tuple[SlotEntry, ...]
     backs: tuple[int, ...]
@@ -54,17 +59,24 @@ class RunEntry:
 
 @dataclass(frozen=True)
 class Block:
-    """Passes of a run on one output tile. `fresh` has a bit for each slot with no sums yet."""
+    """Passes of a run on one output tile. `fresh` has a bit for each slot with no sums yet.
+
+    weight : least address of its weights, past its run's
+    """
 
     out_tile: int
     first_pass: int
     passes: int
+    weight: int
     fresh: int
 
 
 @dataclass(frozen=True)
 class PassEntry:
-    """One pass. `pattern` tells which channels are read; a `null` pass multiplies nothing."""
+    """One pass. `pattern` tells which channels are read; a `null` pass multiplies nothing.
+
+    weight : address of its weights, past its block's
+    """
 
     null: bool
     use: int
@@ -105,8 +117,8 @@ class _Writer:
         self.uses = max((len(run.uses) for runs in stage.runs for run in runs), default=1)
         self.passes: list[PassEntry] = []
         self.blocks: list[Block] = []
-        self.pass_lists: dict[tuple[tuple[int, ...], bool], list[tuple[int, int]]] = {}
-        self.block_lists: dict[tuple[tuple[int, ...], bool, bytes], int] = {}
+        self.pass_lists: dict[tuple[PassEntry, ...], int] = {}
+        self.block_lists: dict[tuple[Block, ...], int] = {}
         self.seen: set[tuple[int, int]] = set()
 
     def program(self) -> Program:
@@ -117,6 +129,7 @@ class _Writer:
             last_in_column=True,
             first_block=0,
             blocks=1,
+            weight=0,
             complete_slot=0,
             slots=(SlotEntry(),) * self.slots,
             backs=(0,) * self.uses,
@@ -130,7 +143,7 @@ class _Writer:
                 entries.append(self._run(column, run, count, last))
             if not working:
                 entries.append(idle)
-        blocks = self.blocks or [Block(0, 0, 1, 0)]
+        blocks = self.blocks or [Block(0, 0, 1, 0, 0)]
         passes = self.passes or [PassEntry(True, 0, 0, 0, 0, 0)]
         return Program(tuple(entries), tuple(blocks), tuple(passes), self.weights)
 
@@ -156,12 +169,14 @@ class _Writer:
                 first = target * window.stride[1] - window.padding.left + offset - slot
                 backs[index] = column - first
                 masks[index] = sum(1 << slot for slot, _, _ in use.active)
+        first_block, weight = self._blocks(run, fresh)
         return RunEntry(
             idle=False,
             completes=run.completes is not None,
             last_in_column=last,
-            first_block=self._blocks(run, fresh),
+            first_block=first_block,
             blocks=int(np.count_nonzero(counts)),
+            weight=weight,
             complete_slot=complete_slot,
             slots=tuple(slots),
             backs=tuple(backs),
@@ -177,23 +192,23 @@ class _Writer:
         rows = -(-pending // banks)
         return SlotEntry(True, target % banks, target // banks % rows)
 
-    def _blocks(self, run: Run, fresh: NDArray[np.int64]) -> int:
-        shape = (tuple(use.group for use in run.uses), run.completes is not None)
-        key = (*shape, fresh.tobytes())
-        if key not in self.block_lists:
-            if shape not in self.pass_lists:
-                self.pass_lists[shape] = self._passes(run)
-            self.block_lists[key] = len(self.blocks)
-            passes = zip(self.pass_lists[shape], fresh.tolist(), strict=True)
-            self.blocks += [
-                Block(out_tile, first, count, bits)
-                for out_tile, ((first, count), bits) in enumerate(passes)
-                if count
-            ]
-        return self.block_lists[key]
+    def _blocks(self, run: Run, fresh: NDArray[np.int64]) -> tuple[int, int]:
+        """Write the blocks of a run; gives the first, and the least address of its weights."""
+        found = self._passes(run)
+        least = min((weight for _, count, weight in found if count), default=0)
+        tiles = zip(found, fresh.tolist(), strict=True)
+        blocks = tuple(
+            Block(out_tile, first, count, weight - least, bits)
+            for out_tile, ((first, count, weight), bits) in enumerate(tiles)
+            if count
+        )
+        if blocks not in self.block_lists:
+            self.block_lists[blocks] = len(self.blocks)
+            self.blocks += blocks
+        return self.block_lists[blocks], least
 
-    def _passes(self, run: Run) -> list[tuple[int, int]]:
-        """Write the passes of a run; gives (first, count) by output tile."""
+    def _passes(self, run: Run) -> list[tuple[int, int, int]]:
+        """Write the passes of a run; gives (first, count, least address) by output tile."""
         by_tile: list[list[PassEntry]] = [[] for _ in range(self.stage.tile_shape[1])]
         for step in self.stage.passes(run):
             tile = (run.uses[step.use].group, step.out_tile, step.in_tile, step.tap_group)
@@ -209,8 +224,15 @@ class _Writer:
             )
         found = []
         for entries in by_tile:
-            found.append((len(self.passes), len(entries)))
-            self.passes += entries
+            least = min((entry.weight for entry in entries if not entry.null), default=0)
+            passes = tuple(
+                entry if entry.null else replace(entry, weight=entry.weight - least)
+                for entry in entries
+            )
+            if passes not in self.pass_lists:
+                self.pass_lists[passes] = len(self.passes)
+                self.passes += passes
+            found.append((self.pass_lists[passes], len(entries), least))
         return found
 
     def pattern(self, out_tile: int, in_tile: int) -> int:

@@ -38,6 +38,7 @@ class StepFormat:
                 "last_in_column": 1,
                 "first_block": index_shape(len(program.blocks)),
                 "blocks": index_shape(max(r.blocks for r in program.runs) + 1),
+                "weight": index_shape(max(r.weight for r in program.runs) + 1),
                 "complete_slot": index_shape(self.slots),
                 "slots": data.ArrayLayout(slot, self.slots),
                 "backs": data.ArrayLayout(index_shape(backs), self.uses),
@@ -49,6 +50,7 @@ class StepFormat:
                 "out_tile": index_shape(outs),
                 "first_pass": index_shape(len(program.passes)),
                 "passes": index_shape(max(b.passes for b in program.blocks) + 1),
+                "weight": index_shape(max(b.weight for b in program.blocks) + 1),
                 "fresh": self.slots,
             }
         )
@@ -59,7 +61,7 @@ class StepFormat:
                 "in_tile": index_shape(ins),
                 "tap_group": index_shape(taps),
                 "pattern": index_shape(max(p.pattern for p in program.passes) + 1),
-                "weight": index_shape(len(program.weights)),
+                "weight": index_shape(max(p.weight for p in program.passes) + 1),
             }
         )
         self.row = index_shape(stage.geometry.rows_out)
@@ -83,6 +85,7 @@ class StepFormat:
                 "back": index_shape(backs),
                 "mask": ports,
                 **self.entry.members,
+                "weight": index_shape(len(program.weights)),
             }
         )
 
@@ -158,6 +161,7 @@ class Fetcher(wiring.Component):
             step.mask.eq(run.masks[entry.use]),
         ]
         m.d.comb += [step[name].eq(entry[name]) for name in form.entry.members]
+        m.d.comb += step.weight.eq(run.weight + block.weight + entry.weight)
 
         with m.If(~self.steps.valid | self.steps.ready):
             m.d.sync += [self.steps.valid.eq(1), self.steps.payload.eq(step)]

@@ -99,7 +99,7 @@ PROGRAM = (
     Fault(
         "pass-dropped",
         "the last pass of every output tile is missing",
-        edit(_Writer, "_passes", "len(entries)))", "max(1, len(entries) - 1)))"),
+        edit(_Writer, "_passes", "len(entries), least", "max(1, len(entries) - 1), least"),
     ),
     Fault(
         "weight-address",
@@ -124,7 +124,7 @@ PROGRAM = (
     Fault(
         "tile-order",
         "output tiles leave last first",
-        edit(_Writer, "_blocks", "in enumerate(passes)", "in list(enumerate(passes))[::-1]"),
+        edit(_Writer, "_blocks", "in enumerate(tiles)", "in list(enumerate(tiles))[::-1]"),
     ),
     Fault(
         "psum-not-fresh",
