@@ -14,7 +14,7 @@ from amaranth.lib.wiring import In, Out
 
 from pilaster.rtl.shapes import index_shape
 
-__all__ = ["INLINE_BITS", "LOAD_BITS", "ROM_VERILOG", "LoadSignature", "Rom", "RomFiles"]
+__all__ = ["LOAD_BITS", "ROM_VERILOG", "LoadSignature", "Rom", "RomFiles"]
 
 INLINE_BITS = 1 << 14
 """Contents up to this many bits stand in the netlist; larger ones in a file."""
@@ -34,7 +34,8 @@ module pilaster_rom #(parameter WIDTH = 8, parameter DEPTH = 2, parameter FILE =
     always @(posedge clk) if (en) data <= mem[addr];
 endmodule
 
-// A memory without contents, of one port: a word is written, or read as above.
+// A memory without contents, of one port: a word is written, or read as above. Yosys makes it of
+// iCE40 SPRAM where PILASTER_SPRAM is defined.
 module pilaster_ram #(parameter WIDTH = 8, parameter DEPTH = 2) (
     input wire clk,
     input wire write,
@@ -43,15 +44,17 @@ module pilaster_ram #(parameter WIDTH = 8, parameter DEPTH = 2) (
     input wire [WIDTH - 1:0] word,
     output reg [WIDTH - 1:0] data
 );
-    (* ram_style = "huge" *) reg [WIDTH - 1:0] mem [0:DEPTH - 1];
+`ifdef PILASTER_SPRAM
+    (* ram_style = "huge" *)
+`endif
+    reg [WIDTH - 1:0] mem [0:DEPTH - 1];
     always @(posedge clk) begin
         if (write) mem[addr] <= word;
         else if (en) data <= mem[addr];
     end
 endmodule
 """
-"""What stands behind memories too large for the netlist; Yosys makes SPRAMs of those without
-contents."""
+"""What stands behind memories that are too large for the netlist, or loaded."""
 
 
 LOAD_BITS = 32
@@ -171,17 +174,6 @@ class Rom(wiring.Component):
             with m.If(whole):
                 m.d.sync += kept.eq(word)
             m.d.comb += self.data.eq(kept)
-        elif width * depth <= INLINE_BITS:
-            m.submodules.memory = memory = Memory(shape=width, depth=depth, init=[])
-            write, read = memory.write_port(), memory.read_port()
-            m.d.comb += [
-                write.addr.eq(place),
-                write.data.eq(word),
-                write.en.eq(whole),
-                read.addr.eq(self.addr),
-                read.en.eq(self.en),
-                self.data.eq(read.data),
-            ]
         else:
             m.submodules.memory = Instance(
                 "pilaster_ram",

@@ -39,6 +39,7 @@ class RunEntry:
     ----------
     first_block, blocks : where the run's blocks stand, and how many
     weight : least address of its weights
+    fresh : a bit for each slot with no sums yet in any block
     slots : by slot of a scatter stage; a gather stage has one
     backs : by group use, how many columns before the latest slot 0 reads; gather only
     masks : by group use, which slots take part, a bit each; gather only
@@ -51,6 +52,7 @@ class RunEntry:
     first_block: int
     blocks: int
     weight: int
+    fresh: int
     complete_slot: int
     slots: tuple[SlotEntry, ...]
     backs: tuple[int, ...]
@@ -59,7 +61,7 @@ class RunEntry:
 
 @dataclass(frozen=True)
 class Block:
-    """Passes of a run on one output tile. `fresh` has a bit for each slot with no sums yet.
+    """Passes of a run on one output tile. `fresh` has a bit for each other slot with no sums yet.
 
     weight : least address of its weights, past its run's
     """
@@ -130,6 +132,7 @@ class _Writer:
             first_block=0,
             blocks=1,
             weight=0,
+            fresh=0,
             complete_slot=0,
             slots=(SlotEntry(),) * self.slots,
             backs=(0,) * self.uses,
@@ -169,7 +172,7 @@ class _Writer:
                 first = target * window.stride[1] - window.padding.left + offset - slot
                 backs[index] = column - first
                 masks[index] = sum(1 << slot for slot, _, _ in use.active)
-        first_block, weight = self._blocks(run, fresh)
+        first_block, weight, all_fresh = self._blocks(run, fresh)
         return RunEntry(
             idle=False,
             completes=run.completes is not None,
@@ -177,6 +180,7 @@ class _Writer:
             first_block=first_block,
             blocks=int(np.count_nonzero(counts)),
             weight=weight,
+            fresh=all_fresh,
             complete_slot=complete_slot,
             slots=tuple(slots),
             backs=tuple(backs),
@@ -192,20 +196,22 @@ class _Writer:
         rows = -(-pending // banks)
         return SlotEntry(True, target % banks, target // banks % rows)
 
-    def _blocks(self, run: Run, fresh: NDArray[np.int64]) -> tuple[int, int]:
-        """Write the blocks of a run; gives the first, and the least address of its weights."""
+    def _blocks(self, run: Run, fresh: NDArray[np.int64]) -> tuple[int, int, int]:
+        """Write the blocks of a run; gives the first, and the run's `weight` and `fresh`."""
         found = self._passes(run)
+        counts = [count for _, count, _ in found]
+        shared = int(np.bitwise_and.reduce(fresh[np.flatnonzero(counts)]))
         least = min((weight for _, count, weight in found if count), default=0)
         tiles = zip(found, fresh.tolist(), strict=True)
         blocks = tuple(
-            Block(out_tile, first, count, weight - least, bits)
+            Block(out_tile, first, count, weight - least, bits & ~shared)
             for out_tile, ((first, count, weight), bits) in enumerate(tiles)
             if count
         )
         if blocks not in self.block_lists:
             self.block_lists[blocks] = len(self.blocks)
             self.blocks += blocks
-        return self.block_lists[blocks], least
+        return self.block_lists[blocks], least, shared
 
     def _passes(self, run: Run) -> list[tuple[int, int, int]]:
         """Write the passes of a run; gives (first, count, least address) by output tile."""

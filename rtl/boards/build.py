@@ -94,7 +94,7 @@ def prepare(
     options: dict[str, str] = {"script_after_read": soft_script(soft)}
     if board.device.family is Family.ICE40:
         options["synth_opts"] = "-dsp"
-    platform.add_file("pilaster_rom.v", ROM_VERILOG)
+    platform.add_file("pilaster_rom.v", f"`define PILASTER_SPRAM\n{ROM_VERILOG}")
     plan = platform.prepare(BoardTop(board, pll, host), NAME, **options)
     files = {
         name: content.encode() if isinstance(content, str) else content

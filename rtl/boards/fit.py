@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, prod
+from math import ceil
+
+import numpy as np
 
 from pilaster.models.graph import Node
 from pilaster.models.layers import Join, Pool
@@ -16,7 +18,6 @@ from pilaster.rtl.boards.catalogue import Device, Family
 from pilaster.rtl.boards.errors import DoesNotFitError
 from pilaster.rtl.boards.report import RESOURCE_NAMES
 from pilaster.rtl.contents import memory_names
-from pilaster.rtl.memory import INLINE_BITS
 from pilaster.sim.machine import Fold, LoopOrder, Machine, StageSpec
 from pilaster.sim.pipeline import Pipeline, build_stage, with_arm_columns
 from pilaster.sim.stages import ConvStage, JoinStage, PoolStage, Stage
@@ -59,8 +60,9 @@ _PASS_BITS = 6
 _PRODUCT_BIT_LUTS = {Family.ECP5: 2.2, Family.ICE40: 1.2}
 """LUTs of a multiplier without a DSP block, by the product of its operands' widths."""
 
-LUT_SHARE = 0.9
-"""Share of the LUTs that an estimate may take: above it, routing and the clock suffer."""
+LUT_SHARE = {Family.ECP5: 0.9, Family.ICE40: 0.86}
+"""Share of the LUTs that an estimate may take: above it, routing and the clock suffer, and on iCE40
+flip-flops without a LUT of their own find no cell."""
 
 SLOWEST_INTERVAL = 1 << 22
 
@@ -136,7 +138,7 @@ class Estimate:
         luts += _LOAD_LUTS * bool(moved) + _LOADED_LUTS * len(moved)
         block_rams = self.block_rams - sum(memory.block_rams for memory in moved)
         needs = {
-            "luts": (luts, int(LUT_SHARE * device.luts)),
+            "luts": (luts, int(LUT_SHARE[device.family] * device.luts)),
             "block_rams": (block_rams, device.block_rams),
         }
         return {name: pair for name, pair in needs.items() if pair[0] > pair[1]}
@@ -195,11 +197,11 @@ def _of_stage(stage: Stage, beat_channels: Sequence[int], family: Family) -> Est
 
 
 def _large(stage: ConvStage, family: Family) -> Iterator[Large]:
-    """The memory of weights, where it is one that can be loaded."""
+    """The memory of weights, where it takes block RAMs."""
     name, _ = memory_names(stage)
     width, depth = stage.lanes * stage.widths.weight, stage.weight_sets
-    if width * depth > INLINE_BITS:
-        _, rams = _Memory(width, depth, read_only=True).cost(family)
+    _, rams = _Memory(width, depth, read_only=True).cost(family)
+    if rams:
         yield Large(name, rams, ceil(width / _SPRAM_WIDTH) * ceil(depth / _SPRAM_DEPTH))
 
 
@@ -264,16 +266,25 @@ def _memories(stage: Stage, beat_channels: Sequence[int]) -> list[_Memory]:
     fold, widths, phases = stage.fold, stage.widths, stage.geometry.row_fold
     word = max(ceil(fold.in_channels / phases), channels) * widths.activation
     psum_word = fold.out_channels * widths.accumulator
-    tiles = prod(stage.tile_shape)
+    passes = _passes(stage)
     sets = stage.weight_sets if stage.weight_sets > 1 else 0
     banks = fold.kernel_columns
     return [
         _Memory(word, ceil(column_buffer_bits(stage) / word / phases), phases),
         _Memory(stage.lanes * widths.weight, sets, read_only=True),
         _Memory(psum_word, stage.tile_shape[1], read_only=True),  # bias
-        _Memory(tiles.bit_length() + _PASS_BITS, tiles, read_only=True),
+        _Memory(passes.bit_length() + _PASS_BITS, passes, read_only=True),
         _Memory(psum_word, ceil(psum_bits(stage) / psum_word / banks), banks),
     ]
+
+
+def _passes(stage: ConvStage) -> int:
+    """Entries of the schedule's table of passes: blocks that name tiles alike share theirs."""
+    groups, outs, ins, taps = stage.tile_shape
+    if stage.present is None:
+        return ins * taps
+    blocks = stage.present.reshape(groups * outs, ins * taps)
+    return int(np.unique(blocks, axis=0).sum())
 
 
 def choose_machine(network: Network, device: Device) -> Machine:
