@@ -39,6 +39,9 @@ _DEVICES = {
     "iCE40UP5K": "--up5k",
 }
 
+_COLUMNS_IN_BLOCK_RAM = 'setattr -set ram_style "block" *.intake.columns/m:*'
+"""For Yosys, which makes short column buffers of flip-flops: on iCE40, of a logic cell a bit."""
+
 _PACKAGES = {"BG256": "CABGA256", "BG381": "CABGA381", "BG554": "CABGA554", "MG285": "CSFBGA285"}
 """nextpnr's name of a package."""
 
@@ -91,9 +94,11 @@ def prepare(
     platform = _platform(board)
     roms = RomFiles(loaded, LINK_LOAD_BITS)
     host = HostTop(pipeline, roms, round(clock_hz), baud)
-    options: dict[str, str] = {"script_after_read": soft_script(soft)}
+    script = soft_script(soft)
+    options: dict[str, str] = {}
     if board.device.family is Family.ICE40:
-        options["synth_opts"] = "-dsp"
+        script, options["synth_opts"] = f"{script}\n{_COLUMNS_IN_BLOCK_RAM}", "-dsp"
+    options["script_after_read"] = script
     platform.add_file("pilaster_rom.v", f"`define PILASTER_SPRAM\n{ROM_VERILOG}")
     plan = platform.prepare(BoardTop(board, pll, host), NAME, **options)
     files = {

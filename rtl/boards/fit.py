@@ -54,13 +54,16 @@ _LOAD_LUTS, _LOADED_LUTS = 100, 70
 
 _SPRAM_WIDTH, _SPRAM_DEPTH = 16, 1 << 14
 
+_PHASE_BIT_LUTS = 1.6
+"""LUTs of reading a row from its phases, by the bits of the phases of a lane's value."""
+
 _PASS_BITS = 6
 """Bits of a pass in the schedule's table beside its address of weights."""
 
-_PRODUCT_BIT_LUTS = {Family.ECP5: 2.2, Family.ICE40: 1.2}
+_PRODUCT_BIT_LUTS = {Family.ECP5: 2.2, Family.ICE40: 2.0}
 """LUTs of a multiplier without a DSP block, by the product of its operands' widths."""
 
-LUT_SHARE = {Family.ECP5: 0.9, Family.ICE40: 0.86}
+LUT_SHARE = {Family.ECP5: 0.9, Family.ICE40: 0.89}
 """Share of the LUTs that an estimate may take: above it, routing and the clock suffer, and on iCE40
 flip-flops without a LUT of their own find no cell."""
 
@@ -191,6 +194,9 @@ def _of_stage(stage: Stage, beat_channels: Sequence[int], family: Family) -> Est
         return Estimate(luts, rams, tuple(_join_parts(stage, family)))
     fold, sums = stage.fold, stage.widths.accumulator
     luts += _LANE_LUTS * stage.lanes
+    phases = stage.geometry.row_fold
+    if phases > 1:
+        luts += ceil(_PHASE_BIT_LUTS * phases * fold.in_channels * stage.widths.activation)
     luts += _SUM_BIT_LUTS * fold.out_channels * fold.kernel_columns * sums
     luts += _REQUANTIZER_BIT_LUTS * fold.requantizers * sums
     return Estimate(luts, rams, tuple(_parts(stage, family)), tuple(_large(stage, family)))
