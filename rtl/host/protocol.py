@@ -23,7 +23,7 @@ from __future__ import annotations
 import binascii
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 __all__ = [
@@ -153,8 +153,9 @@ class Info:
     @classmethod
     def unpack(cls, payload: bytes) -> Info:
         """Read a payload; ValueError where it is not of this kind."""
-        version, second, *others = _fields(cls.LAYOUT, payload)
-        return cls(version, second & ~UNLOADED, *others, unloaded=bool(second & UNLOADED))
+        found = cls(*_fields(cls.LAYOUT, payload))
+        unloaded = bool(found.credits & UNLOADED)
+        return replace(found, credits=found.credits & ~UNLOADED, unloaded=unloaded)
 
 
 @dataclass(frozen=True)
