@@ -5,7 +5,8 @@ block names its passes; a pass is one tile of weights. All are made from `pilast
 and from the stage's own list of passes, so the order has one home.
 
 The address of a tile of weights is the sum of three: the run's, the block's and the pass's. Blocks
-that do the same with other weights therefore share their passes, and runs their blocks.
+that do the same with other weights therefore share their passes, and runs their blocks. In a
+program of few tiles the pass's is the whole address: adders would cost more than the table.
 """
 
 from __future__ import annotations
@@ -19,7 +20,11 @@ from pilaster.sim.machine import Schedule
 from pilaster.sim.schedule import Run
 from pilaster.sim.stages import ConvStage
 
-__all__ = ["Block", "PassEntry", "Program", "RunEntry", "SlotEntry"]
+__all__ = ["SHARED_TILES", "Block", "PassEntry", "Program", "RunEntry", "SlotEntry"]
+
+
+SHARED_TILES = 2048
+"""Tiles of weights from which on blocks share passes."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,7 @@ class _Writer:
         if present is None:
             present = np.ones(stage.tile_shape, bool)
         self.weights = tuple((g, o, c, t) for g, o, c, t in np.argwhere(present).tolist())
+        self.shares = len(self.weights) >= SHARED_TILES
         self.address = {tile: index for index, tile in enumerate(self.weights)}
         self.scatter = stage.spec.schedule is Schedule.SCATTER
         self.slots = stage.fold.kernel_columns if self.scatter else 1
@@ -230,7 +236,8 @@ class _Writer:
             )
         found = []
         for entries in by_tile:
-            least = min((entry.weight for entry in entries if not entry.null), default=0)
+            addresses = [entry.weight for entry in entries if self.shares and not entry.null]
+            least = min(addresses, default=0)
             passes = tuple(
                 entry if entry.null else replace(entry, weight=entry.weight - least)
                 for entry in entries

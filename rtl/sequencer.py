@@ -162,7 +162,11 @@ class Fetcher(wiring.Component):
             step.mask.eq(run.masks[entry.use]),
         ]
         m.d.comb += [step[name].eq(entry[name]) for name in form.entry.members]
-        m.d.comb += step.weight.eq(run.weight + block.weight + entry.weight)
+        weight: Value = entry.weight
+        for found, entries in ((run, program.runs), (block, program.blocks)):
+            if any(item.weight for item in entries):
+                weight = weight + found.weight
+        m.d.comb += step.weight.eq(weight)
 
         with m.If(~self.steps.valid | self.steps.ready):
             m.d.sync += [self.steps.valid.eq(1), self.steps.payload.eq(step)]

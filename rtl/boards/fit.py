@@ -18,6 +18,7 @@ from pilaster.rtl.boards.catalogue import Device, Family
 from pilaster.rtl.boards.errors import DoesNotFitError
 from pilaster.rtl.boards.report import RESOURCE_NAMES
 from pilaster.rtl.contents import memory_names
+from pilaster.rtl.program import SHARED_TILES
 from pilaster.sim.machine import Fold, LoopOrder, Machine, StageSpec
 from pilaster.sim.pipeline import Pipeline, build_stage, with_arm_columns
 from pilaster.sim.stages import ConvStage, JoinStage, PoolStage, Stage
@@ -287,6 +288,8 @@ def _memories(stage: Stage, beat_channels: Sequence[int]) -> list[_Memory]:
 def _passes(stage: ConvStage) -> int:
     """Entries of the schedule's table of passes: blocks that name tiles alike share theirs."""
     groups, outs, ins, taps = stage.tile_shape
+    if stage.weight_sets < SHARED_TILES:
+        return stage.weight_sets
     if stage.present is None:
         return ins * taps
     blocks = stage.present.reshape(groups * outs, ins * taps)
