@@ -70,6 +70,9 @@ flip-flops without a LUT of their own find no cell."""
 
 SLOWEST_INTERVAL = 1 << 22
 
+MEMORY_WEIGHTS = (1.0, 0.25)
+"""What a share of the memories counts beside one of the LUTs, where a fold is chosen."""
+
 SINGLE_COLUMN_SHARE = 8
 """A layer of a single column gets this part of an image's time."""
 
@@ -301,27 +304,16 @@ def choose_machine(network: Network, device: Device) -> Machine:
 
     Column intervals are tried from the shortest, each an eighth longer than the one before. At
     each, every stage takes the fold that keeps up and needs the smallest shares of the device.
+    Where none fits, all are tried again with memories counting for less.
 
     Raises
     ------
     DoesNotFitError
         If no machine fits: tells by how much the one that comes nearest does not, and of what.
     """
-    options = [_options(network, node, device) for node in network.graph.nodes]
-    names = [node.name for node in network.graph.nodes]
-    interval = 1
-    tried: set[tuple[int, ...]] = set()
     nearest: tuple[float, dict[str, tuple[int, int]]] | None = None
-    while interval <= SLOWEST_INTERVAL:
-        image = interval * network.graph.input_shape.width
-        fitting = list(_keeping_up(network, options, image))
-        chosen = [min(found) for found in fitting if found]
-        key = tuple(option[1] for option in chosen)
-        if len(chosen) == len(names) and key not in tried:
-            tried.add(key)
-            stages = {name: option[-1] for name, option in zip(names, chosen, strict=True)}
-            name = f"{network.name} on {device.name}"
-            machine = with_arm_columns(network, Machine(name, network.name, interval, stages))
+    for weight in MEMORY_WEIGHTS:
+        for machine in _machines(network, device, weight):
             need = estimate(Pipeline(network, machine), device.family)
             excess = need.excess(device)
             if not excess:
@@ -329,7 +321,6 @@ def choose_machine(network: Network, device: Device) -> Machine:
             over = max(used / there for used, there in excess.values())
             if nearest is None or over < nearest[0]:
                 nearest = over, excess
-        interval += max(1, interval // 8)
     assert nearest is not None
     told = ", ".join(
         f"{used:,} {RESOURCE_NAMES[name]} where there are {there:,}"
@@ -339,6 +330,25 @@ def choose_machine(network: Network, device: Device) -> Machine:
         f"{network.name} does not fit the {device.name}: the machine that comes nearest needs "
         f"about {told}; choose a larger board, a smaller network, or narrower weights"
     )
+
+
+def _machines(network: Network, device: Device, memory_weight: float) -> Iterator[Machine]:
+    """Give machines that differ, the fastest first."""
+    nodes = network.graph.nodes
+    options = [_options(network, node, device, memory_weight) for node in nodes]
+    interval = 1
+    tried: set[tuple[int, ...]] = set()
+    while interval <= SLOWEST_INTERVAL:
+        image = interval * network.graph.input_shape.width
+        fitting = list(_keeping_up(network, options, image))
+        chosen = [min(found) for found in fitting if found]
+        key = tuple(option[1] for option in chosen)
+        if len(chosen) == len(nodes) and key not in tried:
+            tried.add(key)
+            stages = {node.name: option[-1] for node, option in zip(nodes, chosen, strict=True)}
+            name = f"{network.name} on {device.name}"
+            yield with_arm_columns(network, Machine(name, network.name, interval, stages))
+        interval += max(1, interval // 8)
 
 
 _Option = tuple[float, int, int, str, StageSpec]
@@ -356,7 +366,7 @@ def _keeping_up(
         yield [option for option in found if option[2] <= budget]
 
 
-def _options(network: Network, node: Node, device: Device) -> list[_Option]:
+def _options(network: Network, node: Node, device: Device, memory_weight: float) -> list[_Option]:
     """Ways to lay a layer on a stage: powers of two, one kernel column at a time."""
     found = []
     shape = network.graph.input_of(node)
@@ -375,7 +385,7 @@ def _options(network: Network, node: Node, device: Device) -> list[_Option]:
             memories = min(memories, rams / device.block_rams + memory.sprams / device.sprams)
         shares = (
             need.luts / device.luts
-            + memories
+            + memory_weight * memories
             + blocks / device.multipliers / 4  # what finds no block is made of LUTs
         )
         found.append((shares, number, stage.busy_cycles, node.name, spec))

@@ -45,6 +45,12 @@ def test_lenet5(traffic_seed):
     check(network, pl.load_machine(None, network), images, traffic_seed)
 
 
+def test_digits_with_tables_that_share(monkeypatch):
+    monkeypatch.setattr("pilaster.rtl.program.SHARED_TILES", 0)
+    network = pl.load("digits")
+    check(network, pl.load_machine(None, network), images_for(network, None, 5).images, 4)
+
+
 def machine_of(network, schedule, order, whole_columns, interval):
     """The default machine's layers with one order, and one or all kernel columns in parallel."""
     stages = {}
