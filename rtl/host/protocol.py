@@ -23,7 +23,7 @@ from __future__ import annotations
 import binascii
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 
 __all__ = [
@@ -153,9 +153,18 @@ class Info:
     @classmethod
     def unpack(cls, payload: bytes) -> Info:
         """Read a payload; ValueError where it is not of this kind."""
-        found = cls(*_fields(cls.LAYOUT, payload))
-        unloaded = bool(found.credits & UNLOADED)
-        return replace(found, credits=found.credits & ~UNLOADED, unloaded=unloaded)
+        version, told, *others = _fields(cls.LAYOUT, payload)
+        column_bytes, columns, answer_bytes, clock_hz, design = others
+        return cls(
+            version=version,
+            credits=told & ~UNLOADED,
+            column_bytes=column_bytes,
+            columns=columns,
+            answer_bytes=answer_bytes,
+            clock_hz=clock_hz,
+            design=design,
+            unloaded=bool(told & UNLOADED),
+        )
 
 
 @dataclass(frozen=True)
