@@ -19,6 +19,8 @@ open tools. Native tools on PATH are used where they are there, those that pip i
 Writes the bitstream, README.md (resources by stage, pins, how to flash), report.json, machine.yaml,
 and build.json, which `pilaster host` reads. Exit code 1, and no file, where the machine does not
 fit the FPGA or does not close timing; the message tells of what there is too little, or the path.
+
+On iCE40 UP5K, weights that find no block RAM stand in SPRAM, and `pilaster host` loads them first.
 """
 
 

@@ -81,7 +81,7 @@ def _host(options: argparse.Namespace) -> int:
     options.network = options.network or build.network
     network = load_network(options)
     pipeline = Pipeline(network, load_machine(build.machine, network))
-    wire = WireFormat(pipeline)
+    wire = WireFormat(pipeline, build.loaded)
     if wire.design != build.design:
         raise InputError(
             f"{options.build}: machine.yaml or the network is another than when it was built; "
@@ -92,6 +92,8 @@ def _host(options: argparse.Namespace) -> int:
         try:
             host = Host(link, wire)
             info = host.connect()
+            if info.unloaded:
+                _load(host, len(wire.load_pieces))
             before = host.counters()
             if dataset is None:
                 values, answers = _live(host, network, info.clock_hz, not options.json)
@@ -112,6 +114,15 @@ def _host(options: argparse.Namespace) -> int:
     report |= {"network": network.name, "board": build.board, "retries": host.retries}
     print(json.dumps(report) if options.json else _text(report))
     return 1 if wrong else 0
+
+
+def _load(host: Host, pieces: int) -> None:
+    """Load the weights."""
+    from pilaster.progress import Progress
+
+    with Progress("pieces of the weights", pieces) as progress:
+        for done in host.load():
+            progress.show(done)
 
 
 def _answers(host: Host, values: NDArray[np.int32]) -> list[HostAnswer]:
@@ -174,7 +185,7 @@ def _link(
     if options.simulate:
         from pilaster.rtl.host.simulated import SimulatedBoard
 
-        with SimulatedBoard(pipeline, build.clock_hz, build.baud) as board:
+        with SimulatedBoard(pipeline, build.clock_hz, build.baud, loaded=build.loaded) as board:
             link = SerialLink(board.port, build.baud)
             try:
                 yield link

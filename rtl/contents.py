@@ -14,7 +14,20 @@ from pilaster.rtl.requantize import ScaleFormat
 from pilaster.sim.machine import Schedule
 from pilaster.sim.stages import ConvStage
 
-__all__ = ["bias_words", "pack", "scale_words", "select", "tile_channels", "weight_words"]
+__all__ = [
+    "bias_words",
+    "memory_names",
+    "pack",
+    "scale_words",
+    "select",
+    "tile_channels",
+    "weight_words",
+]
+
+
+def memory_names(stage: ConvStage) -> tuple[str, str]:
+    """Names of a stage's memories of weights and of biases."""
+    return f"{stage.name}_weights", f"{stage.name}_bias"
 
 
 def pack(values: NDArray[np.integer], bits: int) -> int:

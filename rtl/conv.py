@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pilaster.models.errors import InputError
 from pilaster.models.quantization import ConvParameters, TensorQuantization
 from pilaster.rtl.column_buffer import BufferLayout, inside_column
-from pilaster.rtl.contents import select, tile_channels
+from pilaster.rtl.contents import memory_names, select, tile_channels
 from pilaster.rtl.emitter import Emitter
 from pilaster.rtl.intake import Intake
 from pilaster.rtl.lanes import LaneArray
@@ -100,6 +100,10 @@ class ConvComponent(wiring.Component):
     room : the next stage has freed a column buffer
     freed : a column buffer of this stage is free again
     load : fills weights and biases, where these are loaded
+
+    Attributes
+    ----------
+    is_loaded : whether there is a memory to be filled
     """
 
     def __init__(
@@ -127,8 +131,9 @@ class ConvComponent(wiring.Component):
             "room": In(1),
             "freed": Out(1),
         }
-        if files.loaded:
-            members["load"] = In(LoadSignature())
+        self.is_loaded = not files.loaded.isdisjoint(memory_names(stage))
+        if self.is_loaded:
+            members["load"] = In(LoadSignature(files.load_bits))
         if probes:
             members["probes"] = Out(StageProbes())
         self._probes = probes
@@ -186,7 +191,7 @@ class ConvComponent(wiring.Component):
             self.o.payload.eq(emitter.beat),
             self.o.valid.eq(emitter.valid),
         ]
-        if files.loaded:
+        if self.is_loaded:
             self._load(m, weights, sums)
         if self._probes:
             m.d.comb += [
@@ -208,16 +213,13 @@ class ConvComponent(wiring.Component):
 
     def _load(self, m: Module, weights: WeightFeed, sums: PartialSums) -> None:
         """Fill the weights first, then the biases."""
-        weights_full: Value = Const(1)
-        if weights.has_memory:
-            weights_full = weights.load.full
-            m.d.comb += weights.load.data.eq(self.load.data)
-            m.d.comb += weights.load.valid.eq(self.load.valid)
-        m.d.comb += [
-            sums.load.data.eq(self.load.data),
-            sums.load.valid.eq(self.load.valid & weights_full),
-            self.load.full.eq(weights_full & sums.load.full),
-        ]
+        full: Value = Const(1)
+        for part in (weights, sums):
+            if part.is_loaded:
+                m.d.comb += part.load.data.eq(self.load.data)
+                m.d.comb += part.load.valid.eq(self.load.valid & full)
+                full = full & part.load.full
+        m.d.comb += self.load.full.eq(full)
 
     def _wanted(self, step: Value, port: int) -> Value:
         """Whether `step` uses the column of a port: all but those outside the image."""

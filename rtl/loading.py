@@ -2,34 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 
-from pilaster.rtl.contents import bias_words, weight_words
+from pilaster.rtl.contents import bias_words, memory_names, weight_words
 from pilaster.rtl.memory import LOAD_BITS
 from pilaster.rtl.program import Program
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.stages import ConvStage
 
-__all__ = ["load_beats"]
+__all__ = ["load_beats", "loadable"]
 
 
-def load_beats(pipeline: Pipeline) -> list[int]:
+def loadable(pipeline: Pipeline) -> list[str]:
+    """Give the names of the memories that can be loaded, in the order of the load stream."""
+    return [name for name, _, _ in _memories(pipeline)]
+
+
+def load_beats(pipeline: Pipeline, loaded: Collection[str], bits: int = LOAD_BITS) -> list[int]:
     """Give the load stream of a machine, beat after beat.
 
     Stage by stage come the sets of weights, then the biases of the output tiles. A memory word
     takes as many beats as it needs, its lowest bits first.
+
+    Parameters
+    ----------
+    loaded : names of the memories that are filled
+    bits : of a beat
     """
-    beats: list[int] = []
+    return [
+        beat
+        for name, words, width in _memories(pipeline)
+        if name in loaded
+        for beat in _split(words, width, bits)
+    ]
+
+
+def _memories(pipeline: Pipeline) -> Iterator[tuple[str, list[int], int]]:
+    """Name, words and their width of every memory that has any."""
     for stage in pipeline.stages:
-        if isinstance(stage, ConvStage):
-            parameters = pipeline.network.parameters[stage.name]
-            weights = weight_words(stage, Program.of(stage), parameters)
-            beats += _split(weights, stage.lanes * stage.widths.weight)
-            biases = bias_words(stage, parameters)
-            beats += _split(biases, stage.fold.out_channels * stage.widths.accumulator)
-    return beats
+        if not isinstance(stage, ConvStage):
+            continue
+        parameters = pipeline.network.parameters[stage.name]
+        weights, bias = memory_names(stage)
+        if words := weight_words(stage, Program.of(stage), parameters):
+            yield weights, words, stage.lanes * stage.widths.weight
+        yield (
+            bias,
+            bias_words(stage, parameters),
+            stage.fold.out_channels * stage.widths.accumulator,
+        )
 
 
-def _split(words: Sequence[int], width: int) -> list[int]:
-    mask = (1 << LOAD_BITS) - 1
-    return [(word >> first) & mask for word in words for first in range(0, width, LOAD_BITS)]
+def _split(words: Sequence[int], width: int, bits: int) -> list[int]:
+    mask = (1 << bits) - 1
+    return [(word >> first) & mask for word in words for first in range(0, width, bits)]

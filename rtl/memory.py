@@ -5,9 +5,9 @@ Each goes through `Rom`, so that what stands behind it is chosen in one place.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
-from amaranth.hdl import Cat, ClockSignal, Instance, Module, Mux, Signal
+from amaranth.hdl import Cat, ClockSignal, Instance, Module, Mux, ResetSignal, Signal
 from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -33,11 +33,32 @@ module pilaster_rom #(parameter WIDTH = 8, parameter DEPTH = 2, parameter FILE =
     end endgenerate
     always @(posedge clk) if (en) data <= mem[addr];
 endmodule
+
+// A memory without contents, of one port: a word is written, or read as above. Yosys makes it of
+// iCE40 SPRAM where PILASTER_SPRAM is defined.
+module pilaster_ram #(parameter WIDTH = 8, parameter DEPTH = 2) (
+    input wire clk,
+    input wire write,
+    input wire en,
+    input wire [(DEPTH > 1 ? $clog2(DEPTH) : 1) - 1:0] addr,
+    input wire [WIDTH - 1:0] word,
+    output reg [WIDTH - 1:0] data
+);
+`ifdef PILASTER_SPRAM
+    (* ram_style = "huge" *)
+`endif
+    reg [WIDTH - 1:0] mem [0:DEPTH - 1];
+    always @(posedge clk) begin
+        if (write) mem[addr] <= word;
+        else if (en) data <= mem[addr];
+    end
+endmodule
 """
+"""What stands behind memories that are too large for the netlist, or loaded."""
 
 
 LOAD_BITS = 32
-"""Width of a beat of the load stream."""
+"""Width of a beat of the load stream, where it is a machine's port."""
 
 
 class LoadSignature(wiring.Signature):
@@ -49,18 +70,21 @@ class LoadSignature(wiring.Signature):
     full : the memory holds all of its words
     """
 
-    def __init__(self) -> None:
-        super().__init__({"valid": Out(1), "data": Out(LOAD_BITS), "full": In(1)})
+    def __init__(self, bits: int) -> None:
+        super().__init__({"valid": Out(1), "data": Out(bits), "full": In(1)})
 
 
 class RomFiles:
     """Contents of the memories of one design that stand in files, by file name.
 
-    With `loaded`, no memory has contents: all are filled through the load stream.
+    Parameters
+    ----------
+    loaded : names of the memories without contents, which are filled through the load stream
+    load_bits : width of a beat of that stream
     """
 
-    def __init__(self, loaded: bool = False) -> None:
-        self.loaded = loaded
+    def __init__(self, loaded: Collection[str] = (), load_bits: int = LOAD_BITS) -> None:
+        self.loaded, self.load_bits = frozenset(loaded), load_bits
         self.contents: dict[str, str] = {}
 
     def add(self, name: str, width: int, words: Sequence[int]) -> str:
@@ -90,15 +114,15 @@ class Rom(wiring.Component):
         self._words = list(words)
         self._files = files
         members = {"addr": In(index_shape(len(words))), "en": In(1), "data": Out(width)}
-        if files.loaded:
-            members["load"] = In(LoadSignature())
+        if name in files.loaded:
+            members["load"] = In(LoadSignature(files.load_bits))
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
         """Choose what holds the contents."""
         m = Module()
         width, depth = len(self.data), len(self._words)
-        if self._files.loaded:
+        if self._name in self._files.loaded:
             self._loaded(m)
         elif depth == 1:
             m.d.comb += self.data.eq(self._words[0])
@@ -120,11 +144,15 @@ class Rom(wiring.Component):
         return m
 
     def _loaded(self, m: Module) -> None:
-        """Gather the beats of a word, and write word after word until all are there."""
-        width, depth = len(self.data), len(self._words)
-        beats = -(-width // LOAD_BITS)
-        place, beat = Signal(range(depth + 1)), Signal(index_shape(beats))
-        word = Signal(beats * LOAD_BITS)
+        """Gather the beats of a word, and write word after word until all are there.
+
+        Only the reset of the whole design forgets them, not that of a machine inside it.
+        """
+        width, depth, beat_bits = len(self.data), len(self._words), self._files.load_bits
+        beats = -(-width // beat_bits)
+        place = Signal(range(depth + 1), reset_less=True)
+        beat = Signal(index_shape(beats), reset_less=True)
+        word = Signal(beats * beat_bits)
         takes, whole = Signal(), Signal()
         m.d.comb += [
             self.load.full.eq(place == depth),
@@ -133,25 +161,28 @@ class Rom(wiring.Component):
             word.eq(self.load.data),
         ]
         if beats > 1:
-            earlier = Signal((beats - 1) * LOAD_BITS)
+            earlier = Signal((beats - 1) * beat_bits, reset_less=True)
             m.d.comb += word.eq(Cat(earlier, self.load.data))
             with m.If(takes):
-                m.d.sync += earlier.eq(word[LOAD_BITS:])
+                m.d.sync += earlier.eq(word[beat_bits:])
                 m.d.sync += beat.eq(Mux(whole, 0, beat + 1))
         m.d.sync += place.eq(place + whole)
+        with m.If(ResetSignal()):
+            m.d.sync += [place.eq(0), beat.eq(0)]
         if depth == 1:
-            kept = Signal(width)
+            kept = Signal(width, reset_less=True)
             with m.If(whole):
                 m.d.sync += kept.eq(word)
             m.d.comb += self.data.eq(kept)
-            return
-        m.submodules.memory = memory = Memory(shape=width, depth=depth, init=[])
-        write, read = memory.write_port(), memory.read_port()
-        m.d.comb += [
-            write.addr.eq(place),
-            write.data.eq(word),
-            write.en.eq(whole),
-            read.addr.eq(self.addr),
-            read.en.eq(self.en),
-            self.data.eq(read.data),
-        ]
+        else:
+            m.submodules.memory = Instance(
+                "pilaster_ram",
+                p_WIDTH=width,
+                p_DEPTH=depth,
+                i_clk=ClockSignal(),
+                i_write=whole,
+                i_en=self.en,
+                i_addr=Mux(self.load.full, self.addr, place[: len(self.addr)]),
+                i_word=word[:width],
+                o_data=self.data,
+            )

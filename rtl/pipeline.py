@@ -10,7 +10,7 @@ from amaranth.lib.wiring import In, Out
 from pilaster.models.graph import INPUT
 from pilaster.rtl.conv import ConvComponent
 from pilaster.rtl.join import JoinComponent
-from pilaster.rtl.memory import LOAD_BITS, RomFiles
+from pilaster.rtl.memory import RomFiles
 from pilaster.rtl.pool import PoolComponent
 from pilaster.rtl.probes import StageProbes
 from pilaster.rtl.shapes import index_shape, stream_shape
@@ -91,7 +91,7 @@ class PipelineComponent(wiring.Component):
             for arm, source in enumerate(sources):
                 self._readers[source].append((number, arm))
         self._stages = [self._component(number, files, probes) for number in self._numbers]
-        self._probes, self._loaded = probes, files.loaded
+        self._probes, self._loaded = probes, bool(files.loaded)
         self.beat_bits = {
             stage.name: component.o.payload.shape().size
             for stage, component in zip(pipeline.stages, self._stages, strict=True)
@@ -105,7 +105,7 @@ class PipelineComponent(wiring.Component):
             "o": Out(stream.Signature(self._answer)),
         }
         if files.loaded:
-            members["load"] = In(stream.Signature(LOAD_BITS))
+            members["load"] = In(stream.Signature(files.load_bits))
         if probes:
             for stage, component in zip(pipeline.stages, self._stages, strict=True):
                 members[f"{stage.name}_probes"] = Out(StageProbes())
@@ -184,7 +184,7 @@ class PipelineComponent(wiring.Component):
         """Fill stage after stage; gives whether all are full."""
         full: Value = Const(1)
         for stage in self._stages:
-            if isinstance(stage, ConvComponent):
+            if isinstance(stage, ConvComponent) and stage.is_loaded:
                 m.d.comb += stage.load.data.eq(self.load.payload)
                 m.d.comb += stage.load.valid.eq(self.load.valid & full)
                 full = full & stage.load.full

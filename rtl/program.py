@@ -5,13 +5,13 @@ block names its passes; a pass is one tile of weights. All are made from `pilast
 and from the stage's own list of passes, so the order has one home.
 
 The address of a tile of weights is the sum of three: the run's, the block's and the pass's. Blocks
-that do the same with other weights therefore share their passes, and runs their blocks.
+that do the same with other weights therefore share their passes, and runs their blocks. In a
+program of few tiles the pass's is the whole address: adders would cost more than the table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,12 @@ from numpy.typing import NDArray
 from pilaster.sim.machine import Schedule
 from pilaster.sim.schedule import Run
 from pilaster.sim.stages import ConvStage
-from pilaster.sim.stages.conv import Pass
 
-__all__ = ["Block", "PassEntry", "Program", "RunEntry", "SlotEntry"]
+__all__ = ["SHARED_TILES", "Block", "PassEntry", "Program", "RunEntry", "SlotEntry"]
+
+
+SHARED_TILES = 2048
+"""Tiles of weights from which on blocks share passes."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class RunEntry:
     ----------
     first_block, blocks : where the run's blocks stand, and how many
     weight : least address of its weights
+    fresh : a bit for each slot with no sums yet in any block
     slots : by slot of a scatter stage; a gather stage has one
     backs : by group use, how many columns before the latest slot 0 reads; gather only
     masks : by group use, which slots take part, a bit each; gather only
@@ -53,6 +57,7 @@ class RunEntry:
     first_block: int
     blocks: int
     weight: int
+    fresh: int
     complete_slot: int
     slots: tuple[SlotEntry, ...]
     backs: tuple[int, ...]
@@ -61,12 +66,9 @@ class RunEntry:
 
 @dataclass(frozen=True)
 class Block:
-    """Passes of a run on one output tile.
+    """Passes of a run on one output tile. `fresh` has a bit for each other slot with no sums yet.
 
-    Attributes
-    ----------
-    weight : least address of its weights, from the run's on
-    fresh : a bit for each slot with no sums yet
+    weight : least address of its weights, past its run's
     """
 
     out_tile: int
@@ -80,7 +82,7 @@ class Block:
 class PassEntry:
     """One pass. `pattern` tells which channels are read; a `null` pass multiplies nothing.
 
-    weight : address of its weights, from the block's on
+    weight : address of its weights, past its block's
     """
 
     null: bool
@@ -105,30 +107,26 @@ class Program:
 
     @classmethod
     def of(cls, stage: ConvStage) -> Program:
-        """Write the program of `stage`: passes and blocks are shared where that halves passes."""
-        shared, written = _Writer(stage, shares=True), _Writer(stage, shares=False)
-        found = shared.program()
-        return found if 2 * len(found.passes) <= shared.listed else written.program()
+        """Write the program of `stage`."""
+        return _Writer(stage).program()
 
 
 class _Writer:
-    def __init__(self, stage: ConvStage, shares: bool) -> None:
-        self.stage, self.shares = stage, shares
+    def __init__(self, stage: ConvStage) -> None:
+        self.stage = stage
         present = stage.present
         if present is None:
             present = np.ones(stage.tile_shape, bool)
         self.weights = tuple((g, o, c, t) for g, o, c, t in np.argwhere(present).tolist())
+        self.shares = len(self.weights) >= SHARED_TILES
         self.address = {tile: index for index, tile in enumerate(self.weights)}
         self.scatter = stage.spec.schedule is Schedule.SCATTER
         self.slots = stage.fold.kernel_columns if self.scatter else 1
         self.uses = max((len(run.uses) for runs in stage.runs for run in runs), default=1)
         self.passes: list[PassEntry] = []
-        self.places: dict[tuple[PassEntry, ...], int] = {}
-        self.listed = 0  # passes of all lists, those shared counted for each
         self.blocks: list[Block] = []
-        self.pass_lists: dict[tuple[tuple[int, ...], bool], list[tuple[int, int, int]]] = {}
-        self.block_lists: dict[tuple[tuple[int, ...], bool, bytes], tuple[int, int]] = {}
-        self.block_places: dict[tuple[Block, ...], int] = {}
+        self.pass_lists: dict[tuple[PassEntry, ...], int] = {}
+        self.block_lists: dict[tuple[Block, ...], int] = {}
         self.seen: set[tuple[int, int]] = set()
 
     def program(self) -> Program:
@@ -140,6 +138,7 @@ class _Writer:
             first_block=0,
             blocks=1,
             weight=0,
+            fresh=0,
             complete_slot=0,
             slots=(SlotEntry(),) * self.slots,
             backs=(0,) * self.uses,
@@ -179,7 +178,7 @@ class _Writer:
                 first = target * window.stride[1] - window.padding.left + offset - slot
                 backs[index] = column - first
                 masks[index] = sum(1 << slot for slot, _, _ in use.active)
-        first_block, weight = self._blocks(run, fresh)
+        first_block, weight, all_fresh = self._blocks(run, fresh)
         return RunEntry(
             idle=False,
             completes=run.completes is not None,
@@ -187,6 +186,7 @@ class _Writer:
             first_block=first_block,
             blocks=int(np.count_nonzero(counts)),
             weight=weight,
+            fresh=all_fresh,
             complete_slot=complete_slot,
             slots=tuple(slots),
             backs=tuple(backs),
@@ -202,58 +202,51 @@ class _Writer:
         rows = -(-pending // banks)
         return SlotEntry(True, target % banks, target // banks % rows)
 
-    def _blocks(self, run: Run, fresh: NDArray[np.int64]) -> tuple[int, int]:
-        """Write the blocks of a run, unless they stand there; gives (first, least address)."""
-        shape = (tuple(use.group for use in run.uses), run.completes is not None)
-        key = (*shape, fresh.tobytes())
-        if key not in self.block_lists:
-            if shape not in self.pass_lists:
-                self.pass_lists[shape] = self._passes(run)
-            passes = self.pass_lists[shape]
-            least = min((weight for _, count, weight in passes if count), default=0)
-            tiles = zip(passes, fresh.tolist(), strict=True)
-            blocks = tuple(
-                Block(out_tile, first, count, weight - least, bits)
-                for out_tile, ((first, count, weight), bits) in enumerate(tiles)
-                if count
-            )
-            place = self.block_places.setdefault(blocks, len(self.blocks))
-            if place == len(self.blocks):
-                self.blocks += blocks
-            self.block_lists[key] = place, least
-        return self.block_lists[key]
+    def _blocks(self, run: Run, fresh: NDArray[np.int64]) -> tuple[int, int, int]:
+        """Write the blocks of a run; gives the first, and the run's `weight` and `fresh`."""
+        found = self._passes(run)
+        counts = [count for _, count, _ in found]
+        shared = int(np.bitwise_and.reduce(fresh[np.flatnonzero(counts)]))
+        least = min((weight for _, count, weight in found if count), default=0)
+        tiles = zip(found, fresh.tolist(), strict=True)
+        blocks = tuple(
+            Block(out_tile, first, count, weight - least, bits & ~shared)
+            for out_tile, ((first, count, weight), bits) in enumerate(tiles)
+            if count
+        )
+        if blocks not in self.block_lists:
+            self.block_lists[blocks] = len(self.blocks)
+            self.blocks += blocks
+        return self.block_lists[blocks], least, shared
 
     def _passes(self, run: Run) -> list[tuple[int, int, int]]:
         """Write the passes of a run; gives (first, count, least address) by output tile."""
-        by_tile: list[list[Pass]] = [[] for _ in range(self.stage.tile_shape[1])]
+        by_tile: list[list[PassEntry]] = [[] for _ in range(self.stage.tile_shape[1])]
         for step in self.stage.passes(run):
-            by_tile[step.out_tile].append(step)
-        return [self._list(run, steps) for steps in by_tile]
-
-    def _list(self, run: Run, steps: Sequence[Pass]) -> tuple[int, int, int]:
-        """Write the passes of an output tile, unless they stand there."""
-        addresses = [
-            self.address.get((run.uses[s.use].group, s.out_tile, s.in_tile, s.tap_group))
-            for s in steps
-        ]
-        least = min((a for a in addresses if a is not None), default=0) if self.shares else 0
-        entries = tuple(
-            PassEntry(
-                null=address is None,
-                use=step.use,
-                in_tile=step.in_tile,
-                tap_group=step.tap_group,
-                pattern=self.pattern(step.out_tile, step.in_tile),
-                weight=0 if address is None else address - least,
+            tile = (run.uses[step.use].group, step.out_tile, step.in_tile, step.tap_group)
+            by_tile[step.out_tile].append(
+                PassEntry(
+                    null=tile not in self.address,
+                    use=step.use,
+                    in_tile=step.in_tile,
+                    tap_group=step.tap_group,
+                    pattern=self.pattern(step.out_tile, step.in_tile),
+                    weight=self.address.get(tile, 0),
+                )
             )
-            for step, address in zip(steps, addresses, strict=True)
-        )
-        self.listed += len(entries)
-        place = self.places.get(entries) if self.shares else None
-        if place is None:
-            place = self.places[entries] = len(self.passes)
-            self.passes += entries
-        return place, len(entries), least
+        found = []
+        for entries in by_tile:
+            addresses = [entry.weight for entry in entries if self.shares and not entry.null]
+            least = min(addresses, default=0)
+            passes = tuple(
+                entry if entry.null else replace(entry, weight=entry.weight - least)
+                for entry in entries
+            )
+            if passes not in self.pass_lists:
+                self.pass_lists[passes] = len(self.passes)
+                self.passes += passes
+            found.append((self.pass_lists[passes], len(entries), least))
+        return found
 
     def pattern(self, out_tile: int, in_tile: int) -> int:
         """Index of the channels that a tile reads: by group, or by tile where depthwise."""

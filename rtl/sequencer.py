@@ -39,6 +39,7 @@ class StepFormat:
                 "first_block": index_shape(len(program.blocks)),
                 "blocks": index_shape(max(r.blocks for r in program.runs) + 1),
                 "weight": index_shape(max(r.weight for r in program.runs) + 1),
+                "fresh": self.slots,
                 "complete_slot": index_shape(self.slots),
                 "slots": data.ArrayLayout(slot, self.slots),
                 "backs": data.ArrayLayout(index_shape(backs), self.uses),
@@ -154,17 +155,18 @@ class Fetcher(wiring.Component):
             step.passes.eq(block.passes),
             step.row.eq(row),
             step.out_tile.eq(block.out_tile),
-            step.fresh.eq(block.fresh),
+            step.fresh.eq(run.fresh | block.fresh),
             step.complete_slot.eq(run.complete_slot),
             step.slots.eq(run.slots),
             step.back.eq(run.backs[entry.use]),
             step.mask.eq(run.masks[entry.use]),
         ]
         m.d.comb += [step[name].eq(entry[name]) for name in form.entry.members]
-        # Where nothing is shared a step is an entry as it stands, which a block RAM can give.
-        tables = ((run, program.runs), (block, program.blocks))
-        bases = [base.weight for base, entries in tables if any(e.weight for e in entries)]
-        m.d.comb += step.weight.eq(sum(bases, entry.weight))
+        weight: Value = entry.weight
+        for found, entries in ((run, program.runs), (block, program.blocks)):
+            if any(item.weight for item in entries):
+                weight = weight + found.weight
+        m.d.comb += step.weight.eq(weight)
 
         with m.If(~self.steps.valid | self.steps.ready):
             m.d.sync += [self.steps.valid.eq(1), self.steps.payload.eq(step)]

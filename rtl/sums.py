@@ -10,7 +10,7 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from pilaster.models.quantization import ConvParameters
-from pilaster.rtl.contents import bias_words
+from pilaster.rtl.contents import bias_words, memory_names
 from pilaster.rtl.memory import LoadSignature, Rom, RomFiles
 from pilaster.rtl.sequencer import StepFormat, StepSignature
 from pilaster.rtl.shapes import index_shape
@@ -34,6 +34,10 @@ class PartialSums(wiring.Component):
     total : (outputs), the sums that leave
     reads, writes : by slot, whether a partial sum is read or written in this cycle
     load : fills the bias memory, where it is loaded
+
+    Attributes
+    ----------
+    is_loaded : whether there is a memory to be filled
     """
 
     def __init__(
@@ -56,8 +60,10 @@ class PartialSums(wiring.Component):
             "reads": Out(form.slots),
             "writes": Out(form.slots),
         }
-        if files.loaded:
-            members["load"] = In(LoadSignature())
+        _, self._memory = memory_names(stage)
+        self.is_loaded = self._memory in files.loaded
+        if self.is_loaded:
+            members["load"] = In(LoadSignature(files.load_bits))
         super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
@@ -66,8 +72,8 @@ class PartialSums(wiring.Component):
         stage, ahead, at = self._stage, self.ahead, self.at
         words = bias_words(stage, self._parameters)
         width = self._word.size
-        m.submodules.bias = bias = Rom(f"{stage.name}_bias", width, words, self._files)
-        if self._files.loaded:
+        m.submodules.bias = bias = Rom(self._memory, width, words, self._files)
+        if self.is_loaded:
             wiring.connect(m, wiring.flipped(self.load), bias.load)
         starts = ahead.valid & ahead.step.first
         m.d.comb += [bias.addr.eq(ahead.step.out_tile), bias.en.eq(starts)]

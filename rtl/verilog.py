@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
-from pilaster.rtl.loading import load_beats
+from pilaster.rtl.loading import load_beats, loadable
 from pilaster.rtl.memory import ROM_VERILOG, RomFiles
 from pilaster.rtl.pipeline import PipelineComponent
 from pilaster.sim.pipeline import Pipeline
-from pilaster.sim.stages import ConvStage
 
 __all__ = ["TOP", "Design", "component_verilog", "generate"]
 
@@ -52,13 +51,13 @@ def generate(pipeline: Pipeline, probes: bool = False, loaded: bool = False) -> 
     probes : it shows its stamps and actions to a testbench
     loaded : weights and biases come through a stream, and are not in the design
     """
-    loaded = loaded and any(isinstance(stage, ConvStage) for stage in pipeline.stages)
-    files = RomFiles(loaded)
+    names = loadable(pipeline) if loaded else []
+    files = RomFiles(names)
     top = PipelineComponent(pipeline, files, probes)
     return Design(
         verilog=component_verilog(top),
         memories=files.contents,
         beat_bits=top.beat_bits,
         input_bits=top.i.payload.shape().size,
-        load=tuple(load_beats(pipeline)) if loaded else None,
+        load=tuple(load_beats(pipeline, names)) if names else None,
     )

@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from pilaster.models.quantization import ConvParameters
-from pilaster.rtl.contents import weight_words
+from pilaster.rtl.contents import memory_names, weight_words
 from pilaster.rtl.lanes import weights_layout
 from pilaster.rtl.memory import LoadSignature, Rom, RomFiles
 from pilaster.rtl.program import Program
@@ -28,6 +28,10 @@ class WeightFeed(wiring.Component):
     take, weights : a set of weights for the row that stands in the tap window, and later rows
     load : fills the memory, where it is loaded
     reads : the weight memory is read in this cycle
+
+    Attributes
+    ----------
+    is_loaded : whether there is a memory to be filled
     """
 
     def __init__(
@@ -46,14 +50,11 @@ class WeightFeed(wiring.Component):
             "weights": Out(weights_layout(stage)),
             "reads": Out(1),
         }
-        if self.has_memory:
-            members["load"] = In(LoadSignature())
+        self._memory, _ = memory_names(stage)
+        self.is_loaded = self._memory in files.loaded
+        if self.is_loaded:
+            members["load"] = In(LoadSignature(files.load_bits))
         super().__init__(members)
-
-    @property
-    def has_memory(self) -> bool:
-        """Whether there is a memory to be loaded."""
-        return self._files.loaded and bool(self._words)
 
     def elaborate(self, platform: object) -> Module:
         """Read ahead of the window by as much as a row takes to come there."""
@@ -62,10 +63,10 @@ class WeightFeed(wiring.Component):
         width = stage.lanes * stage.widths.weight
         word: Value = Const(words[0] if words else 0, width)
         comes: Value = token.valid
-        if len(words) > 1 or self.has_memory:
-            m.submodules.rom = rom = Rom(f"{stage.name}_weights", width, words, self._files)
+        if len(words) > 1 or self.is_loaded:
+            m.submodules.rom = rom = Rom(self._memory, width, words, self._files)
             word = rom.data
-            if self.has_memory:
+            if self.is_loaded:
                 wiring.connect(m, wiring.flipped(self.load), rom.load)
         if len(words) > 1:
             held = stage.fold.loop_order is LoopOrder.PSUMS_HELD

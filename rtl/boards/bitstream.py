@@ -45,6 +45,8 @@ class Bitstream:
     resources : by stage, and in "total"
     logic_cells : after packing, and how many there are
     soft : parts whose multipliers are made of LUTs
+    loaded : memories of weights in SPRAM, which the host loads
+    load_bytes : that it sends for them
     pins : by pad, the signal
     seconds : of each tool
     versions : of each tool that tells its own
@@ -61,6 +63,8 @@ class Bitstream:
     logic_cells: tuple[int, int]
     timing: Timing
     soft: frozenset[str]
+    loaded: frozenset[str]
+    load_bytes: int
     pins: Mapping[str, str]
     seconds: Mapping[str, float]
     versions: Mapping[str, str]
@@ -94,6 +98,8 @@ class Bitstream:
                 name: vars(found) for name, found in self.resources.items() if name != "total"
             },
             "multipliers_of_luts": sorted(self.soft),
+            "loaded_over_the_link": sorted(self.loaded),
+            "load_bytes": self.load_bytes,
             "pins": dict(self.pins),
             "tools": dict(self.versions),
             "seconds": dict(self.seconds),
@@ -135,8 +141,9 @@ def build(
         say(f"chose the machine {machine.name}, a column every {machine.column_interval} cycles")
     pipeline = Pipeline(network, machine)
     need = estimate(pipeline, device.family)
-    soft = soft_parts(need.parts, device.multipliers)
-    sources = prepare(pipeline, board, wanted, baud, soft)
+    soft, loaded = soft_parts(need.parts, device.multipliers), need.loaded(device)
+    wire = WireFormat(pipeline, loaded)
+    sources = prepare(pipeline, board, wanted, baud, soft, loaded)
     stages = [stage.name for stage in pipeline.stages]
     seconds: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="pilaster-") as name:
@@ -166,12 +173,14 @@ def build(
         machine=machine,
         clock_hz=sources.clock_hz,
         baud=baud,
-        design=WireFormat(pipeline).design,
+        design=wire.design,
         content=content,
         resources=resources,
         logic_cells=cells,
         timing=timing,
         soft=soft,
+        loaded=loaded,
+        load_bytes=len(b"".join(wire.load_pieces)),
         pins=sources.pins,
         seconds=seconds,
         versions=versions,

@@ -17,6 +17,7 @@ from pilaster.rtl.boards.soft import SOFT_FILE, SOFT_MULTIPLIER, soft_script
 from pilaster.rtl.boards.tools import Tool, run_tool
 from pilaster.rtl.boards.top import BoardTop
 from pilaster.rtl.host.top import HostTop
+from pilaster.rtl.host.wire_format import LINK_LOAD_BITS
 from pilaster.rtl.memory import ROM_VERILOG, RomFiles
 from pilaster.sim.pipeline import Pipeline
 
@@ -37,6 +38,9 @@ _DEVICES = {
     "LFE5UM5G-85F": "--um5g-85k",
     "iCE40UP5K": "--up5k",
 }
+
+_COLUMNS_IN_BLOCK_RAM = 'setattr -set ram_style "block" *.intake.columns/m:*'
+"""For Yosys, which makes short column buffers of flip-flops: on iCE40, of a logic cell a bit."""
 
 _PACKAGES = {"BG256": "CABGA256", "BG381": "CABGA381", "BG554": "CABGA554", "MG285": "CSFBGA285"}
 """nextpnr's name of a package."""
@@ -67,13 +71,19 @@ def clock_of(board: Board, clock_hz: float) -> tuple[Ecp5Pll | Ice40Pll | None, 
 
 
 def prepare(
-    pipeline: Pipeline, board: Board, clock_hz: float, baud: int, soft: frozenset[str]
+    pipeline: Pipeline,
+    board: Board,
+    clock_hz: float,
+    baud: int,
+    soft: frozenset[str],
+    loaded: frozenset[str] = frozenset(),
 ) -> Sources:
     """Write what the tools read.
 
     Parameters
     ----------
     soft : parts of the machine whose multipliers are made of LUTs, such as ``conv1.lanes``
+    loaded : memories in SPRAM, such as ``conv1_weights``
 
     Raises
     ------
@@ -82,12 +92,14 @@ def prepare(
     """
     pll, clock_hz = clock_of(board, clock_hz)
     platform = _platform(board)
-    roms = RomFiles()
+    roms = RomFiles(loaded, LINK_LOAD_BITS)
     host = HostTop(pipeline, roms, round(clock_hz), baud)
-    options: dict[str, str] = {"script_after_read": soft_script(soft)}
+    script = soft_script(soft)
+    options: dict[str, str] = {}
     if board.device.family is Family.ICE40:
-        options["synth_opts"] = "-dsp"
-    platform.add_file("pilaster_rom.v", ROM_VERILOG)
+        script, options["synth_opts"] = f"{script}\n{_COLUMNS_IN_BLOCK_RAM}", "-dsp"
+    options["script_after_read"] = script
+    platform.add_file("pilaster_rom.v", f"`define PILASTER_SPRAM\n{ROM_VERILOG}")
     plan = platform.prepare(BoardTop(board, pll, host), NAME, **options)
     files = {
         name: content.encode() if isinstance(content, str) else content

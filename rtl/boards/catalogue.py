@@ -28,7 +28,7 @@ class Device:
     luts : four-input LUTs, each with a flip-flop beside it
     multipliers : MULT18X18D, or SB_MAC16
     block_rams : DP16KD of 16 kbit and parity, or SB_RAM40_4K of 4 kbit
-    sprams : SB_SPRAM256KA of 256 kbit; these have no contents at power-up
+    sprams : SB_SPRAM256KA of 256 kbit; empty at power-up, the host fills them
     """
 
     name: str

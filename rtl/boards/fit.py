@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from math import ceil, prod
+from math import ceil
+
+import numpy as np
 
 from pilaster.models.graph import Node
 from pilaster.models.layers import Join, Pool
@@ -15,6 +17,8 @@ from pilaster.models.network import Network
 from pilaster.rtl.boards.catalogue import Device, Family
 from pilaster.rtl.boards.errors import DoesNotFitError
 from pilaster.rtl.boards.report import RESOURCE_NAMES
+from pilaster.rtl.contents import memory_names
+from pilaster.rtl.program import SHARED_TILES
 from pilaster.sim.machine import Fold, LoopOrder, Machine, StageSpec
 from pilaster.sim.pipeline import Pipeline, build_stage, with_arm_columns
 from pilaster.sim.stages import ConvStage, JoinStage, PoolStage, Stage
@@ -46,16 +50,28 @@ _LOGIC_WORDS, _LOGIC_BITS = 16, 1024
 _LINK_LUTS, _STAGE_LUTS, _LANE_LUTS = 800, 330, 35
 _SUM_BIT_LUTS, _REQUANTIZER_BIT_LUTS = 6, 20
 
+_LOAD_LUTS, _LOADED_LUTS = 100, 70
+"""LUTs of the link's loading, and of each memory that is loaded."""
+
+_SPRAM_WIDTH, _SPRAM_DEPTH = 16, 1 << 14
+
+_PHASE_BIT_LUTS = 1.6
+"""LUTs of reading a row from its phases, by the bits of the phases of a lane's value."""
+
 _PASS_BITS = 6
 """Bits of a pass in the schedule's table beside its address of weights."""
 
-_PRODUCT_BIT_LUTS = {Family.ECP5: 2.2, Family.ICE40: 1.2}
+_PRODUCT_BIT_LUTS = {Family.ECP5: 2.2, Family.ICE40: 2.0}
 """LUTs of a multiplier without a DSP block, by the product of its operands' widths."""
 
-LUT_SHARE = 0.9
-"""Share of the LUTs that an estimate may take: above it, routing and the clock suffer."""
+LUT_SHARE = {Family.ECP5: 0.9, Family.ICE40: 0.89}
+"""Share of the LUTs that an estimate may take: above it, routing and the clock suffer, and on iCE40
+flip-flops without a LUT of their own find no cell."""
 
 SLOWEST_INTERVAL = 1 << 22
+
+MEMORY_WEIGHTS = (1.0, 0.25)
+"""What a share of the memories counts beside one of the LUTs, where a fold is chosen."""
 
 SINGLE_COLUMN_SHARE = 8
 """A layer of a single column gets this part of an image's time."""
@@ -80,20 +96,57 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Large:
+    """A memory of weights that may stand in SPRAM.
+
+    Attributes
+    ----------
+    block_rams, sprams : that it takes, of the one or of the other
+    """
+
+    name: str
+    block_rams: int
+    sprams: int
+
+
+@dataclass(frozen=True)
 class Estimate:
-    """What a machine needs. `luts` are those beside the multipliers."""
+    """What a machine needs, with all its memories in block RAMs.
+
+    Attributes
+    ----------
+    luts : beside the multipliers
+    parts : the multipliers
+    large : the memories that may stand in SPRAM
+    """
 
     luts: int
     block_rams: int
     parts: tuple[Part, ...]
+    large: tuple[Large, ...] = ()
+
+    def loaded(self, device: Device) -> frozenset[str]:
+        """Choose the memories that stand in SPRAM, and are loaded: none where block RAMs suffice.
+
+        Those that spare the most block RAMs for an SPRAM are moved first.
+        """
+        over, left, chosen = self.block_rams - device.block_rams, device.sprams, set()
+        for memory in sorted(self.large, key=lambda m: (-m.block_rams / m.sprams, m.name)):
+            if over > 0 and memory.sprams <= left:
+                over, left = over - memory.block_rams, left - memory.sprams
+                chosen.add(memory.name)
+        return frozenset(chosen)
 
     def excess(self, device: Device) -> dict[str, tuple[int, int]]:
         """What it needs more than a device holds: (needed, there) by resource."""
-        soft = soft_parts(self.parts, device.multipliers)
+        soft, loaded = soft_parts(self.parts, device.multipliers), self.loaded(device)
+        moved = [memory for memory in self.large if memory.name in loaded]
         luts = self.luts + sum(part.luts for part in self.parts if part.name in soft)
+        luts += _LOAD_LUTS * bool(moved) + _LOADED_LUTS * len(moved)
+        block_rams = self.block_rams - sum(memory.block_rams for memory in moved)
         needs = {
-            "luts": (luts, int(LUT_SHARE * device.luts)),
-            "block_rams": (self.block_rams, device.block_rams),
+            "luts": (luts, int(LUT_SHARE[device.family] * device.luts)),
+            "block_rams": (block_rams, device.block_rams),
         }
         return {name: pair for name, pair in needs.items() if pair[0] > pair[1]}
 
@@ -125,6 +178,7 @@ def estimate(pipeline: Pipeline, family: Family) -> Estimate:
         _LINK_LUTS + sum(need.luts for need in needs),
         link + sum(need.block_rams for need in needs),
         tuple(part for need in needs for part in need.parts),
+        tuple(memory for need in needs for memory in need.large),
     )
 
 
@@ -144,9 +198,21 @@ def _of_stage(stage: Stage, beat_channels: Sequence[int], family: Family) -> Est
         return Estimate(luts, rams, tuple(_join_parts(stage, family)))
     fold, sums = stage.fold, stage.widths.accumulator
     luts += _LANE_LUTS * stage.lanes
+    phases = stage.geometry.row_fold
+    if phases > 1:
+        luts += ceil(_PHASE_BIT_LUTS * phases * fold.in_channels * stage.widths.activation)
     luts += _SUM_BIT_LUTS * fold.out_channels * fold.kernel_columns * sums
     luts += _REQUANTIZER_BIT_LUTS * fold.requantizers * sums
-    return Estimate(luts, rams, tuple(_parts(stage, family)))
+    return Estimate(luts, rams, tuple(_parts(stage, family)), tuple(_large(stage, family)))
+
+
+def _large(stage: ConvStage, family: Family) -> Iterator[Large]:
+    """The memory of weights, where it takes block RAMs."""
+    name, _ = memory_names(stage)
+    width, depth = stage.lanes * stage.widths.weight, stage.weight_sets
+    _, rams = _Memory(width, depth, read_only=True).cost(family)
+    if rams:
+        yield Large(name, rams, ceil(width / _SPRAM_WIDTH) * ceil(depth / _SPRAM_DEPTH))
 
 
 def _parts(stage: ConvStage, family: Family) -> list[Part]:
@@ -210,16 +276,27 @@ def _memories(stage: Stage, beat_channels: Sequence[int]) -> list[_Memory]:
     fold, widths, phases = stage.fold, stage.widths, stage.geometry.row_fold
     word = max(ceil(fold.in_channels / phases), channels) * widths.activation
     psum_word = fold.out_channels * widths.accumulator
-    tiles = prod(stage.tile_shape)
+    passes = _passes(stage)
     sets = stage.weight_sets if stage.weight_sets > 1 else 0
     banks = fold.kernel_columns
     return [
         _Memory(word, ceil(column_buffer_bits(stage) / word / phases), phases),
         _Memory(stage.lanes * widths.weight, sets, read_only=True),
         _Memory(psum_word, stage.tile_shape[1], read_only=True),  # bias
-        _Memory(tiles.bit_length() + _PASS_BITS, tiles, read_only=True),
+        _Memory(passes.bit_length() + _PASS_BITS, passes, read_only=True),
         _Memory(psum_word, ceil(psum_bits(stage) / psum_word / banks), banks),
     ]
+
+
+def _passes(stage: ConvStage) -> int:
+    """Entries of the schedule's table of passes: blocks that name tiles alike share theirs."""
+    groups, outs, ins, taps = stage.tile_shape
+    if stage.weight_sets < SHARED_TILES:
+        return stage.weight_sets
+    if stage.present is None:
+        return ins * taps
+    blocks = stage.present.reshape(groups * outs, ins * taps)
+    return int(np.unique(blocks, axis=0).sum())
 
 
 def choose_machine(network: Network, device: Device) -> Machine:
@@ -227,27 +304,16 @@ def choose_machine(network: Network, device: Device) -> Machine:
 
     Column intervals are tried from the shortest, each an eighth longer than the one before. At
     each, every stage takes the fold that keeps up and needs the smallest shares of the device.
+    Where none fits, all are tried again with memories counting for less.
 
     Raises
     ------
     DoesNotFitError
         If no machine fits: tells by how much the one that comes nearest does not, and of what.
     """
-    options = [_options(network, node, device) for node in network.graph.nodes]
-    names = [node.name for node in network.graph.nodes]
-    interval = 1
-    tried: set[tuple[int, ...]] = set()
     nearest: tuple[float, dict[str, tuple[int, int]]] | None = None
-    while interval <= SLOWEST_INTERVAL:
-        image = interval * network.graph.input_shape.width
-        fitting = list(_keeping_up(network, options, image))
-        chosen = [min(found) for found in fitting if found]
-        key = tuple(option[1] for option in chosen)
-        if len(chosen) == len(names) and key not in tried:
-            tried.add(key)
-            stages = {name: option[-1] for name, option in zip(names, chosen, strict=True)}
-            name = f"{network.name} on {device.name}"
-            machine = with_arm_columns(network, Machine(name, network.name, interval, stages))
+    for weight in MEMORY_WEIGHTS:
+        for machine in _machines(network, device, weight):
             need = estimate(Pipeline(network, machine), device.family)
             excess = need.excess(device)
             if not excess:
@@ -255,7 +321,6 @@ def choose_machine(network: Network, device: Device) -> Machine:
             over = max(used / there for used, there in excess.values())
             if nearest is None or over < nearest[0]:
                 nearest = over, excess
-        interval += max(1, interval // 8)
     assert nearest is not None
     told = ", ".join(
         f"{used:,} {RESOURCE_NAMES[name]} where there are {there:,}"
@@ -265,6 +330,25 @@ def choose_machine(network: Network, device: Device) -> Machine:
         f"{network.name} does not fit the {device.name}: the machine that comes nearest needs "
         f"about {told}; choose a larger board, a smaller network, or narrower weights"
     )
+
+
+def _machines(network: Network, device: Device, memory_weight: float) -> Iterator[Machine]:
+    """Give machines that differ, the fastest first."""
+    nodes = network.graph.nodes
+    options = [_options(network, node, device, memory_weight) for node in nodes]
+    interval = 1
+    tried: set[tuple[int, ...]] = set()
+    while interval <= SLOWEST_INTERVAL:
+        image = interval * network.graph.input_shape.width
+        fitting = list(_keeping_up(network, options, image))
+        chosen = [min(found) for found in fitting if found]
+        key = tuple(option[1] for option in chosen)
+        if len(chosen) == len(nodes) and key not in tried:
+            tried.add(key)
+            stages = {node.name: option[-1] for node, option in zip(nodes, chosen, strict=True)}
+            name = f"{network.name} on {device.name}"
+            yield with_arm_columns(network, Machine(name, network.name, interval, stages))
+        interval += max(1, interval // 8)
 
 
 _Option = tuple[float, int, int, str, StageSpec]
@@ -282,7 +366,7 @@ def _keeping_up(
         yield [option for option in found if option[2] <= budget]
 
 
-def _options(network: Network, node: Node, device: Device) -> list[_Option]:
+def _options(network: Network, node: Node, device: Device, memory_weight: float) -> list[_Option]:
     """Ways to lay a layer on a stage: powers of two, one kernel column at a time."""
     found = []
     shape = network.graph.input_of(node)
@@ -295,9 +379,13 @@ def _options(network: Network, node: Node, device: Device) -> list[_Option]:
             stage = replace(stage, arm_columns=(COLUMN_BUFFERS,) * len(node.inputs))
         need = _of_stage(stage, channels, device.family)
         blocks = sum(part.blocks for part in need.parts)
+        memories = need.block_rams / device.block_rams
+        for memory in need.large if device.sprams else ():
+            rams = need.block_rams - memory.block_rams
+            memories = min(memories, rams / device.block_rams + memory.sprams / device.sprams)
         shares = (
             need.luts / device.luts
-            + need.block_rams / device.block_rams
+            + memory_weight * memories
             + blocks / device.multipliers / 4  # what finds no block is made of LUTs
         )
         found.append((shares, number, stage.busy_cycles, node.name, spec))

@@ -12,6 +12,7 @@ from pilaster.models.output_files import write_files
 from pilaster.rtl.boards.bitstream import Bitstream
 from pilaster.rtl.boards.catalogue import Family
 from pilaster.rtl.boards.report import RESOURCE_NAMES, Resources
+from pilaster.rtl.host.protocol import PROTOCOL_VERSION
 from pilaster.sim.machine_file import machine_yaml
 
 __all__ = ["DESCRIPTION", "FILES", "BuildDescription", "read_build", "write_build"]
@@ -49,7 +50,7 @@ pilaster host . --port PORT --images 10
 pilaster host . --simulate --images 10
 ```
 
-sends images to the board, or to its top in Verilator, and prints the answers.
+sends images to the board, or to its top in Verilator, and prints the answers.{loading}
 
 ## Resources
 
@@ -70,9 +71,20 @@ Made with {tools}.
 """
 
 
+_LOADING = """\
+ The host first loads {kilobytes:,.1f} kB of weights over the line, once after power-on: {names}
+stand in SPRAM, which a bitstream cannot fill."""
+
+
 @dataclass(frozen=True)
 class BuildDescription:
-    """What a host has to know of a build."""
+    """What a host has to know of a build.
+
+    Attributes
+    ----------
+    design : identity that the device tells
+    loaded : names of the memories that the host loads
+    """
 
     network: str
     board: str
@@ -80,6 +92,7 @@ class BuildDescription:
     clock_hz: int
     baud: int
     design: int
+    loaded: frozenset[str]
 
 
 def write_build(found: Bitstream, directory: Path) -> tuple[Path, ...]:
@@ -97,6 +110,8 @@ def write_build(found: Bitstream, directory: Path) -> tuple[Path, ...]:
         "clock_hz": round(found.clock_hz),
         "baud": found.baud,
         "design": found.design,
+        "protocol": PROTOCOL_VERSION,
+        "loaded": sorted(found.loaded),
     }
     report = {name: value for name, value in found.as_dict().items() if name != "seconds"}
     contents = {
@@ -132,12 +147,21 @@ def read_build(directory: Path) -> BuildDescription:
             f"{path}: was written by Pilaster {made_by}, this is {version('pilaster')}; "
             f"build the bitstream anew"
         )
+    if entry.get("protocol") != PROTOCOL_VERSION:
+        raise InputError(
+            f"{path}: the bitstream speaks version {entry.get('protocol', 1)} of the host link, "
+            f"this Pilaster version {PROTOCOL_VERSION}; build the bitstream anew"
+        )
     for key, kind in _KEYS.items():
         if not isinstance(entry.get(key), kind) or entry[key] in ("", 0):
             raise InputError(f"{path}: {key}: must be {_KINDS[kind]}; build the bitstream anew")
+    loaded = entry.get("loaded")
+    if not isinstance(loaded, list) or not all(isinstance(name, str) for name in loaded):
+        raise InputError(f"{path}: loaded: must be a list of names; build the bitstream anew")
     return BuildDescription(
         **{key: entry[key] for key in _KEYS},
         machine=directory / MACHINE,
+        loaded=frozenset(loaded),
     )
 
 
@@ -164,6 +188,11 @@ def _page(found: Bitstream) -> str:
         packed=found.logic_cells[0],
         cells=found.logic_cells[1],
         soft=f"Multipliers made of LUTs: {soft}." if soft else "All multipliers are DSP blocks.",
+        loading=_LOADING.format(
+            names=", ".join(sorted(found.loaded)), kilobytes=found.load_bytes / 1000
+        )
+        if found.loaded
+        else "",
         critical=found.timing.describe().capitalize(),
         pins="\n".join(f"| {pad} | {signal} |" for pad, signal in sorted(found.pins.items())),
         tools=", ".join(f"{name} {number}" for name, number in found.versions.items()),

@@ -42,7 +42,7 @@ def soft_script(soft: frozenset[str]) -> str:
     ]
     for part in sorted(soft):
         stage, kind = part.split(".")
-        pattern = "lanes" if kind == "lanes" else "requantizer*"
+        pattern = "lanes" if kind == "lanes" else "*requantizer*"
         lines.append(f"select -set soft @soft *.{stage}.{pattern}/t:$mul %u")
     # The name that the DSP mapping gives to what is too small for it, until it has passed.
     lines.append("chtype -set $__soft_mul @soft")

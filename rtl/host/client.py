@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pilaster.models.errors import InputError
 from pilaster.rtl.host.device import NOT_TIMED
 from pilaster.rtl.host.protocol import (
+    CREDITS,
     PROTOCOL_VERSION,
     Answer,
     Command,
@@ -133,6 +134,51 @@ class Host:
                 f"{self._wire.pipeline.machine.name} ({self._wire.design:08x}); load its bitstream"
             )
         return info
+
+    def load(self) -> Iterator[int]:
+        """Load the weights, from where an earlier host left off; gives how many pieces are in.
+
+        After a fault or a silence goes on with the piece that the device waits for.
+
+        Raises
+        ------
+        LinkError
+            If no further piece is taken after several tries.
+        """
+        pieces, taken, tries = self._wire.load_pieces, 0, 0
+        while taken < len(pieces):
+            try:
+                for event in self._load(pieces, taken):
+                    if isinstance(event, FaultReport):
+                        taken = event.column
+                        raise _AgainError(f"the device reports {event.fault.name.lower()}")
+                    taken, tries = event, 0
+                    yield taken
+            except (_AgainError, ValueError) as error:
+                tries += 1
+                self.retries += 1
+                if tries == TRIES:
+                    raise LinkError(f"piece {taken} of the weights: {error}") from error
+                # Behind its answer, nothing that was sent before is under way.
+                if not Info.unpack(self._ask(Command.INFO, Reply.INFO)).unloaded:
+                    taken = len(pieces)
+
+    def _load(self, pieces: Sequence[bytes], taken: int) -> Iterator[int | FaultReport]:
+        """Send pieces from `taken` on; gives how many are in, or what the device reports."""
+        sent = taken
+        while taken < len(pieces):
+            while sent < min(len(pieces), taken + CREDITS):
+                payload = struct.pack("<H", sent) + pieces[sent]
+                self._link.write(encode(Frame(Command.LOAD, payload)))
+                sent += 1
+            frame = self._frame()
+            if frame.kind == Reply.FAULT:
+                yield FaultReport.unpack(frame.payload)
+            elif frame.kind == Reply.TAKEN:
+                if int.from_bytes(frame.payload, "little") != taken:
+                    raise _AgainError("the device took another piece than was sent")
+                taken += 1
+                yield taken
 
     def counters(self) -> Counters:
         """Read the device's counters."""

@@ -11,6 +11,7 @@ from pilaster.rtl.host.frames import FrameReceiver, FrameSender
 from pilaster.rtl.host.protocol import (
     CREDITS,
     INDEX_BYTES,
+    UNLOADED,
     Answer,
     Command,
     Counters,
@@ -34,6 +35,10 @@ NOT_TIMED = (1 << COUNTER_BITS) - 1
 class Device(wiring.Component):
     """A machine behind frames.
 
+    Where it has memories to be loaded, pieces of the load stream go the way of columns. The last
+    piece is seen in three places, each at its own time: where frames are judged (`_whole`), where
+    bytes go into the machine (`_loaded`), and where TAKEN is sent.
+
     Members
     -------
     data, strobe : a byte from the host, in this cycle
@@ -42,6 +47,7 @@ class Device(wiring.Component):
 
     def __init__(self, machine: PipelineComponent, wire: WireFormat, info: Info) -> None:
         self._machine, self._wire, self._info = machine, wire, info
+        self._pieces = len(wire.load_pieces)
         super().__init__({"data": In(8), "strobe": In(1), "o": Out(stream.Signature(8))})
 
     def elaborate(self, platform: object) -> Module:
@@ -55,6 +61,8 @@ class Device(wiring.Component):
         wiring.connect(m, sender.o, wiring.flipped(self.o))
 
         self._clear = Signal()
+        self._whole: Value = Signal(name="whole") if self._pieces else Const(1)
+        self._loaded: Value = Signal(name="loaded") if self._pieces else Const(1)
         self._starts = {kind: Signal(name=f"start_{kind.name.lower()}") for kind in Reply}
         m.submodules.machine = ResetInserter(self._clear)(self._machine)
         self._count(m)
@@ -74,10 +82,18 @@ class Device(wiring.Component):
     def _tick(self, m: Module, name: str) -> None:
         m.d.sync += self._counters[name].eq(self._counters[name] + 1)
 
+    def _after(self, index: Value, whole: Value) -> Value:
+        """Index of the column after `index`, or of the piece before the load stream is `whole`."""
+        last = index == self._info.columns - 1
+        if self._pieces:
+            last = Mux(whole, last, index == self._pieces - 1)
+        return Mux(last, 0, index + 1)
+
     def _commands(self, m: Module, receiver: FrameReceiver) -> None:
         """Judge each frame that has ended."""
         info = self._info
-        self._expected = Signal(index_shape(info.columns))
+        self._indices = index_shape(max(info.columns, self._pieces))
+        self._expected = Signal(self._indices)
         self._used = Signal(range(CREDITS + 1))
         self._commit = Signal()
         self._asked = {kind: Signal(name=f"asked_{kind.name.lower()}") for kind in Reply}
@@ -86,6 +102,7 @@ class Device(wiring.Component):
             with m.If(self._starts[kind]):
                 m.d.sync += self._asked[kind].eq(0)
         is_column = receiver.kind == Command.COLUMN
+        is_kept = is_column | (receiver.kind == Command.LOAD) if self._pieces else is_column
         index = Signal(8 * INDEX_BYTES)
         self._room = Signal()
         with m.If(receiver.payload_strobe & (receiver.payload_index < INDEX_BYTES)):
@@ -93,16 +110,24 @@ class Device(wiring.Component):
             m.d.sync += self._room.eq(self._used != CREDITS)
         m.d.comb += [fault.eq(receiver.fault), code.eq(receiver.fault_code)]
         with m.If(receiver.good), m.Switch(receiver.kind):
-            with m.Case(Command.COLUMN):
+            with m.Case(Command.COLUMN, *([Command.LOAD] if self._pieces else [])):
                 wrong = receiver.length != INDEX_BYTES + info.column_bytes
+                early: Value = Const(0)
                 out_of_order = index != self._expected
+                if self._pieces:
+                    early = is_column & ~self._loaded
+                    out_of_order = out_of_order | (~is_column & self._whole)
                 m.d.comb += [
-                    fault.eq(wrong | out_of_order | ~self._room),
+                    fault.eq(wrong | early | out_of_order | ~self._room),
                     code.eq(
                         Mux(
                             wrong,
                             Fault.LENGTH,
-                            Mux(out_of_order, Fault.ORDER, Fault.BUSY),
+                            Mux(
+                                early,
+                                Fault.WEIGHTS,
+                                Mux(out_of_order, Fault.ORDER, Fault.BUSY),
+                            ),
                         )
                     ),
                     self._commit.eq(~fault),
@@ -117,20 +142,23 @@ class Device(wiring.Component):
                     ):
                         with m.If(receiver.kind == command):
                             m.d.sync += self._asked[reply].eq(1)
-                    m.d.comb += self._clear.eq(receiver.kind == Command.RESET)
+                    # Before the weights are there, there is nothing to forget but them.
+                    m.d.comb += self._clear.eq((receiver.kind == Command.RESET) & self._loaded)
             with m.Default():
                 m.d.comb += [fault.eq(1), code.eq(Fault.KIND)]
         with m.If(self._commit):
-            last = self._expected == info.columns - 1
-            m.d.sync += self._expected.eq(Mux(last, 0, self._expected + 1))
+            m.d.sync += self._expected.eq(self._after(self._expected, self._whole))
+            if self._pieces:
+                with m.If(self._expected == self._pieces - 1):
+                    m.d.sync += self._whole.eq(1)
         with m.If(self._clear):
             m.d.sync += self._expected.eq(0)
-        self._faulted, self._fault_code, self._is_column = fault, code, is_column
+        self._faulted, self._fault_code, self._is_kept = fault, code, is_kept
         with m.If(fault):
             self._tick(m, "faults")
 
     def _feed(self, m: Module, receiver: FrameReceiver) -> Value:
-        """Keep columns, and offer their rows; gives when an image's last row has gone in."""
+        """Keep columns or pieces, and offer their rows; gives when an image's last row goes in."""
         info, wire, stream_in = self._info, self._wire, self._machine.i
         place = Signal(range(CREDITS * info.column_bytes))
         write_slot, read_slot = Signal(range(CREDITS)), Signal(range(CREDITS))
@@ -142,7 +170,7 @@ class Device(wiring.Component):
             write.data.eq(receiver.payload),
             write.en.eq(
                 receiver.payload_strobe
-                & self._is_column
+                & self._is_kept
                 & self._room
                 & (receiver.payload_index >= INDEX_BYTES)
             ),
@@ -155,12 +183,17 @@ class Device(wiring.Component):
         fetched, valid = Signal(), Signal()
         column = Signal(index_shape(info.columns))
         last_column = column == info.columns - 1
-        goes = valid & stream_in.ready
+        goes = valid & (stream_in.ready | ~self._loaded)
         freed = goes & (place == info.column_bytes)
         m.d.comb += [
-            stream_in.valid.eq(valid),
+            stream_in.valid.eq(valid & self._loaded),
             stream_in.payload.as_value().eq(beat),
         ]
+        if self._pieces:  # a byte is a beat of the load stream, which is never refused
+            load = self._machine.load
+            m.d.comb += [load.valid.eq(fetched & ~self._loaded), load.payload.eq(read.data)]
+            with m.If(freed & ~load.ready):
+                m.d.sync += self._loaded.eq(1)
         m.d.sync += fetched.eq((self._used != 0) & ~valid & ~fetched & (left != 0))
         with m.If(fetched):
             m.d.sync += [
@@ -175,12 +208,12 @@ class Device(wiring.Component):
             m.d.sync += [
                 place.eq(0),
                 read_slot.eq(~read_slot),
-                column.eq(Mux(last_column, 0, column + 1)),
+                column.eq(Mux(last_column | ~self._loaded, 0, column + 1)),
             ]
         with m.If(self._commit):  # of two slots, as many as there are credits
             m.d.sync += write_slot.eq(~write_slot)
         m.d.sync += self._used.eq(self._used + self._commit - freed)
-        with m.If(valid & ~stream_in.ready):
+        with m.If(stream_in.valid & ~stream_in.ready):
             self._tick(m, "stalled_cycles")
         self._freed = freed
         with m.If(self._clear):
@@ -189,7 +222,7 @@ class Device(wiring.Component):
                 *(signal.eq(0) for signal in (valid, fetched, column)),
                 left.eq(row_bytes),
             ]
-        return freed & last_column
+        return freed & last_column & self._loaded
 
     def _collect(self, m: Module, last_row: Value) -> None:
         """Keep an answer, and time it."""
@@ -254,16 +287,18 @@ class Device(wiring.Component):
     def _reply(self, m: Module) -> None:
         """Send what is due, faults first: a host that resets sees earlier faults before."""
         info, sender = self._info, self._sender
-        taken, taken_column = Signal(range(CREDITS + 1)), Signal(index_shape(info.columns))
+        taken, taken_column = Signal(range(CREDITS + 1)), Signal(self._indices)
+        told: Value = Signal(name="told") if self._pieces else Const(1)
         code, count = Signal(Fault), Signal(8)
-        constant = int.from_bytes(info.pack(), "little")
+        constant = Const(int.from_bytes(info.pack(), "little"), 8 * Info.LAYOUT.size)
+        described = constant | (Mux(self._loaded, 0, UNLOADED) << 8)  # in the byte of credits
         fault = Cat(_wide(code, 8), count, self._expected)
         counters = Cat(*self._counters.values())
         # Whether one is due, its head, and the head's bytes.
         heads: dict[Reply, tuple[Value, Value, int]] = {
             Reply.FAULT: (count != 0, fault, FaultReport.LAYOUT.size),
             Reply.RESET: (self._asked[Reply.RESET], Const(0, 1), 0),
-            Reply.INFO: (self._asked[Reply.INFO], Const(constant), Info.LAYOUT.size),
+            Reply.INFO: (self._asked[Reply.INFO], described, Info.LAYOUT.size),
             Reply.COUNTERS: (self._asked[Reply.COUNTERS], counters, Counters.LAYOUT.size),
             Reply.TAKEN: (taken != 0, taken_column, INDEX_BYTES),
             Reply.ANSWER: (self._asked[Reply.ANSWER], self._answer_head, Answer.LAYOUT.size),
@@ -288,10 +323,14 @@ class Device(wiring.Component):
 
         m.d.sync += taken.eq(taken + self._freed - starts[Reply.TAKEN])
         with m.If(starts[Reply.TAKEN]):
-            last = taken_column == info.columns - 1
-            m.d.sync += taken_column.eq(Mux(last, 0, taken_column + 1))
+            m.d.sync += taken_column.eq(self._after(taken_column, told))
+            if self._pieces:
+                with m.If(taken_column == self._pieces - 1):
+                    m.d.sync += told.eq(1)
         with m.If(self._clear):
             m.d.sync += [taken.eq(0), taken_column.eq(0)]
+            if self._pieces:
+                m.d.sync += told.eq(1)
 
         before = Mux(starts[Reply.FAULT], 0, count)
         m.d.sync += count.eq(Mux(self._faulted & (before != 255), before + 1, before))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pilaster.rtl.host.protocol import (
@@ -27,7 +27,7 @@ class Event:
     ----------
     reply : kind of the frame that answers
     fault : what was wrong, where `reply` is FAULT
-    column : index of the column taken, or of the one that comes next after a fault
+    column : index of the column or piece taken, or of the one that comes next after a fault
     image : columns of an image, where this was its last
     """
 
@@ -43,16 +43,25 @@ class DeviceModel:
 
     Attributes
     ----------
+    pieces : of the load stream, all of them
     columns : of the image begun
     images : complete since the last RESET
+    loaded : pieces that have come
     """
 
     info: Info
+    pieces: Sequence[bytes] = ()
     columns: list[bytes] = field(default_factory=list)
     images: int = 0
+    loaded: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._decoder = Decoder(INDEX_BYTES + self.info.column_bytes)
+
+    @property
+    def unloaded(self) -> bool:
+        """Whether pieces are missing."""
+        return len(self.loaded) < len(self.pieces)
 
     def feed(self, received: bytes) -> Iterator[Event]:
         """Give what the device does about these bytes, in order."""
@@ -61,20 +70,29 @@ class DeviceModel:
             yield event
 
     def _fault(self, fault: Fault) -> Event:
-        return Event(Reply.FAULT, fault, len(self.columns))
+        return Event(Reply.FAULT, fault, len(self.loaded if self.unloaded else self.columns))
 
     def _frame(self, frame: Frame) -> Event:
-        if frame.kind not in list(Command):
+        if frame.kind not in list(Command) or (frame.kind == Command.LOAD and not self.pieces):
             return self._fault(Fault.KIND)
-        whole = INDEX_BYTES + self.info.column_bytes
-        if len(frame.payload) != (whole if frame.kind == Command.COLUMN else 0):
+        kept = frame.kind in (Command.COLUMN, Command.LOAD)
+        if len(frame.payload) != (INDEX_BYTES + self.info.column_bytes if kept else 0):
             return self._fault(Fault.LENGTH)
+        if frame.kind == Command.LOAD:
+            return self._piece(frame.payload)
         if frame.kind == Command.COLUMN:
-            return self._column(frame.payload)
+            return self._fault(Fault.WEIGHTS) if self.unloaded else self._column(frame.payload)
         if frame.kind == Command.RESET:
             self.columns, self.images = [], 0
             return Event(Reply.RESET)
         return Event(Reply.INFO if frame.kind == Command.INFO else Reply.COUNTERS)
+
+    def _piece(self, payload: bytes) -> Event:
+        (index,) = struct.unpack("<H", payload[:INDEX_BYTES])
+        if index != len(self.loaded) or not self.unloaded:
+            return self._fault(Fault.ORDER)
+        self.loaded.append(payload[INDEX_BYTES:])
+        return Event(Reply.TAKEN, column=index)
 
     def _column(self, payload: bytes) -> Event:
         (index,) = struct.unpack("<H", payload[:INDEX_BYTES])

@@ -36,6 +36,7 @@ __all__ = [
     "HEADER_BYTES",
     "INDEX_BYTES",
     "PROTOCOL_VERSION",
+    "UNLOADED",
     "Answer",
     "Command",
     "Counters",
@@ -48,17 +49,20 @@ __all__ = [
     "encode",
 ]
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 FLAG, ESCAPE, FLIP = 0x7E, 0x7D, 0x20
 HEADER_BYTES, CRC_BYTES = 3, 2
 CRC_START = 0xFFFF
 
 INDEX_BYTES = 2
-"""Bytes of a column's index in its image: before the rows in COLUMN, alone in TAKEN."""
+"""Bytes of an index: before the rows in COLUMN, before the bytes in LOAD, alone in TAKEN."""
 
 CREDITS = 2
-"""Columns that a device holds: a host has so many COLUMN frames without a TAKEN at a time."""
+"""Columns or pieces that a device holds: a host has so many of them without a TAKEN at a time."""
+
+UNLOADED = 0x80
+"""Set in the credits of INFO while weights are missing."""
 
 
 class Command(IntEnum):
@@ -72,6 +76,9 @@ class Command(IntEnum):
     """No payload; the next column is an image's first; answered by RESET."""
     COUNTERS = 0x04
     """No payload; answered by COUNTERS."""
+    LOAD = 0x05
+    """Index of the piece of the load stream (2 bytes), then as many bytes as a column has, zeros
+    after the stream's end; answered by TAKEN. Known where weights are loaded."""
 
 
 class Reply(IntEnum):
@@ -79,7 +86,7 @@ class Reply(IntEnum):
 
     INFO = 0x81
     TAKEN = 0x82
-    """A column has gone into the machine (its index, 2 bytes): room for another."""
+    """A column, or a piece, has gone into the machine (its index, 2 bytes): room for another."""
     RESET = 0x83
     COUNTERS = 0x84
     ANSWER = 0x85
@@ -97,9 +104,11 @@ class Fault(IntEnum):
     KIND = 4
     """There is no such command."""
     ORDER = 5
-    """The column is not the one that comes next; the report tells which does."""
+    """The column or piece is not the one that comes next; the report tells which does."""
     BUSY = 6
     """The device has no room for the column: the host has not waited for TAKEN."""
+    WEIGHTS = 7
+    """A column came before the last piece of the load stream was taken."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +130,7 @@ class Info:
     answer_bytes : values of an answer, a beat in whole bytes
     clock_hz : clock of the machine
     design : identity of network and machine
+    unloaded : whether weights have to be loaded before a column is taken
     """
 
     version: int
@@ -130,18 +140,31 @@ class Info:
     answer_bytes: int
     clock_hz: int
     design: int
+    unloaded: bool = False
 
     LAYOUT = struct.Struct("<BBHHHII")
 
     def pack(self) -> bytes:
         """Payload of the frame."""
-        fields = (self.version, self.credits, self.column_bytes, self.columns)
+        second = self.credits | (UNLOADED if self.unloaded else 0)
+        fields = (self.version, second, self.column_bytes, self.columns)
         return self.LAYOUT.pack(*fields, self.answer_bytes, self.clock_hz, self.design)
 
     @classmethod
     def unpack(cls, payload: bytes) -> Info:
         """Read a payload; ValueError where it is not of this kind."""
-        return cls(*_fields(cls.LAYOUT, payload))
+        version, told, *others = _fields(cls.LAYOUT, payload)
+        column_bytes, columns, answer_bytes, clock_hz, design = others
+        return cls(
+            version=version,
+            credits=told & ~UNLOADED,
+            column_bytes=column_bytes,
+            columns=columns,
+            answer_bytes=answer_bytes,
+            clock_hz=clock_hz,
+            design=design,
+            unloaded=bool(told & UNLOADED),
+        )
 
 
 @dataclass(frozen=True)
@@ -210,7 +233,7 @@ class FaultReport:
     ----------
     fault : the latest
     count : faults since the last report, at most 255
-    column : index of the column that comes next
+    column : index of the column that comes next, or of the piece while weights are missing
     """
 
     fault: Fault

@@ -14,6 +14,7 @@ from types import TracebackType
 from pilaster.models.errors import InputError
 from pilaster.rtl.host.top import HostTop
 from pilaster.rtl.host.uart import divisor_for
+from pilaster.rtl.host.wire_format import LINK_LOAD_BITS
 from pilaster.rtl.memory import RomFiles
 from pilaster.rtl.verilator import verilator_environment
 from pilaster.rtl.verilog import component_verilog
@@ -32,6 +33,7 @@ class SimulatedBoard:
 
     Parameters
     ----------
+    loaded : names of the memories that are loaded over the line
     mutate : what is done to the Verilog before it is built, in a folder of its own; a netlist of it
 
     Raises
@@ -46,6 +48,7 @@ class SimulatedBoard:
         clock_hz: int,
         baud: int,
         mutate: Callable[[str, Path], str] = lambda text, folder: text,
+        loaded: frozenset[str] = frozenset(),
     ) -> None:
         try:
             import tty
@@ -53,7 +56,7 @@ class SimulatedBoard:
             raise InputError("--simulate: this system has no pseudo-terminals") from error
         self._folder = Path(tempfile.mkdtemp(prefix="pilaster-"))
         try:
-            program = _build(pipeline, clock_hz, baud, self._folder, mutate)
+            program = _build(pipeline, loaded, clock_hz, baud, self._folder, mutate)
             master, self._slave = os.openpty()
             tty.setraw(self._slave)
             self.port = os.ttyname(self._slave)
@@ -85,12 +88,13 @@ class SimulatedBoard:
 
 def _build(
     pipeline: Pipeline,
+    loaded: frozenset[str],
     clock_hz: int,
     baud: int,
     folder: Path,
     mutate: Callable[[str, Path], str],
 ) -> Path:
-    files = RomFiles()
+    files = RomFiles(loaded, LINK_LOAD_BITS)
     top = HostTop(pipeline, files, clock_hz, baud)
     text = component_verilog(top, TOP)
     for name, content in files.contents.items():

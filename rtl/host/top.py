@@ -21,6 +21,7 @@ class HostTop(wiring.Component):
 
     Parameters
     ----------
+    files : names the memories that are loaded over the line, in beats of `LINK_LOAD_BITS`
     clock_hz : clock of everything here
     baud : rate of the line
 
@@ -31,7 +32,7 @@ class HostTop(wiring.Component):
 
     def __init__(self, pipeline: Pipeline, files: RomFiles, clock_hz: int, baud: int) -> None:
         self._divisor = divisor_for(clock_hz, baud)
-        wire = WireFormat(pipeline)
+        wire = WireFormat(pipeline, files.loaded)
         self._device = Device(PipelineComponent(pipeline, files), wire, wire.info(clock_hz))
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1)})
 

@@ -1,4 +1,4 @@
-"""How a machine's columns and answers stand in frames: every beat in whole bytes."""
+"""How a machine's columns, answers and weights stand in frames: every beat in whole bytes."""
 
 from __future__ import annotations
 
@@ -11,39 +11,53 @@ from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT
-from pilaster.rtl.host.protocol import CREDITS, PROTOCOL_VERSION, Info
+from pilaster.rtl.host.protocol import CREDITS, INDEX_BYTES, PROTOCOL_VERSION, Info
+from pilaster.rtl.loading import load_beats
 from pilaster.sim.machine_file import machine_yaml
 from pilaster.sim.pipeline import Pipeline
 
-__all__ = ["WireFormat"]
+__all__ = ["LINK_LOAD_BITS", "WireFormat"]
 
 MOST_PAYLOAD = (1 << 16) - 1 - 16
 """Longest payload that a frame's length can tell, with room for its own head."""
 
 
+LINK_LOAD_BITS = 8
+"""Width of a beat of the load stream of a machine behind the link."""
+
+
 @dataclass(frozen=True)
 class WireFormat:
-    """Columns and answers of a pipeline, as bytes.
+    """Columns and answers of a pipeline, and its load stream, as bytes.
 
     The first value of a beat stands in its lowest bits, the lowest byte comes first.
+
+    Attributes
+    ----------
+    loaded : names of the memories that are loaded over the link
 
     Raises
     ------
     InputError
-        If a column or an answer is too long for a frame.
+        If a column or an answer is too long for a frame, or the load stream for its index.
     """
 
     pipeline: Pipeline
+    loaded: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        rows = self.pipeline.network.graph.input_shape.height
-        column, answer = self.input_bytes * rows, self.answer_beats * self.answer_beat_bytes
+        column, answer = self.column_bytes, self.answer_beats * self.answer_beat_bytes
         for what, size in (("column", column), ("answer", answer)):
             if size > MOST_PAYLOAD:
                 raise InputError(
                     f"{self.pipeline.network.name}: a {what} has {size} bytes, "
                     f"a frame of the host link holds {MOST_PAYLOAD}"
                 )
+        if len(self.load_pieces) > 1 << (8 * INDEX_BYTES):
+            raise InputError(
+                f"{self.pipeline.network.name}: its weights take {len(self.load_pieces):,} pieces "
+                f"of {column} bytes, the host link counts {1 << (8 * INDEX_BYTES):,}"
+            )
 
     @property
     def input_bytes(self) -> int:
@@ -51,6 +65,11 @@ class WireFormat:
         network = self.pipeline.network
         bits = network.tensors[INPUT].bits * network.graph.input_shape.channels
         return -(-bits // 8)
+
+    @property
+    def column_bytes(self) -> int:
+        """Bytes of a column of the input."""
+        return self.input_bytes * self.pipeline.network.graph.input_shape.height
 
     @property
     def answer_beat_bytes(self) -> int:
@@ -65,8 +84,17 @@ class WireFormat:
         return self.pipeline.stages[-1].beats.per_row * shape.height * shape.width
 
     @cached_property
+    def load_pieces(self) -> list[bytes]:
+        """The load stream, in pieces of a column's length; the last is filled up with zeros."""
+        if not self.loaded:
+            return []
+        stream = bytes(load_beats(self.pipeline, self.loaded, LINK_LOAD_BITS))
+        size = self.column_bytes
+        return [stream[at : at + size].ljust(size, b"\0") for at in range(0, len(stream), size)]
+
+    @cached_property
     def design(self) -> int:
-        """Identity of network and machine: a CRC-32 of the machine's file and all integers."""
+        """Identity of network, machine and load stream: a CRC-32 of their files and integers."""
         network = self.pipeline.network
         found = zlib.crc32(machine_yaml(self.pipeline.machine).encode())
         for node in network.graph.nodes:
@@ -77,15 +105,17 @@ class WireFormat:
                 parameters = network.parameters[node.name]
                 for array in (parameters.weight, parameters.bias, parameters.multiplier):
                     found = zlib.crc32(np.ascontiguousarray(array, np.int64).tobytes(), found)
+        for piece in self.load_pieces:
+            found = zlib.crc32(piece, found)
         return found
 
     def info(self, clock_hz: int) -> Info:
-        """Tell what a device with this machine says of itself."""
+        """Tell what a device with this machine says of itself, when it has its weights."""
         shape = self.pipeline.network.graph.input_shape
         return Info(
             version=PROTOCOL_VERSION,
             credits=CREDITS,
-            column_bytes=self.input_bytes * shape.height,
+            column_bytes=self.column_bytes,
             columns=shape.width,
             answer_bytes=self.answer_beats * self.answer_beat_bytes,
             clock_hz=clock_hz,

@@ -11,11 +11,14 @@ import pytest
 import pilaster as pl
 from pilaster.data import images_for
 from pilaster.models.reference.network import classify, infer
+from pilaster.rtl.boards.bitstream import build as build_bitstream
 from pilaster.rtl.boards.catalogue import BOARDS
-from pilaster.rtl.boards.folder import DESCRIPTION
+from pilaster.rtl.boards.folder import DESCRIPTION, read_build, write_build
+from pilaster.rtl.host.protocol import PROTOCOL_VERSION
 from pilaster.rtl.host.wire_format import WireFormat
 from pilaster.sim.machine_file import machine_path
 from pilaster.sim.pipeline import Pipeline
+from tests.rtl.boards.networks import hidden
 
 
 @pytest.fixture
@@ -30,6 +33,8 @@ def build(tmp_path):
         "clock_hz": 12_000_000,
         "baud": 1_000_000,
         "design": wire.design,
+        "protocol": PROTOCOL_VERSION,
+        "loaded": [],
     }
     folder = tmp_path / "build"
     folder.mkdir()
@@ -150,6 +155,23 @@ def test_a_build_file_with_a_wrong_entry(command, build, key, value):
     refused(command("host", build, "--simulate"), f"{key}: must be")
 
 
+@pytest.mark.parametrize("names", [None, "conv2_weights", [1]])
+def test_a_build_file_without_its_memories(command, build, names):
+    change(build, loaded=names)
+    refused(command("host", build, "--simulate"), "loaded: must be a list of names")
+
+
+def test_a_build_of_an_older_link(command, build):
+    change(build, protocol=1)
+    words = "version 1 of the host link", f"version {PROTOCOL_VERSION}", "build the bitstream anew"
+    refused(command("host", build, "--simulate"), *words)
+
+
+def test_other_memories_than_were_built(command, build):
+    change(build, loaded=["conv2_weights"])
+    refused(command("host", build, "--simulate"), "is another than when it was built")
+
+
 def test_another_machine_than_was_built(command, build):
     change(build, design=1)
     refused(command("host", build, "--simulate"), "is another than when it was built")
@@ -172,6 +194,18 @@ def test_the_simulated_board_answers(command, build):
     # Columns come slowly over the line; the output buffer adds a cycle.
     slow = pl.simulate(network, replace(machine, column_interval=100_000))
     assert report["latency_after_last_column_cycles"] == slow.latency_after_last_column_cycles + 1
+
+
+def test_the_simulated_board_is_given_its_weights(command, build):
+    network, names = pl.load("digits"), ["conv2_weights", "fc3_weights"]
+    wire = WireFormat(Pipeline(network, pl.load_machine(None, network)), frozenset(names))
+    change(build, loaded=names, design=wire.design)
+    outcome = command("host", build, "--simulate", "--images", "2", "--json")
+    assert outcome.code == 0, outcome
+    assert outcome.err == ""
+    report = json.loads(outcome.out)
+    assert report["wrong_images"] == []
+    assert report["retries"] == 0
 
 
 def live(build, content, *options):
@@ -244,6 +278,23 @@ def test_a_build_is_written_whole(command, tmp_path, monkeypatch):
     page = (out / "README.md").read_text()
     assert "| 9 | uart_0__tx |" in page
     assert "iceprog digits.bin" in page
+
+
+def test_a_build_tells_what_the_host_loads(tmp_path, monkeypatch):
+    play_tools(tmp_path, monkeypatch, ["SB_SPRAM256KA"], 20.0)
+    found = build_bitstream(hidden(8, 8, 3, 128), BOARDS["icebreaker"])
+    assert found.as_dict()["loaded_over_the_link"] == ["fc2_weights"]
+    out = tmp_path / "out"
+    write_build(found, out)
+    description = read_build(out)
+    assert description.loaded == {"fc2_weights"}
+    network = hidden(8, 8, 3, 128)
+    pipeline = Pipeline(network, pl.load_machine(description.machine, network))
+    wire = WireFormat(pipeline, description.loaded)
+    assert wire.design == description.design
+    kilobytes = sum(map(len, wire.load_pieces)) / 1000
+    page = " ".join((out / "README.md").read_text().split())
+    assert f"loads {kilobytes:,.1f} kB of weights" in page
 
 
 def test_timing_that_does_not_close_is_told_by_stage(command, tmp_path, monkeypatch):

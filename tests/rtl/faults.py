@@ -99,29 +99,29 @@ PROGRAM = (
     Fault(
         "pass-dropped",
         "the last pass of every output tile is missing",
-        edit(_Writer, "_list", "place, len(entries),", "place, max(1, len(entries) - 1),"),
+        edit(_Writer, "_passes", "len(entries), least", "max(1, len(entries) - 1), least"),
     ),
     Fault(
         "weight-address",
         "a pass reads the next pass's weights",
         edit(
             _Writer,
-            "_list",
-            "else address - least",
-            "else (address + 1) % len(self.weights) - least",
+            "_passes",
+            "weight=self.address.get(tile, 0)",
+            "weight=(self.address.get(tile, 0) + 1) % len(self.weights)",
         ),
     ),
     Fault(
         "shared-passes",
         "output tiles that share a list of passes read the first tile's weights",
-        edit(Fetcher, "elaborate", "sum(bases, entry.weight)", "entry.weight"),
+        edit(Fetcher, "elaborate", "weight + found.weight", "weight + 0"),
     ),
     Fault(
         "channels-read",
         "a pass reads the input channels of its neighbour",
         edit(
             _Writer,
-            "_list",
+            "_passes",
             "pattern=self.pattern(step.out_tile, step.in_tile)",
             "pattern=self.pattern(step.out_tile, (step.in_tile + 1) % self.stage.tile_shape[2])",
         ),

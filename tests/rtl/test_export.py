@@ -10,7 +10,7 @@ import pytest
 import pilaster as pl
 from pilaster.cli import main
 from pilaster.rtl.export import FILES, LOAD_FILE
-from pilaster.rtl.loading import load_beats
+from pilaster.rtl.loading import load_beats, loadable
 from pilaster.rtl.verilog import TOP, generate
 from pilaster.sim.machine_file import read_machine
 from pilaster.sim.pipeline import Pipeline
@@ -82,7 +82,7 @@ def test_loaded_weights_are_not_in_the_verilog(exported):
     folder = exported("digits+load")
     pipeline = Pipeline(pl.load("digits"), read_machine(folder / "machine.yaml"))
     beats = [int(line, 16) for line in (folder / LOAD_FILE).read_text().split()]
-    assert beats == load_beats(pipeline)
+    assert beats == load_beats(pipeline, loadable(pipeline))
     bits = sum(8 * pipeline.network.parameters[s.name].weight.size for s in conv_stages(pipeline))
     assert 32 * len(beats) >= bits
     assert f"{len(beats):,} beats" in (folder / "README.md").read_text()

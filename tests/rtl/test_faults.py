@@ -150,6 +150,12 @@ def run(name):
     return verify(*bench(name), seed=TRAFFIC[name], optimise=False)
 
 
+@pytest.fixture(autouse=True)
+def shared_tables(monkeypatch):
+    """Let small machines share passes and blocks too."""
+    monkeypatch.setattr("pilaster.rtl.program.SHARED_TILES", 0)
+
+
 @pytest.fixture(scope="session")
 def sound():
     """Hold a machine without faults to the model, once."""

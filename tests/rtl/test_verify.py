@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from pilaster.models.graph import INPUT, Graph, Node
 from pilaster.models.layers import Conv, Window
 from pilaster.models.shape import Padding, Shape
 from pilaster.models.zoo.synthetic import synthetic
+from pilaster.rtl import program
 from pilaster.rtl.verify import verify
 from pilaster.sim.machine import Fold, LoopOrder, Machine, Schedule, StageSpec
 from tests.sim.strategies import pipelines
@@ -43,6 +45,12 @@ def test_lenet5(traffic_seed):
     network = pl.load("lenet5")
     images = images_for(network, None, 8).images
     check(network, pl.load_machine(None, network), images, traffic_seed)
+
+
+def test_digits_with_tables_that_share(monkeypatch):
+    monkeypatch.setattr("pilaster.rtl.program.SHARED_TILES", 0)
+    network = pl.load("digits")
+    check(network, pl.load_machine(None, network), images_for(network, None, 5).images, 4)
 
 
 def machine_of(network, schedule, order, whole_columns, interval):
@@ -98,8 +106,10 @@ def search(examples, part):
         phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )
-    @given(pipelines(most_layers=3), st.integers(0, 2**31), st.booleans(), st.booleans())
-    def run(pipeline, data_seed, stalls, loaded):
+    @given(
+        pipelines(most_layers=3), st.integers(0, 2**31), st.booleans(), st.booleans(), st.booleans()
+    )
+    def run(pipeline, data_seed, stalls, loaded, shares):
         assume(pipeline.lanes <= MOST_LANES)
         machine = pipeline.machine
         stages = {
@@ -109,7 +119,9 @@ def search(examples, part):
         network = pipeline.network
         tensor, rng = network.tensors[INPUT], np.random.default_rng(data_seed)
         values = stream_values(rng, tensor, 2, network.graph.input_shape)
-        check(network, machine, values * tensor.scale, data_seed if stalls else None, loaded)
+        tiles = 0 if shares else program.SHARED_TILES
+        with mock.patch.object(program, "SHARED_TILES", tiles):
+            check(network, machine, values * tensor.scale, data_seed if stalls else None, loaded)
 
     run()
 

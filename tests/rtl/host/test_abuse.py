@@ -1,6 +1,7 @@
 """Law: whatever a device has received, it answers the next good frame, and answers it right."""
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,8 +9,18 @@ import pytest
 import pilaster as pl
 from pilaster.data import images_for
 from pilaster.models.reference.network import infer
-from pilaster.rtl.host.protocol import Answer, Counters, Decoder, FaultReport, Frame, Info, Reply
+from pilaster.rtl.host.protocol import (
+    INDEX_BYTES,
+    Answer,
+    Counters,
+    Decoder,
+    FaultReport,
+    Frame,
+    Info,
+    Reply,
+)
 from pilaster.rtl.host.wire_format import WireFormat
+from pilaster.rtl.loading import loadable
 from pilaster.sim.pipeline import Pipeline
 from tests.rtl.host.bench import QUIET, play
 from tests.rtl.host.episodes import Writer
@@ -26,23 +37,24 @@ def pipeline():
     return Pipeline(network, pl.load_machine(None, network))
 
 
-def run(pipeline, episodes, seed, folder, optimise=False):
-    wire, network = WireFormat(pipeline), pipeline.network
+def run(pipeline, episodes, seed, folder, optimise=False, loaded=()):
+    wire, network = WireFormat(pipeline, frozenset(loaded)), pipeline.network
     values = network.encode(images_for(network, None, 20).images)
     images = [tuple(wire.column_payloads(image)) for image in values]
     np.testing.assert_array_equal(values_of(images[0]), values[0])
-    writer = Writer(wire.info(CLOCK_HZ), images, seed)
+    writer = Writer(wire.info(CLOCK_HZ), images, seed, wire.load_pieces)
     for _ in range(episodes):
         writer.episode()
     seen = {image for e in writer.episodes for image in (*e.before, *e.after)}
     right = dict(zip(seen, infer(network, np.stack([*map(values_of, seen)])), strict=True))
-    found = Decoder(MOST).feed(play(pipeline, [*writer.script, (QUIET, 40)], folder, optimise))
-    frames = iter(list(found))
+    assert not writer.model.unloaded
+    script = [*writer.script, (QUIET, 40)]
+    frames = iter(list(Decoder(MOST).feed(play(pipeline, script, folder, optimise, loaded=loaded))))
     total, done = 0, 0
     for number, episode in enumerate(writer.episodes):
         try:
             total = judge(wire, frames, episode, right, total, done)
-            done = 1
+            done = len(episode.after)
         except AssertionError as error:
             raise AssertionError(f"seed {seed}, episode {number}: {episode}") from error
     assert list(frames) == []
@@ -65,20 +77,26 @@ def judge(wire, frames, episode, right, total, done):
     if episode.faults is not None:
         assert counted == episode.faults
     infos = [Info.unpack(frame.payload) for frame in before if frame.kind == Reply.INFO]
-    assert infos == ([wire.info(CLOCK_HZ)] if episode.probe is Reply.INFO else [])
+    info = replace(wire.info(CLOCK_HZ), unloaded=episode.unloaded)
+    assert infos == ([info] if episode.probe is Reply.INFO else [])
     answers = [Answer.unpack(frame.payload) for frame in before if frame.kind == Reply.ANSWER]
     known = episode.before if episode.faults is not None else episode.before[: len(answers)]
     assert len(answers) <= len(known)
     for index, answer in enumerate(answers):
         assert_right(wire, answer, done + index, right[known[index]])
 
-    last = wire.pipeline.network.graph.input_shape.width
-    taken = [next(frames) for _ in range(last)]
-    assert taken == [Frame(Reply.TAKEN, bytes([index, 0])) for index in range(last)]
-    assert_right(wire, Answer.unpack(next(frames).payload), 0, right[episode.after[0]])
+    assert_taken(frames, episode.pieces)
+    for image in episode.after:
+        assert_taken(frames, range(len(image)))
+        assert_right(wire, Answer.unpack(next(frames).payload), 0, right[image])
     counters = Counters.unpack(next(frames).payload)
     assert counters.faults == total + counted
     return counters.faults  # since the device was configured
+
+
+def assert_taken(frames, indices):
+    for index in indices:
+        assert next(frames) == Frame(Reply.TAKEN, index.to_bytes(INDEX_BYTES, "little"))
 
 
 def assert_right(wire, answer, image, values):
@@ -90,7 +108,18 @@ def test_tens_of_episodes(pipeline, tmp_path):
     run(pipeline, 60, SEED, tmp_path)
 
 
+def test_tens_of_episodes_with_weights_to_load(pipeline, tmp_path):
+    run(pipeline, 60, SEED, tmp_path, loaded=loadable(pipeline))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
 def test_thousands_of_episodes(pipeline, tmp_path, part):
     run(pipeline, 2500, SEED + 1 + part, tmp_path, optimise=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(8))
+def test_hundreds_of_episodes_with_weights_to_load(pipeline, tmp_path, part):
+    loaded = loadable(pipeline)[part % 2 :: 2]
+    run(pipeline, 100, SEED + 1 + part, tmp_path, optimise=True, loaded=loaded)

@@ -29,6 +29,7 @@ frames = st.builds(Frame, st.integers(0, 255), st.binary(max_size=MOST))
 words = st.integers(0, 2**32 - 1)
 halves = st.integers(0, 2**16 - 1)
 octets = st.integers(0, 255)
+credit = st.integers(0, 127)
 
 
 def test_the_sum_is_the_catalogue_s():
@@ -78,7 +79,7 @@ def test_a_long_frame_is_refused_at_its_header():
 
 @given(
     st.one_of(
-        st.builds(Info, octets, octets, halves, halves, halves, words, words),
+        st.builds(Info, octets, credit, halves, halves, halves, words, words, st.booleans()),
         st.builds(Counters, words, words, words, words),
         st.builds(Answer, halves, words, st.binary(max_size=30)),
         st.builds(FaultReport, st.sampled_from(Fault), octets, halves),
@@ -108,3 +109,23 @@ def test_the_model_takes_columns_in_order_and_forgets_them_at_a_reset():
     assert events[1].fault is Fault.ORDER
     events = list(model.feed(column(0, b"abc") + column(1, b"def")))
     assert events[-1].image == (b"abc", b"def")
+
+
+def piece(index, content):
+    return encode(Frame(Command.LOAD, bytes([index, 0]) + content))
+
+
+def test_the_model_takes_no_column_before_its_weights_and_keeps_them_at_a_reset():
+    model = DeviceModel(INFO, [b"abc", b"def"])
+    reset = encode(Frame(Command.RESET))
+    events = list(model.feed(column(0, b"abc") + piece(0, b"abc") + reset + piece(0, b"abc")))
+    faults = [(event.fault, event.column) for event in events if event.fault]
+    assert faults == [(Fault.WEIGHTS, 0), (Fault.ORDER, 1)]
+    events = list(model.feed(piece(1, b"def") + reset + piece(0, b"abc") + column(0, b"abc")))
+    assert [event.fault for event in events] == [None, None, Fault.ORDER, None]
+    assert model.loaded == model.pieces
+
+
+def test_a_model_without_memories_to_load_knows_no_pieces():
+    (event,) = DeviceModel(INFO).feed(piece(0, b"abc"))
+    assert event.fault is Fault.KIND

@@ -1,5 +1,8 @@
 """Laws: through a serial line a board answers as the reference does, in the model's cycles."""
 
+import struct
+from itertools import islice
+
 import numpy as np
 import pytest
 
@@ -12,6 +15,7 @@ from pilaster.rtl.host.protocol import Command, Frame, encode
 from pilaster.rtl.host.serial_link import SerialLink
 from pilaster.rtl.host.simulated import SimulatedBoard
 from pilaster.rtl.host.wire_format import WireFormat
+from pilaster.rtl.loading import loadable
 from pilaster.sim.pipeline import Pipeline
 
 CLOCK_HZ, BAUD = 4_000_000, 1_000_000
@@ -145,3 +149,56 @@ def test_silence_is_told(pipeline):
 
     with pytest.raises(LinkError, match="RESET"):
         Host(Silent(), WireFormat(pipeline), patience=0.01).connect()
+
+
+@pytest.fixture(scope="module")
+def wire_to_load(pipeline):
+    return WireFormat(pipeline, frozenset(loadable(pipeline)))
+
+
+@pytest.fixture
+def empty(pipeline, wire_to_load):
+    """The line of a board without weights."""
+    with SimulatedBoard(pipeline, CLOCK_HZ, BAUD, loaded=wire_to_load.loaded) as found:
+        link = SerialLink(found.port, BAUD)
+        yield link
+        link.close()
+
+
+def test_weights_are_loaded_once(empty, pipeline, wire_to_load):
+    values = pipeline.network.encode(images_for(pipeline.network, None, 2).images)
+    pieces = len(wire_to_load.load_pieces)
+    first = Host(empty, wire_to_load)
+    assert first.connect().unloaded
+    assert list(first.load()) == list(range(1, pieces + 1))
+    assert first.retries == 0
+    for _ in range(2):
+        host = Host(empty, wire_to_load)
+        assert not host.connect().unloaded, "a reset keeps the weights"
+        answers = [answer.values for answer in host.answers(values)]
+        np.testing.assert_array_equal(answers, infer(pipeline.network, values))
+        assert host.counters().faults == 0
+
+
+def test_a_host_goes_on_where_another_stopped_loading(empty, pipeline, wire_to_load):
+    first = Host(empty, wire_to_load)
+    first.connect()
+    assert list(islice(first.load(), 5))[-1] == 5
+    payload = struct.pack("<H", 7) + wire_to_load.load_pieces[7]
+    empty.write(encode(Frame(Command.LOAD, payload))[:-3])
+    second = Host(Lossy(empty, 6), wire_to_load, patience=1.0)
+    assert second.connect().unloaded
+    come = list(second.load())
+    assert come[0] > 5
+    assert second.retries
+    host = Host(empty, wire_to_load)
+    assert not host.connect().unloaded
+    values = pipeline.network.encode(images_for(pipeline.network, None, 2).images)
+    answers = [answer.values for answer in host.answers(values)]
+    np.testing.assert_array_equal(answers, infer(pipeline.network, values))
+
+
+def test_a_load_stream_is_part_of_the_design(pipeline, wire_to_load):
+    biases = frozenset(name for name in wire_to_load.loaded if name.endswith("bias"))
+    wires = WireFormat(pipeline), WireFormat(pipeline, biases), wire_to_load
+    assert len({wire.design for wire in wires}) == len(wires)
