@@ -50,7 +50,7 @@ _LOGIC_WORDS, _LOGIC_BITS = 16, 1024
 _LINK_LUTS, _STAGE_LUTS, _LANE_LUTS = 800, 330, 35
 _SUM_BIT_LUTS, _REQUANTIZER_BIT_LUTS = 6, 20
 
-_LOAD_LUTS, _LOADED_LUTS = 100, 70
+_LOAD_LUTS, _LOADED_LUTS = 150, 100
 """LUTs of the link's loading, and of each memory that is loaded."""
 
 _SPRAM_WIDTH, _SPRAM_DEPTH = 16, 1 << 14
