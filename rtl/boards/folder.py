@@ -72,8 +72,8 @@ Made with {tools}.
 
 
 _LOADING = """\
- The host first loads {kilobytes:,.1f} kB of weights over the line, once after power-on: {names}
-stand in SPRAM, which a bitstream cannot fill."""
+ The host first loads {kilobytes:,.1f} kB of weights into SPRAM, which is empty after power-on:
+{names}."""
 
 
 @dataclass(frozen=True)
