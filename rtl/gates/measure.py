@@ -37,8 +37,8 @@ class ComponentPower:
 
     Attributes
     ----------
-    clock_pj : what of `internal_pj` and `switching_pj` is the clock's in every cycle: clock gates,
-        and clock pins that have none
+    clock_pj : what of `internal_pj` and `switching_pj` is the clock's in every cycle: that of the
+        clock pins of clock gates, and of registers that none serves
     """
 
     stage: str

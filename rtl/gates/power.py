@@ -33,7 +33,7 @@ class GateEnergies:
     Attributes
     ----------
     clock : what of `internal` and `switching` is taken in every cycle, at work or not: by the clock
-        pins of registers that no clock gate serves, and by clock gates
+        pins of clock gates, and of registers that none serves
     """
 
     leakage: Numbers
