@@ -130,7 +130,7 @@ class ConvComponent(wiring.Component):
         if files.loaded:
             members["load"] = In(LoadSignature())
         if probes:
-            members["probes"] = Out(StageProbes())
+            members["probes"] = Out(StageProbes(stage))
         self._probes = probes
         super().__init__(members)
 

@@ -108,7 +108,7 @@ class PipelineComponent(wiring.Component):
             members["load"] = In(stream.Signature(LOAD_BITS))
         if probes:
             for stage, component in zip(pipeline.stages, self._stages, strict=True):
-                members[f"{stage.name}_probes"] = Out(StageProbes())
+                members[f"{stage.name}_probes"] = Out(StageProbes(stage))
                 members[f"{stage.name}_beat"] = Out(component.o.payload.shape())
         super().__init__(members)
 

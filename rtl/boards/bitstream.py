@@ -42,6 +42,7 @@ class Bitstream:
     ----------
     clock_hz : clock of the machine
     design : identity that the device tells its host
+    counters : whether the device counts the machine's actions
     resources : by stage, and in "total"
     logic_cells : after packing, and how many there are
     soft : parts whose multipliers are made of LUTs
@@ -56,6 +57,7 @@ class Bitstream:
     clock_hz: float
     baud: int
     design: int
+    counters: bool
     content: bytes
     resources: Mapping[str, Resources]
     logic_cells: tuple[int, int]
@@ -79,6 +81,7 @@ class Bitstream:
             "board": self.board.name,
             "device": device.name,
             "machine": self.machine.name,
+            "counters": self.counters,
             "clock_mhz": self.clock_hz / 1e6,
             "fmax_mhz": self.timing.fmax_mhz,
             "critical_path": list(self.timing.stages),
@@ -107,6 +110,7 @@ def build(
     *,
     clock_hz: float | None = None,
     baud: int | None = None,
+    counters: bool = False,
     say: Callable[[str], None] = lambda message: None,
 ) -> Bitstream:
     """Build a bitstream.
@@ -116,6 +120,7 @@ def build(
     machine : None for the fastest that fits the board, by estimate
     clock_hz : None for 40 MHz on ECP5 and 12 MHz on iCE40
     baud : of the serial line; None for the board's
+    counters : have the device count the machine's actions
 
     Raises
     ------
@@ -131,12 +136,12 @@ def build(
     divisor_for(exact, baud)
     tools = find_tools(device.family)
     if machine is None:
-        machine = choose_machine(network, device)
+        machine = choose_machine(network, device, counters)
         say(f"chose the machine {machine.name}, a column every {machine.column_interval} cycles")
     pipeline = Pipeline(network, machine)
-    need = estimate(pipeline, device.family)
+    need = estimate(pipeline, device.family, counters)
     soft = soft_parts(need.parts, device.multipliers)
-    sources = prepare(pipeline, board, wanted, baud, soft)
+    sources = prepare(pipeline, board, wanted, baud, soft, counters)
     stages = [stage.name for stage in pipeline.stages]
     seconds: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="pilaster-") as name:
@@ -166,7 +171,8 @@ def build(
         machine=machine,
         clock_hz=sources.clock_hz,
         baud=baud,
-        design=WireFormat(pipeline).design,
+        design=WireFormat(pipeline, counters).design,
+        counters=counters,
         content=content,
         resources=resources,
         logic_cells=cells,

@@ -67,13 +67,19 @@ def clock_of(board: Board, clock_hz: float) -> tuple[Ecp5Pll | Ice40Pll | None, 
 
 
 def prepare(
-    pipeline: Pipeline, board: Board, clock_hz: float, baud: int, soft: frozenset[str]
+    pipeline: Pipeline,
+    board: Board,
+    clock_hz: float,
+    baud: int,
+    soft: frozenset[str],
+    counts: bool = False,
 ) -> Sources:
     """Write what the tools read.
 
     Parameters
     ----------
     soft : parts of the machine whose multipliers are made of LUTs, such as ``conv1.lanes``
+    counts : whether the device counts the machine's actions
 
     Raises
     ------
@@ -83,7 +89,7 @@ def prepare(
     pll, clock_hz = clock_of(board, clock_hz)
     platform = _platform(board)
     roms = RomFiles()
-    host = HostTop(pipeline, roms, round(clock_hz), baud)
+    host = HostTop(pipeline, roms, round(clock_hz), baud, counts)
     options: dict[str, str] = {"script_after_read": soft_script(soft)}
     if board.device.family is Family.ICE40:
         options["synth_opts"] = "-dsp"

@@ -15,6 +15,9 @@ from pilaster.models.network import Network
 from pilaster.rtl.boards.catalogue import Device, Family
 from pilaster.rtl.boards.errors import DoesNotFitError
 from pilaster.rtl.boards.report import RESOURCE_NAMES
+from pilaster.rtl.host.action_counters import low_bits
+from pilaster.rtl.host.actions import counters_of
+from pilaster.rtl.host.protocol import ActionCount
 from pilaster.sim.machine import Fold, LoopOrder, Machine, StageSpec
 from pilaster.sim.pipeline import Pipeline, build_stage, with_arm_columns
 from pilaster.sim.stages import ConvStage, JoinStage, PoolStage, Stage
@@ -45,6 +48,9 @@ _LOGIC_WORDS, _LOGIC_BITS = 16, 1024
 # LUTs of a build, fitted to builds of digits (iCE40) and lenet5 (ECP5); see docs/fpga.md.
 _LINK_LUTS, _STAGE_LUTS, _LANE_LUTS = 800, 330, 35
 _SUM_BIT_LUTS, _REQUANTIZER_BIT_LUTS = 6, 20
+
+_COUNTER_BIT_LUTS = 2.5
+"""LUTs of a counter of actions, by its bits in registers."""
 
 _PASS_BITS = 6
 """Bits of a pass in the schedule's table beside its address of weights."""
@@ -114,18 +120,27 @@ def soft_parts(parts: tuple[Part, ...], blocks: int) -> frozenset[str]:
     return frozenset(soft)
 
 
-def estimate(pipeline: Pipeline, family: Family) -> Estimate:
-    """Estimate what a machine and its host link need."""
+def estimate(pipeline: Pipeline, family: Family, counters: bool = False) -> Estimate:
+    """Estimate what a machine and its host link need, with counters of actions or without."""
     needs = [
         _of_stage(stage, [beats.channels for beats in sources], family)
         for stage, sources in zip(pipeline.stages, pipeline.beats, strict=True)
     ]
     link = 2 if family is Family.ICE40 else 0  # memories of a column and of an answer
+    counting = _of_counters(pipeline, family) if counters else (0, 0)
     return Estimate(
-        _LINK_LUTS + sum(need.luts for need in needs),
-        link + sum(need.block_rams for need in needs),
+        _LINK_LUTS + counting[0] + sum(need.luts for need in needs),
+        link + counting[1] + sum(need.block_rams for need in needs),
         tuple(part for need in needs for part in need.parts),
     )
+
+
+def _of_counters(pipeline: Pipeline, family: Family) -> tuple[int, int]:
+    """Estimate LUTs and block RAMs of the counters of actions."""
+    most = [counter.most for counter in counters_of(pipeline)]
+    bits = sum(low_bits(most))
+    luts, rams = _Memory(ActionCount.BITS, len(most)).cost(family)
+    return luts + ceil(_COUNTER_BIT_LUTS * bits), rams
 
 
 def _of_stage(stage: Stage, beat_channels: Sequence[int], family: Family) -> Estimate:
@@ -222,8 +237,10 @@ def _memories(stage: Stage, beat_channels: Sequence[int]) -> list[_Memory]:
     ]
 
 
-def choose_machine(network: Network, device: Device) -> Machine:
+def choose_machine(network: Network, device: Device, counters: bool = False) -> Machine:
     """Choose the fastest machine that fits a device, by the estimate.
+
+    With `counters` there has to be room for counters of its actions, too.
 
     Column intervals are tried from the shortest, each an eighth longer than the one before. At
     each, every stage takes the fold that keeps up and needs the smallest shares of the device.
@@ -248,7 +265,7 @@ def choose_machine(network: Network, device: Device) -> Machine:
             stages = {name: option[-1] for name, option in zip(names, chosen, strict=True)}
             name = f"{network.name} on {device.name}"
             machine = with_arm_columns(network, Machine(name, network.name, interval, stages))
-            need = estimate(Pipeline(network, machine), device.family)
+            need = estimate(Pipeline(network, machine), device.family, counters)
             excess = need.excess(device)
             if not excess:
                 return machine

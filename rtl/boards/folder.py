@@ -72,7 +72,7 @@ Made with {tools}.
 
 @dataclass(frozen=True)
 class BuildDescription:
-    """What a host has to know of a build."""
+    """What a host has to know of a build; `counters`: whether the device counts actions."""
 
     network: str
     board: str
@@ -80,6 +80,7 @@ class BuildDescription:
     clock_hz: int
     baud: int
     design: int
+    counters: bool
 
 
 def write_build(found: Bitstream, directory: Path) -> tuple[Path, ...]:
@@ -97,6 +98,7 @@ def write_build(found: Bitstream, directory: Path) -> tuple[Path, ...]:
         "clock_hz": round(found.clock_hz),
         "baud": found.baud,
         "design": found.design,
+        "counters": found.counters,
     }
     report = {name: value for name, value in found.as_dict().items() if name != "seconds"}
     contents = {
@@ -133,7 +135,7 @@ def read_build(directory: Path) -> BuildDescription:
             f"build the bitstream anew"
         )
     for key, kind in _KEYS.items():
-        if not isinstance(entry.get(key), kind) or entry[key] in ("", 0):
+        if not isinstance(entry.get(key), kind) or (entry[key] in ("", 0) and kind is not bool):
             raise InputError(f"{path}: {key}: must be {_KINDS[kind]}; build the bitstream anew")
     return BuildDescription(
         **{key: entry[key] for key in _KEYS},
@@ -141,8 +143,15 @@ def read_build(directory: Path) -> BuildDescription:
     )
 
 
-_KEYS = {"network": str, "board": str, "clock_hz": int, "baud": int, "design": int}
-_KINDS = {str: "a name", int: "a whole number from 1"}
+_KEYS = {
+    "network": str,
+    "board": str,
+    "clock_hz": int,
+    "baud": int,
+    "design": int,
+    "counters": bool,
+}
+_KINDS = {str: "a name", int: "a whole number from 1", bool: "true or false"}
 
 
 def _page(found: Bitstream) -> str:

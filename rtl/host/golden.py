@@ -43,11 +43,13 @@ class DeviceModel:
 
     Attributes
     ----------
+    counts : whether it counts actions
     columns : of the image begun
     images : complete since the last RESET
     """
 
     info: Info
+    counts: bool = False
     columns: list[bytes] = field(default_factory=list)
     images: int = 0
 
@@ -64,7 +66,7 @@ class DeviceModel:
         return Event(Reply.FAULT, fault, len(self.columns))
 
     def _frame(self, frame: Frame) -> Event:
-        if frame.kind not in list(Command):
+        if frame.kind not in list(Command) or (frame.kind == Command.ACTIONS and not self.counts):
             return self._fault(Fault.KIND)
         whole = INDEX_BYTES + self.info.column_bytes
         if len(frame.payload) != (whole if frame.kind == Command.COLUMN else 0):
@@ -74,7 +76,8 @@ class DeviceModel:
         if frame.kind == Command.RESET:
             self.columns, self.images = [], 0
             return Event(Reply.RESET)
-        return Event(Reply.INFO if frame.kind == Command.INFO else Reply.COUNTERS)
+        replies = {Command.INFO: Reply.INFO, Command.COUNTERS: Reply.COUNTERS}
+        return Event(replies.get(Command(frame.kind), Reply.ACTION))
 
     def _column(self, payload: bytes) -> Event:
         (index,) = struct.unpack("<H", payload[:INDEX_BYTES])

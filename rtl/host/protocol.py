@@ -36,6 +36,7 @@ __all__ = [
     "HEADER_BYTES",
     "INDEX_BYTES",
     "PROTOCOL_VERSION",
+    "ActionCount",
     "Answer",
     "Command",
     "Counters",
@@ -72,6 +73,8 @@ class Command(IntEnum):
     """No payload; the next column is an image's first; answered by RESET."""
     COUNTERS = 0x04
     """No payload; answered by COUNTERS."""
+    ACTIONS = 0x05
+    """No payload; answered by an ACTION for every counter of actions, where there are any."""
 
 
 class Reply(IntEnum):
@@ -84,6 +87,7 @@ class Reply(IntEnum):
     COUNTERS = 0x84
     ANSWER = 0x85
     FAULT = 0x86
+    ACTION = 0x87
 
 
 class Fault(IntEnum):
@@ -169,6 +173,32 @@ class Counters:
 
     @classmethod
     def unpack(cls, payload: bytes) -> Counters:
+        """Read a payload; ValueError where it is not of this kind."""
+        return cls(*_fields(cls.LAYOUT, payload))
+
+
+@dataclass(frozen=True)
+class ActionCount:
+    """How often an action of a stage has happened since the last RESET: the payload of ACTION.
+
+    Attributes
+    ----------
+    index : which action of which stage
+    count : modulo 2**32
+    """
+
+    index: int
+    count: int
+
+    LAYOUT = struct.Struct("<HI")
+    BITS = 32
+
+    def pack(self) -> bytes:
+        """Payload of the frame."""
+        return self.LAYOUT.pack(self.index, self.count)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> ActionCount:
         """Read a payload; ValueError where it is not of this kind."""
         return cls(*_fields(cls.LAYOUT, payload))
 

@@ -33,6 +33,7 @@ class SimulatedBoard:
     Parameters
     ----------
     mutate : what is done to the Verilog before it is built, in a folder of its own; a netlist of it
+    counts : whether it counts the machine's actions
 
     Raises
     ------
@@ -46,6 +47,7 @@ class SimulatedBoard:
         clock_hz: int,
         baud: int,
         mutate: Callable[[str, Path], str] = lambda text, folder: text,
+        counts: bool = False,
     ) -> None:
         try:
             import tty
@@ -53,7 +55,9 @@ class SimulatedBoard:
             raise InputError("--simulate: this system has no pseudo-terminals") from error
         self._folder = Path(tempfile.mkdtemp(prefix="pilaster-"))
         try:
-            program = _build(pipeline, clock_hz, baud, self._folder, mutate)
+            files = RomFiles()
+            top = HostTop(pipeline, files, clock_hz, baud, counts)
+            program = _build(top, files, self._folder, mutate)
             master, self._slave = os.openpty()
             tty.setraw(self._slave)
             self.port = os.ttyname(self._slave)
@@ -83,15 +87,7 @@ class SimulatedBoard:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _build(
-    pipeline: Pipeline,
-    clock_hz: int,
-    baud: int,
-    folder: Path,
-    mutate: Callable[[str, Path], str],
-) -> Path:
-    files = RomFiles()
-    top = HostTop(pipeline, files, clock_hz, baud)
+def _build(top: HostTop, files: RomFiles, folder: Path, mutate: Callable[[str, Path], str]) -> Path:
     text = component_verilog(top, TOP)
     for name, content in files.contents.items():
         (folder / name).write_text(content, encoding="ascii")

@@ -23,16 +23,20 @@ class HostTop(wiring.Component):
     ----------
     clock_hz : clock of everything here
     baud : rate of the line
+    counts : whether it counts the machine's actions
 
     Members
     -------
     rx, tx : the line, from and to the host
     """
 
-    def __init__(self, pipeline: Pipeline, files: RomFiles, clock_hz: int, baud: int) -> None:
+    def __init__(
+        self, pipeline: Pipeline, files: RomFiles, clock_hz: int, baud: int, counts: bool = False
+    ) -> None:
         self._divisor = divisor_for(clock_hz, baud)
-        wire = WireFormat(pipeline)
-        self._device = Device(PipelineComponent(pipeline, files), wire, wire.info(clock_hz))
+        wire = WireFormat(pipeline, counts)
+        machine = PipelineComponent(pipeline, files, probes=counts)
+        self._device = Device(machine, wire, wire.info(clock_hz))
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1)})
 
     def elaborate(self, platform: object) -> Module:

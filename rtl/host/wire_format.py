@@ -27,6 +27,10 @@ class WireFormat:
 
     The first value of a beat stands in its lowest bits, the lowest byte comes first.
 
+    Attributes
+    ----------
+    counts : whether the device counts actions
+
     Raises
     ------
     InputError
@@ -34,6 +38,7 @@ class WireFormat:
     """
 
     pipeline: Pipeline
+    counts: bool = False
 
     def __post_init__(self) -> None:
         rows = self.pipeline.network.graph.input_shape.height
@@ -66,9 +71,14 @@ class WireFormat:
 
     @cached_property
     def design(self) -> int:
-        """Identity of network and machine: a CRC-32 of the machine's file and all integers."""
+        """Identity of network and machine: a CRC-32 of the machine's file and all integers.
+
+        A device that counts actions has another than one that does not.
+        """
         network = self.pipeline.network
         found = zlib.crc32(machine_yaml(self.pipeline.machine).encode())
+        if self.counts:
+            found = zlib.crc32(b"counts", found)
         for node in network.graph.nodes:
             found = zlib.crc32(repr((node, network.tensors[node.name])).encode(), found)
             if node.name in network.joins:

@@ -13,7 +13,9 @@ from pilaster.data import images_for
 from pilaster.models.reference.network import classify, infer
 from pilaster.rtl.boards.catalogue import BOARDS
 from pilaster.rtl.boards.folder import DESCRIPTION
+from pilaster.rtl.host import actions as host_actions
 from pilaster.rtl.host.wire_format import WireFormat
+from pilaster.rtl.probes import ACTION_PROBES
 from pilaster.sim.machine_file import machine_path
 from pilaster.sim.pipeline import Pipeline
 
@@ -21,8 +23,18 @@ from pilaster.sim.pipeline import Pipeline
 @pytest.fixture
 def build(tmp_path):
     """A build's folder, without its bitstream."""
+    return write_description(tmp_path, False)
+
+
+@pytest.fixture
+def counting(tmp_path):
+    """A build's folder of a device that counts actions."""
+    return write_description(tmp_path, True)
+
+
+def write_description(tmp_path, counters):
     network = pl.load("digits")
-    wire = WireFormat(Pipeline(network, pl.load_machine(None, network)))
+    wire = WireFormat(Pipeline(network, pl.load_machine(None, network)), counters)
     description = {
         "pilaster": version("pilaster"),
         "network": "digits",
@@ -30,6 +42,7 @@ def build(tmp_path):
         "clock_hz": 12_000_000,
         "baud": 1_000_000,
         "design": wire.design,
+        "counters": counters,
     }
     folder = tmp_path / "build"
     folder.mkdir()
@@ -172,6 +185,42 @@ def test_the_simulated_board_answers(command, build):
     # Columns come slowly over the line; the output buffer adds a cycle.
     slow = pl.simulate(network, replace(machine, column_interval=100_000))
     assert report["latency_after_last_column_cycles"] == slow.latency_after_last_column_cycles + 1
+
+
+def test_the_simulated_board_counts_what_the_model_counts(command, counting):
+    outcome = command("host", counting, "--simulate", "--images", "3", "--actions", "--json")
+    assert outcome.code == 0, outcome
+    found = json.loads(outcome.out)["actions"]
+    assert found["images"] == 3
+    network = pl.load("digits")
+    images = images_for(network, None, 3).images
+    result = pl.simulate(network, pl.load_machine(None, network), images)
+    told = {(each["stage"], each["action"]): each["device"] for each in found["counts"]}
+    for stage in result.stages:
+        for action in ACTION_PROBES:
+            assert told.get((stage.name, action), 0) == stage.actions.of_action(action)
+
+
+def test_a_count_that_differs_is_told(command, counting, monkeypatch):
+    right = host_actions.count_actions
+    monkeypatch.setattr(host_actions, "count_actions", lambda s, b, n, z: right(s, b, n + 1, z))
+    outcome = command("host", counting, "--simulate", "--images", "1", "--actions")
+    assert outcome.code == 1, outcome
+    assert "DIFFERS" in outcome.out
+    assert "counts DIFFER from the model's" in outcome.out
+    assert "all values are the reference's" in outcome.out
+
+
+def test_actions_of_a_build_that_counts_none(command, build):
+    outcome = command("host", build, "--simulate", "--actions")
+    refused(outcome, "--actions", "counts none", "pilaster bitstream --counters")
+
+
+def test_a_build_that_only_says_it_counts(command, build):
+    change(build, counters=True)
+    refused(command("host", build, "--simulate"), "is another than when it was built")
+    change(build, counters="yes")
+    refused(command("host", build, "--simulate"), "counters: must be true or false")
 
 
 def live(build, content, *options):

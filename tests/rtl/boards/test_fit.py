@@ -22,6 +22,15 @@ def test_the_choice_fits_and_keeps_up(name, board):
     assert all(stage.busy_cycles <= image for stage in Pipeline(network, machine).stages)
 
 
+def test_room_is_left_for_counters():
+    network, device = pl.load("lenet5"), BOARDS["ulx3s_25f"].device
+    without, chosen = (choose_machine(network, device, counters) for counters in (False, True))
+    pipeline = Pipeline(network, chosen)
+    assert not estimate(pipeline, device.family, True).excess(device)
+    assert estimate(pipeline, device.family, True).luts > estimate(pipeline, device.family).luts
+    assert chosen.column_interval >= without.column_interval
+
+
 def test_a_larger_device_is_never_slower():
     network = pl.load("lenet5")
     intervals = [

@@ -30,13 +30,16 @@ class Episode:
 
 
 class Writer:
-    """Writes a script, and has the model tell what must come of it."""
+    """Writes a script, and has the model tell what must come of it.
 
-    def __init__(self, info, images, seed):
-        self.info, self.images = info, images
+    counters : how many counters of actions the device has
+    """
+
+    def __init__(self, info, images, seed, counters=0):
+        self.info, self.images, self.counters = info, images, counters
         self.rng = np.random.default_rng(seed)
         self.script, self.episodes = [], []
-        self.model = DeviceModel(info)
+        self.model = DeviceModel(info, counters > 0)
 
     def episode(self):
         rng = self.rng
@@ -54,8 +57,13 @@ class Writer:
         self.received = self.now.after
         self.script.append((FORGET, Reply.TAKEN))
         self.script.append((FORGET, Reply.ANSWER))
+        self.script.append((FORGET, Reply.ACTION))
         self._columns(self._image(), range(self.info.columns), True)
         self.script.append((AWAIT, Reply.ANSWER))
+        if self.counters:
+            self.script.append((IDLE, 255))  # until the machine is at rest
+            self._command(Command.ACTIONS, Reply.ACTION)
+            self.script += [(AWAIT, Reply.ACTION)] * (self.counters - 1)
         self._command(Command.COUNTERS, Reply.COUNTERS)
         self.episodes.append(self.now)
 
@@ -90,7 +98,8 @@ class Writer:
     def _some_frame(self):
         if self.rng.random() < 0.7:
             return self._column_frame(self._image(), int(self.rng.integers(self.info.columns)))
-        return encode(Frame(int(self.rng.choice([Command.INFO, Command.COUNTERS]))))
+        asked = [Command.INFO, Command.COUNTERS, Command.ACTIONS]
+        return encode(Frame(int(self.rng.choice(asked))))
 
     # Abuse. None of it resets the device, or asks what the probe will ask.
 
@@ -122,6 +131,7 @@ class Writer:
 
     def _kind(self):
         kinds = [kind for kind in range(256) if kind not in list(Command)]
+        kinds += [] if self.counters else [Command.ACTIONS]
         payload = self.rng.bytes(int(self.rng.integers(0, 6)))
         self._bytes(encode(Frame(int(self.rng.choice(kinds)), payload)))
 

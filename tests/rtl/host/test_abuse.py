@@ -8,7 +8,17 @@ import pytest
 import pilaster as pl
 from pilaster.data import images_for
 from pilaster.models.reference.network import infer
-from pilaster.rtl.host.protocol import Answer, Counters, Decoder, FaultReport, Frame, Info, Reply
+from pilaster.rtl.host.actions import compare, counters_of
+from pilaster.rtl.host.protocol import (
+    ActionCount,
+    Answer,
+    Counters,
+    Decoder,
+    FaultReport,
+    Frame,
+    Info,
+    Reply,
+)
 from pilaster.rtl.host.wire_format import WireFormat
 from pilaster.sim.pipeline import Pipeline
 from tests.rtl.host.bench import QUIET, play
@@ -26,17 +36,18 @@ def pipeline():
     return Pipeline(network, pl.load_machine(None, network))
 
 
-def run(pipeline, episodes, seed, folder, optimise=False):
-    wire, network = WireFormat(pipeline), pipeline.network
+def run(pipeline, episodes, seed, folder, optimise=False, counts=False):
+    wire, network = WireFormat(pipeline, counts), pipeline.network
+    counters = len(counters_of(pipeline)) if counts else 0
     values = network.encode(images_for(network, None, 20).images)
     images = [tuple(wire.column_payloads(image)) for image in values]
     np.testing.assert_array_equal(values_of(images[0]), values[0])
-    writer = Writer(wire.info(CLOCK_HZ), images, seed)
+    writer = Writer(wire.info(CLOCK_HZ), images, seed, counters)
     for _ in range(episodes):
         writer.episode()
     seen = {image for e in writer.episodes for image in (*e.before, *e.after)}
     right = dict(zip(seen, infer(network, np.stack([*map(values_of, seen)])), strict=True))
-    found = Decoder(MOST).feed(play(pipeline, [*writer.script, (QUIET, 40)], folder, optimise))
+    found = Decoder(MOST).feed(play(wire, [*writer.script, (QUIET, 40)], folder, optimise))
     frames = iter(list(found))
     total, done = 0, 0
     for number, episode in enumerate(writer.episodes):
@@ -76,9 +87,20 @@ def judge(wire, frames, episode, right, total, done):
     taken = [next(frames) for _ in range(last)]
     assert taken == [Frame(Reply.TAKEN, bytes([index, 0])) for index in range(last)]
     assert_right(wire, Answer.unpack(next(frames).payload), 0, right[episode.after[0]])
+    if wire.counts:
+        values = values_of(episode.after[0])[np.newaxis]
+        assert_counted(wire.pipeline, values, frames)
     counters = Counters.unpack(next(frames).payload)
     assert counters.faults == total + counted
     return counters.faults  # since the device was configured
+
+
+def assert_counted(pipeline, values, frames):
+    """The device's counts, which come next, are the model's for these images since the reset."""
+    told = [ActionCount.unpack(next(frames).payload) for _ in counters_of(pipeline)]
+    assert [each.index for each in told] == list(range(len(told)))
+    compared = compare(pipeline, values, [each.count for each in told])
+    assert [each for each in compared if each.device != each.model] == []
 
 
 def assert_right(wire, answer, image, values):
@@ -90,7 +112,11 @@ def test_tens_of_episodes(pipeline, tmp_path):
     run(pipeline, 60, SEED, tmp_path)
 
 
+def test_counts_are_exact_after_a_reset_whatever_came_before(pipeline, tmp_path):
+    run(pipeline, 20, SEED + 5, tmp_path, counts=True)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
 def test_thousands_of_episodes(pipeline, tmp_path, part):
-    run(pipeline, 2500, SEED + 1 + part, tmp_path, optimise=True)
+    run(pipeline, 2500, SEED + 1 + part, tmp_path, optimise=True, counts=part % 2 == 1)

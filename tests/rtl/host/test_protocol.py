@@ -11,6 +11,7 @@ from pilaster.rtl.host.protocol import (
     CRC_START,
     ESCAPE,
     FLAG,
+    ActionCount,
     Answer,
     Command,
     Counters,
@@ -80,6 +81,7 @@ def test_a_long_frame_is_refused_at_its_header():
     st.one_of(
         st.builds(Info, octets, octets, halves, halves, halves, words, words),
         st.builds(Counters, words, words, words, words),
+        st.builds(ActionCount, halves, words),
         st.builds(Answer, halves, words, st.binary(max_size=30)),
         st.builds(FaultReport, st.sampled_from(Fault), octets, halves),
     )
@@ -88,7 +90,7 @@ def test_payloads_unpack_to_what_was_packed(payload):
     assert type(payload).unpack(payload.pack()) == payload
 
 
-@pytest.mark.parametrize("kind", [Info, Counters, Answer, FaultReport])
+@pytest.mark.parametrize("kind", [Info, Counters, ActionCount, Answer, FaultReport])
 def test_a_short_payload_is_refused(kind):
     with pytest.raises(ValueError, match="expected"):
         kind.unpack(b"\0")
@@ -108,3 +110,10 @@ def test_the_model_takes_columns_in_order_and_forgets_them_at_a_reset():
     assert events[1].fault is Fault.ORDER
     events = list(model.feed(column(0, b"abc") + column(1, b"def")))
     assert events[-1].image == (b"abc", b"def")
+
+
+@pytest.mark.parametrize("counts", [False, True])
+def test_only_a_device_that_counts_actions_knows_of_them(counts):
+    (event,) = DeviceModel(INFO, counts).feed(encode(Frame(Command.ACTIONS)))
+    assert event.fault is (None if counts else Fault.KIND)
+    assert event.reply is (Reply.ACTION if counts else Reply.FAULT)
