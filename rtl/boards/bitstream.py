@@ -14,7 +14,8 @@ from pilaster.models.network import Network
 from pilaster.rtl.boards.build import Sources, clock_of, place_and_route, prepare, synthesise
 from pilaster.rtl.boards.catalogue import Board, Device, Family
 from pilaster.rtl.boards.errors import DoesNotFitError, TimingError, ToolError
-from pilaster.rtl.boards.fit import choose_machine, estimate, soft_parts
+from pilaster.rtl.boards.fit import choose_machine, estimate
+from pilaster.rtl.boards.multipliers import Multipliers, share_blocks
 from pilaster.rtl.boards.report import (
     RESOURCE_NAMES,
     Resources,
@@ -45,7 +46,7 @@ class Bitstream:
     counters : whether the device counts the machine's actions
     resources : by stage, and in "total"
     logic_cells : after packing, and how many there are
-    soft : parts whose multipliers are made of LUTs
+    made : what the multipliers of the machine's parts are made of
     pins : by pad, the signal
     seconds : of each tool
     versions : of each tool that tells its own
@@ -62,7 +63,7 @@ class Bitstream:
     resources: Mapping[str, Resources]
     logic_cells: tuple[int, int]
     timing: Timing
-    soft: frozenset[str]
+    made: Multipliers
     pins: Mapping[str, str]
     seconds: Mapping[str, float]
     versions: Mapping[str, str]
@@ -96,7 +97,8 @@ class Bitstream:
             "stages": {
                 name: vars(found) for name, found in self.resources.items() if name != "total"
             },
-            "multipliers_of_luts": sorted(self.soft),
+            "multipliers_of_luts": sorted(self.made.soft),
+            "multipliers_in_pairs": sorted(self.made.paired),
             "pins": dict(self.pins),
             "tools": dict(self.versions),
             "seconds": dict(self.seconds),
@@ -140,8 +142,8 @@ def build(
         say(f"chose the machine {machine.name}, a column every {machine.column_interval} cycles")
     pipeline = Pipeline(network, machine)
     need = estimate(pipeline, device.family, counters)
-    soft = soft_parts(need.parts, device.multipliers)
-    sources = prepare(pipeline, board, wanted, baud, soft, counters)
+    made = share_blocks(need.parts, device.multipliers)
+    sources = prepare(pipeline, board, wanted, baud, made, counters)
     stages = [stage.name for stage in pipeline.stages]
     seconds: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="pilaster-") as name:
@@ -177,7 +179,7 @@ def build(
         resources=resources,
         logic_cells=cells,
         timing=timing,
-        soft=soft,
+        made=made,
         pins=sources.pins,
         seconds=seconds,
         versions=versions,

@@ -14,6 +14,7 @@ from pilaster.models.layers import Join, Pool
 from pilaster.models.network import Network
 from pilaster.rtl.boards.catalogue import Device, Family
 from pilaster.rtl.boards.errors import DoesNotFitError
+from pilaster.rtl.boards.multipliers import Part, conv_parts, join_parts, share_blocks
 from pilaster.rtl.boards.report import RESOURCE_NAMES
 from pilaster.rtl.host.action_counters import low_bits
 from pilaster.rtl.host.actions import counters_of
@@ -26,16 +27,13 @@ from pilaster.sim.stages.join_actions import arm_buffer_bits, join_requantizers
 from pilaster.sim.stages.pool_actions import pool_column_buffer_bits, pool_psum_bits
 from pilaster.sim.timing import COLUMN_BUFFERS
 
-__all__ = ["Estimate", "Part", "choose_machine", "estimate", "soft_parts"]
+__all__ = ["Estimate", "choose_machine", "estimate"]
 
 # (width, depth) that a block RAM can be.
 _SHAPES = {
     Family.ECP5: ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384)),
     Family.ICE40: ((16, 256), (8, 512), (4, 1024), (2, 2048)),
 }
-
-_MULTIPLIER_BITS = {Family.ECP5: 18, Family.ICE40: 16}
-"""Operand width of a DSP block."""
 
 _DISTRIBUTED_CELLS = {Family.ECP5: 23, Family.ICE40: 0}
 """Yosys takes a block RAM where it spares as many cells of 16 x 4 bits, each of six LUTs."""
@@ -55,9 +53,6 @@ _COUNTER_BIT_LUTS = 2.5
 _PASS_BITS = 6
 """Bits of a pass in the schedule's table beside its address of weights."""
 
-_PRODUCT_BIT_LUTS = {Family.ECP5: 2.2, Family.ICE40: 1.2}
-"""LUTs of a multiplier without a DSP block, by the product of its operands' widths."""
-
 LUT_SHARE = 0.9
 """Share of the LUTs that an estimate may take: above it, routing and the clock suffer."""
 
@@ -71,21 +66,6 @@ MOST_LANES = 512
 
 
 @dataclass(frozen=True)
-class Part:
-    """Multipliers that are made alike: a stage's lanes, or its requantisers.
-
-    Attributes
-    ----------
-    blocks : DSP blocks, if made of these
-    luts : LUTs, if made of those
-    """
-
-    name: str
-    blocks: int
-    luts: int
-
-
-@dataclass(frozen=True)
 class Estimate:
     """What a machine needs. `luts` are those beside the multipliers."""
 
@@ -95,29 +75,12 @@ class Estimate:
 
     def excess(self, device: Device) -> dict[str, tuple[int, int]]:
         """What it needs more than a device holds: (needed, there) by resource."""
-        soft = soft_parts(self.parts, device.multipliers)
-        luts = self.luts + sum(part.luts for part in self.parts if part.name in soft)
+        luts = self.luts + share_blocks(self.parts, device.multipliers).luts
         needs = {
             "luts": (luts, int(LUT_SHARE * device.luts)),
             "block_rams": (self.block_rams, device.block_rams),
         }
         return {name: pair for name, pair in needs.items() if pair[0] > pair[1]}
-
-
-def soft_parts(parts: tuple[Part, ...], blocks: int) -> frozenset[str]:
-    """Choose the parts to make of LUTs, so that the others' DSP blocks are at most `blocks`.
-
-    The parts that spare the fewest LUTs for a block are given up first; then whatever still
-    finds its blocks gets them.
-    """
-    by_worth = sorted(parts, key=lambda part: (-part.luts / max(1, part.blocks), part.name))
-    soft, left = set(), blocks
-    for part in by_worth:
-        if part.blocks <= left:
-            left -= part.blocks
-        else:
-            soft.add(part.name)
-    return frozenset(soft)
 
 
 def estimate(pipeline: Pipeline, family: Family, counters: bool = False) -> Estimate:
@@ -156,35 +119,12 @@ def _of_stage(stage: Stage, beat_channels: Sequence[int], family: Family) -> Est
         scales = join_requantizers(stage)
         luts += _SUM_BIT_LUTS * width * (stage.sum_bits if stage.adds else 0)
         luts += _REQUANTIZER_BIT_LUTS * width * sum(scale.accumulator_bits for scale in scales)
-        return Estimate(luts, rams, tuple(_join_parts(stage, family)))
+        return Estimate(luts, rams, tuple(join_parts(stage, family)))
     fold, sums = stage.fold, stage.widths.accumulator
     luts += _LANE_LUTS * stage.lanes
     luts += _SUM_BIT_LUTS * fold.out_channels * fold.kernel_columns * sums
     luts += _REQUANTIZER_BIT_LUTS * fold.requantizers * sums
-    return Estimate(luts, rams, tuple(_parts(stage, family)))
-
-
-def _parts(stage: ConvStage, family: Family) -> list[Part]:
-    bits, widths = _MULTIPLIER_BITS[family], stage.widths
-    found = []
-    for kind, count, a, b in (
-        ("lanes", stage.lanes, widths.activation + 1, widths.weight),
-        ("requantizers", stage.fold.requantizers, widths.accumulator, widths.scale + 1),
-    ):
-        blocks = count * ceil(a / bits) * ceil(b / bits)
-        found.append(
-            Part(f"{stage.name}.{kind}", blocks, ceil(_PRODUCT_BIT_LUTS[family] * count * a * b))
-        )
-    return found
-
-
-def _join_parts(stage: JoinStage, family: Family) -> Iterator[Part]:
-    bits, width = _MULTIPLIER_BITS[family], stage.fold.out_channels
-    operands = [(s.accumulator_bits + 1, s.scale_bits + 1) for s in join_requantizers(stage)]
-    if operands:
-        blocks = width * sum(ceil(a / bits) * ceil(b / bits) for a, b in operands)
-        products = width * sum(a * b for a, b in operands)
-        yield Part(f"{stage.name}.requantizers", blocks, ceil(_PRODUCT_BIT_LUTS[family] * products))
+    return Estimate(luts, rams, tuple(conv_parts(stage, family)))
 
 
 @dataclass(frozen=True)
@@ -311,7 +251,7 @@ def _options(network: Network, node: Node, device: Device) -> list[_Option]:
             channels = [fold.out_channels] * len(node.inputs)
             stage = replace(stage, arm_columns=(COLUMN_BUFFERS,) * len(node.inputs))
         need = _of_stage(stage, channels, device.family)
-        blocks = sum(part.blocks for part in need.parts)
+        blocks = sum(part.fewest_blocks(True) or 0 for part in need.parts)
         shares = (
             need.luts / device.luts
             + need.block_rams / device.block_rams

@@ -56,7 +56,7 @@ sends images to the board, or to its top in Verilator, and prints the answers.
 {resources}
 
 A LUT that two stages share counts for one of them. {packed:,} of {cells:,} logic cells are used
-after packing. {soft}
+after packing. {made}
 
 {critical}.
 
@@ -156,7 +156,10 @@ _KINDS = {str: "a name", int: "a whole number from 1", bool: "true or false"}
 
 def _page(found: Bitstream) -> str:
     device = found.board.device
-    soft = ", ".join(sorted(found.soft))
+    soft, paired = (", ".join(sorted(names)) for names in (found.made.soft, found.made.paired))
+    made = f"Multipliers made of LUTs: {soft}." if soft else "All multipliers are DSP blocks."
+    if paired:
+        made += f" Two products in a block: {paired}."
     return _PAGE.format(
         network=found.network.name,
         title=found.board.title,
@@ -172,7 +175,7 @@ def _page(found: Bitstream) -> str:
         resources=resource_table(found),
         packed=found.logic_cells[0],
         cells=found.logic_cells[1],
-        soft=f"Multipliers made of LUTs: {soft}." if soft else "All multipliers are DSP blocks.",
+        made=made,
         critical=found.timing.describe().capitalize(),
         pins="\n".join(f"| {pad} | {signal} |" for pad, signal in sorted(found.pins.items())),
         tools=", ".join(f"{name} {number}" for name, number in found.versions.items()),

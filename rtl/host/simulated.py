@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib import resources
 from pathlib import Path
 from types import TracebackType
@@ -33,7 +33,7 @@ class SimulatedBoard:
     Parameters
     ----------
     mutate : what is done to the Verilog before it is built, in a folder of its own; a netlist of it
-    counts : whether it counts the machine's actions
+    counts, paired : as of `HostTop`
 
     Raises
     ------
@@ -48,6 +48,7 @@ class SimulatedBoard:
         baud: int,
         mutate: Callable[[str, Path], str] = lambda text, folder: text,
         counts: bool = False,
+        paired: Collection[str] = (),
     ) -> None:
         try:
             import tty
@@ -56,7 +57,7 @@ class SimulatedBoard:
         self._folder = Path(tempfile.mkdtemp(prefix="pilaster-"))
         try:
             files = RomFiles()
-            top = HostTop(pipeline, files, clock_hz, baud, counts)
+            top = HostTop(pipeline, files, clock_hz, baud, counts, paired)
             program = _build(top, files, self._folder, mutate)
             master, self._slave = os.openpty()
             tty.setraw(self._slave)

@@ -8,6 +8,7 @@ import pytest
 import pilaster as pl
 from pilaster.data import images_for
 from pilaster.models.reference.network import infer
+from pilaster.rtl.boards.build import PLAIN_NAMES
 from pilaster.rtl.boards.catalogue import BOARDS
 from pilaster.rtl.boards.fit import choose_machine
 from pilaster.rtl.boards.tools import run_tool, yosys
@@ -23,6 +24,7 @@ CLOCK_HZ, BAUD = 4_000_000, 1_000_000
 
 SCRIPT = f"""
 read_verilog before.v
+{PLAIN_NAMES}
 synth_ice40 -dsp -top {TOP}
 select -assert-any t:SB_MAC16
 select -assert-any t:SB_RAM40_4K
@@ -42,11 +44,12 @@ def netlist(text, folder):
 
 
 @pytest.mark.slow
-def test_the_netlist_of_digits_answers_ten_images():
-    network = pl.load("digits")
+@pytest.mark.parametrize(("bits", "paired"), [(None, ()), ((3, 8), ("conv1", "conv2"))], ids=str)
+def test_the_netlist_of_digits_answers_ten_images(bits, paired):
+    network = pl.load("digits", bits=bits)
     pipeline = Pipeline(network, choose_machine(network, BOARDS["icebreaker"].device))
     values = network.encode(images_for(network, None, 10).images)
-    with SimulatedBoard(pipeline, CLOCK_HZ, BAUD, netlist) as board:
+    with SimulatedBoard(pipeline, CLOCK_HZ, BAUD, netlist, paired=paired) as board:
         link = SerialLink(board.port, BAUD)
         host = Host(link, WireFormat(pipeline), patience=60)
         host.connect()
