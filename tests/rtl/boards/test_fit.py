@@ -32,6 +32,13 @@ def test_room_is_left_for_counters():
     assert chosen.column_interval >= without.column_interval
 
 
+def test_products_too_small_for_a_block_are_luts():
+    network, device = pl.load("digits", bits=(4, 4)), BOARDS["icebreaker"].device
+    parts = estimate(Pipeline(network, choose_machine(network, device)), device.family).parts
+    lanes = {part.name for part in parts if part.name.endswith(".lanes")}
+    assert lanes <= share_blocks(parts, 100).soft
+
+
 def test_a_larger_device_is_never_slower():
     network = pl.load("lenet5")
     intervals = [
