@@ -57,6 +57,11 @@ def add_command(commands: Any) -> None:
         "--baud", metavar="B", type=whole_number(300), help="of the serial line (default: board's)"
     )
     command.add_argument(
+        "--counters",
+        action="store_true",
+        help="count the machine's actions on the board, for `pilaster host --actions`",
+    )
+    command.add_argument(
         "--out", metavar="DIR", type=Path, required=True, help="folder to write to; made if needed"
     )
     command.add_argument("--json", action="store_true", help="print one JSON object and no table")
@@ -88,6 +93,7 @@ def _bitstream(options: argparse.Namespace) -> int:
                 machine,
                 clock_hz=options.clock_mhz and options.clock_mhz * 1e6,
                 baud=options.baud,
+                counters=options.counters,
                 say=progress.say,
             )
         except BuildError as error:

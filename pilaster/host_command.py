@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from pilaster.models.network import Network
     from pilaster.rtl.boards.folder import BuildDescription
+    from pilaster.rtl.host.actions import Compared
     from pilaster.rtl.host.client import Host, HostAnswer
     from pilaster.sim.pipeline import Pipeline
 
@@ -29,9 +30,10 @@ Send images to the board of a build, column by column over its serial line, and 
 their latency and the throughput; every value is compared with the reference. With --simulate the
 board's top runs in Verilator behind a pseudo-terminal, at the board's clock and baud. With --live
 columns come from standard input, a byte for every row and channel, and are sent the moment they are
-whole; an answer is printed when it comes.
+whole; an answer is printed when it comes. With --actions, what the device has counted of every
+action of every stage is compared with the model's counts for the same images.
 
-Exit code 1 where a value differs, or the device does not answer.
+Exit code 1 where a value or a count differs, or the device does not answer.
 """
 
 DEFAULT_IMAGES = 10
@@ -59,6 +61,11 @@ def add_command(commands: Any) -> None:
     what.add_argument("--data", metavar="D", type=Path, help="images, as for `pilaster run`")
     what.add_argument("--live", action="store_true", help="columns from standard input")
     add_image_count(command, DEFAULT_IMAGES)
+    command.add_argument(
+        "--actions",
+        action="store_true",
+        help="compare the counts of actions; the build needs --counters",
+    )
     command.add_argument("--json", action="store_true", help="print one JSON object and no table")
     command.set_defaults(handler=_host)
 
@@ -71,6 +78,7 @@ def _host(options: argparse.Namespace) -> int:
 
     try:
         from pilaster.rtl.boards.folder import read_build
+        from pilaster.rtl.host.actions import compare
         from pilaster.rtl.host.client import Host, LinkError
         from pilaster.rtl.host.wire_format import WireFormat
     except ImportError as error:
@@ -81,11 +89,15 @@ def _host(options: argparse.Namespace) -> int:
     options.network = options.network or build.network
     network = load_network(options)
     pipeline = Pipeline(network, load_machine(build.machine, network))
-    wire = WireFormat(pipeline, build.loaded)
+    wire = WireFormat(pipeline, build.loaded, build.counters)
     if wire.design != build.design:
         raise InputError(
             f"{options.build}: machine.yaml or the network is another than when it was built; "
             f"give the network as it was built (--network, --columns, --bits), or build anew"
+        )
+    if options.actions and not build.counters:
+        raise InputError(
+            f"--actions: {options.build} counts none; build it with `pilaster bitstream --counters`"
         )
     dataset = None if options.live else images_for(network, options.data, options.images)
     with _link(options, build, pipeline) as link:
@@ -101,6 +113,7 @@ def _host(options: argparse.Namespace) -> int:
                 values = network.encode(dataset.images)
                 answers = _answers(host, values)
             after = host.counters()
+            counts = host.actions() if options.actions else None
         except LinkError as error:
             print(f"pilaster: {build.board}: {error}", file=sys.stderr)
             return 1
@@ -112,8 +125,37 @@ def _host(options: argparse.Namespace) -> int:
     labels = None if dataset is None or dataset.labels is None else dataset.labels.tolist()
     report = _report(answers, labels, wrong, cycles, info.clock_hz)
     report |= {"network": network.name, "board": build.board, "retries": host.retries}
-    print(json.dumps(report) if options.json else _text(report))
-    return 1 if wrong else 0
+    compared: tuple[Compared, ...] = ()
+    if counts is not None:
+        since = values[len(values) - host.answered :]
+        compared = compare(pipeline, since, counts)
+        report["actions"] = {"images": len(since), "counts": [vars(each) for each in compared]}
+    if options.json:
+        print(json.dumps(report))
+    else:
+        if compared:
+            _print_actions(compared, host.answered)
+        print(_text(report))
+    return 1 if wrong or any(each.device != each.model for each in compared) else 0
+
+
+def _print_actions(compared: Sequence[Compared], images: int) -> None:
+    from rich.table import Table
+
+    from pilaster.console import PlainConsole
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("stage", "action"):
+        table.add_column(title, no_wrap=True)
+    for title in ("device", "model", ""):
+        table.add_column(title, justify="right", no_wrap=True)
+    for each in compared:
+        mark = "" if each.device == each.model else "DIFFERS"
+        table.add_row(each.stage, each.action, f"{each.device:,}", f"{each.model:,}", mark)
+    PlainConsole().print(table)
+    wrong = sum(each.device != each.model for each in compared)
+    told = f"{wrong} of {len(compared)} counts DIFFER from" if wrong else "all counts are"
+    print(f"actions of {images} image(s), since the device was last reset: {told} the model's\n")
 
 
 def _load(host: Host, pieces: int) -> None:
@@ -185,7 +227,9 @@ def _link(
     if options.simulate:
         from pilaster.rtl.host.simulated import SimulatedBoard
 
-        with SimulatedBoard(pipeline, build.clock_hz, build.baud, loaded=build.loaded) as board:
+        with SimulatedBoard(
+            pipeline, build.clock_hz, build.baud, loaded=build.loaded, counts=build.counters
+        ) as board:
             link = SerialLink(board.port, build.baud)
             try:
                 yield link

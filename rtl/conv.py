@@ -116,6 +116,7 @@ class ConvComponent(wiring.Component):
         files: RomFiles,
         probes: bool,
         behind: int = COLUMN_BUFFERS,
+        paired: bool = False,
     ) -> None:
         if stage.spec.dram_bits_per_cycle:
             raise InputError(f"stage {stage.name}: weights in DRAM are not generated as RTL yet")
@@ -135,8 +136,8 @@ class ConvComponent(wiring.Component):
         if self.is_loaded:
             members["load"] = In(LoadSignature(files.load_bits))
         if probes:
-            members["probes"] = Out(StageProbes())
-        self._probes = probes
+            members["probes"] = Out(StageProbes(stage))
+        self._probes, self._paired = probes, paired
         super().__init__(members)
 
     @property
@@ -154,7 +155,7 @@ class ConvComponent(wiring.Component):
         m.submodules.fetcher = fetcher = Fetcher(stage, program, form)
         m.submodules.sequencer = sequencer = Sequencer(stage, form, self._layout.rows, self._behind)
         m.submodules.weights = weights = WeightFeed(stage, program, parameters, form, files)
-        m.submodules.lanes = lanes = LaneArray.of(stage, self._value)
+        m.submodules.lanes = lanes = LaneArray.of(stage, self._value, self._paired)
         m.submodules.sums = sums = PartialSums(stage, parameters, form, files)
         m.submodules.emitter = emitter = Emitter(stage, parameters, self._target, self._output)
         wiring.connect(m, wiring.flipped(self.i), intake.i)

@@ -77,7 +77,7 @@ class JoinComponent(wiring.Component):
             "freed": Out(1),
         }
         if probes:
-            members["probes"] = Out(StageProbes())
+            members["probes"] = Out(StageProbes(stage))
         super().__init__(members)
 
     @property

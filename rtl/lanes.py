@@ -8,6 +8,7 @@ from amaranth.hdl import Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
+from pilaster.rtl.products import pack, unpack
 from pilaster.sim.machine import Schedule
 from pilaster.sim.stages import ConvStage
 from pilaster.sim.timing import MULTIPLY, OPERAND, TREE_RADIX, tree_levels
@@ -42,6 +43,8 @@ class LaneArray(wiring.Component):
     shared : whether all outputs take the same values
     value : shape of a value
     sum_bits : width of a sum
+    paired : whether the products of a value for two outputs are made by one multiplication, where
+        outputs share values
 
     Members
     -------
@@ -60,11 +63,12 @@ class LaneArray(wiring.Component):
         shared: bool,
         value: Shape,
         sum_bits: int,
+        paired: bool = False,
     ) -> None:
         self._sets, terms = weights.length, weights.elem_shape.length
         self._outputs, self._terms, self._shared = outputs, terms, shared
         self._operands = terms if shared else outputs * terms
-        self._sum_bits = sum_bits
+        self._sum_bits, self._paired = sum_bits, paired and shared
         super().__init__(
             {
                 "valid": In(OPERAND + MULTIPLY + tree_levels(terms)),
@@ -78,11 +82,11 @@ class LaneArray(wiring.Component):
         )
 
     @classmethod
-    def of(cls, stage: ConvStage, value: Shape) -> LaneArray:
+    def of(cls, stage: ConvStage, value: Shape, paired: bool = False) -> LaneArray:
         """Lay out the lanes of a stage."""
         shared = not stage.geometry.is_depthwise
         outputs, bits = stage.fold.out_channels, stage.widths.accumulator
-        return cls(weights_layout(stage), outputs, shared, value, bits)
+        return cls(weights_layout(stage), outputs, shared, value, bits, paired)
 
     def elaborate(self, platform: object) -> Module:
         """Operand registers, products, and a registered tree for each set of weights."""
@@ -106,21 +110,34 @@ class LaneArray(wiring.Component):
         held = Signal(self.weights.shape(), reset_less=True)
         with m.If(self.load):
             m.d.sync += held.eq(self.weights)
-        for index in range(self._sets):
-            products = []
+        step = 2 if self._paired else 1
+        for index in range(0, self._sets, step):
+            sets = range(index, min(index + step, self._sets))
+            products: list[list[Value]] = [[] for _ in sets]
             first = 0 if self._shared else index % self._outputs * self._terms
             mine = slice(first, first + self._terms)
             for lane, operand in enumerate(operands[mine]):
-                product = Signal(
-                    signed(len(operand) + len(self.weights[0][0]) + 1),
-                    name=f"p{index}_{lane}",
-                    reset_less=True,
-                )
-                with m.If(live[mine][lane]):
-                    m.d.sync += product.eq(operand * held[index][lane])
-                products.append(Mux(adds[mine][lane], product, 0))
-            m.d.comb += self.sums[index].eq(self._tree(m, products, f"t{index}"))
+                weights = [held[each][lane] for each in sets]
+                made = self._multiply(m, f"p{index}_{lane}", operand, weights, live[mine][lane])
+                for product, terms in zip(made, products, strict=True):
+                    terms.append(Mux(adds[mine][lane], product, 0))
+            for each, terms in zip(sets, products, strict=True):
+                m.d.comb += self.sums[each].eq(self._tree(m, terms, f"t{each}"))
         return m
+
+    def _multiply(
+        self, m: Module, name: str, operand: Value, weights: Sequence[Value], live: Value
+    ) -> Sequence[Value]:
+        """Products of an operand with a weight or with two, in registers that `live` writes."""
+        bits = len(operand) + len(weights[0])
+        factor, width = weights[0], bits + 1
+        if len(weights) > 1:
+            factor = pack(weights[0], weights[1], len(operand))
+            width += bits
+        product = Signal(signed(width), name=name, reset_less=True)
+        with m.If(live):
+            m.d.sync += product.eq(operand * factor)
+        return [product] if len(weights) == 1 else unpack(product, bits)
 
     def _tree(self, m: Module, terms: Sequence[Value], name: str) -> Value:
         """Sum terms, a registered level for every `TREE_RADIX` of them."""

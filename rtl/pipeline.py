@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.fifo import SyncFIFO
@@ -74,6 +76,11 @@ class OutputBuffer(wiring.Component):
 class PipelineComponent(wiring.Component):
     """The whole machine.
 
+    Parameters
+    ----------
+    probes : whether it shows its stamps and actions
+    paired : stages whose lanes are made two by two of one multiplication, where they can be
+
     Members
     -------
     i : rows of the input, all channels in a beat, column after column
@@ -81,8 +88,14 @@ class PipelineComponent(wiring.Component):
     load : weights and biases, where these are loaded; no column is taken before all are there
     """
 
-    def __init__(self, pipeline: Pipeline, files: RomFiles, probes: bool = False) -> None:
-        self._pipeline = pipeline
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        files: RomFiles,
+        probes: bool = False,
+        paired: Collection[str] = (),
+    ) -> None:
+        self._pipeline, self._paired = pipeline, paired
         network = pipeline.network
         channels = network.graph.input_shape.channels
         # By the source's index; the last, which SOURCE is, for the network's input.
@@ -108,7 +121,7 @@ class PipelineComponent(wiring.Component):
             members["load"] = In(stream.Signature(files.load_bits))
         if probes:
             for stage, component in zip(pipeline.stages, self._stages, strict=True):
-                members[f"{stage.name}_probes"] = Out(StageProbes())
+                members[f"{stage.name}_probes"] = Out(StageProbes(stage))
                 members[f"{stage.name}_beat"] = Out(component.o.payload.shape())
         super().__init__(members)
 
@@ -132,7 +145,10 @@ class PipelineComponent(wiring.Component):
         tiles = beats[0].tiles
         if isinstance(stage, ConvStage):
             parameters = network.parameters[node.name]
-            return ConvComponent(stage, parameters, source, target, tiles, files, probes, behind)
+            paired = stage.name in self._paired
+            return ConvComponent(
+                stage, parameters, source, target, tiles, files, probes, behind, paired
+            )
         return PoolComponent(stage, target, tiles, probes, behind)
 
     def elaborate(self, platform: object) -> Module:

@@ -113,7 +113,7 @@ class PoolComponent(wiring.Component):
             "freed": Out(1),
         }
         if probes:
-            members["probes"] = Out(StageProbes())
+            members["probes"] = Out(StageProbes(stage))
         self._probes = probes
         super().__init__(members)
 

@@ -6,7 +6,7 @@ The testbench is hardware itself, so that a long run wakes Python only at its en
 from __future__ import annotations
 
 from pilaster.rtl.memory import LOAD_BITS
-from pilaster.rtl.probes import ACTION_PROBES, STAMP_PROBES
+from pilaster.rtl.probes import ACTION_PROBES, STAMP_PROBES, probe_bits
 from pilaster.rtl.verilog import TOP, Design
 from pilaster.sim.pipeline import Pipeline
 
@@ -146,25 +146,28 @@ def testbench_verilog(
             ".load__payload(load_beats[loaded]), .load__valid(load_valid), .load__ready(load_ready)"
         )
     writes = []
-    for index, name in enumerate(names if probed else ()):
+    for index, stage in enumerate(pipeline.stages if probed else ()):
+        bits = probe_bits(stage)
         declarations = [f"    wire {stamp}{index};" for stamp in STAMP_PROBES]
         sums = []
         for action in ACTION_PROBES:
-            declarations.append(f"    wire [19:0] {action}{index};")
+            declarations.append(f"    wire [{bits[action]} - 1:0] {action}{index};")
             declarations.append(f"    reg [63:0] {action}_count{index} = 0;")
             count = f"{action}_count{index}"
-            sums.append(f"        {count} <= {count} + {{44'b0, {action}{index}}};")
+            sums.append(
+                f"        {count} <= {count} + {{{64 - bits[action]}'b0, {action}{index}}};"
+            )
             writes.append(
                 f'        $fwrite(counts_file, "{index} {action} %0d\\n", {action}_count{index});'
             )
         text += _STAGE.format(
             index=index,
-            beat_bits=design.beat_bits[name],
+            beat_bits=design.beat_bits[stage.name],
             declarations="\n".join(declarations),
             sums="\n".join(sums),
         )
-        probes = [f".{name}_probes__{p}({p}{index})" for p in (*STAMP_PROBES, *ACTION_PROBES)]
-        ports += [*probes, f".{name}_beat(beat{index})"]
+        probes = [f".{stage.name}_probes__{p}({p}{index})" for p in bits]
+        ports += [*probes, f".{stage.name}_beat(beat{index})"]
     joined = ",\n        ".join(ports)
     text += f"\n    {TOP} top (\n        {joined}\n    );\n"
     finished = "".join(

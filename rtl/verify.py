@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.energy.actions import Action
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT
 from pilaster.models.network import Network
@@ -238,9 +237,9 @@ def _compare(
         wrong, first = _compare_values(network, stage, output, found.values)
         late = list(_compare_stamps(stage, _stamp_pairs(stage, output.shape[1], times, found)))
         actions = [
-            Difference(stage.name, f"count of {name}", "", model, found.counts[name])
-            for name in ACTION_PROBES
-            if (model := counts.of_action(Action(name))) != found.counts[name]
+            Difference(stage.name, f"count of {action}", "", model, found.counts[action])
+            for action in ACTION_PROBES
+            if (model := counts.of_action(action)) != found.counts[action]
         ]
         if stage is pipeline.stages[-1]:  # what the sink takes is told with the last stage
             taken = column_stamps(stage, output.shape[1], observed.taken)

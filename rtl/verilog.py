@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from amaranth.back import verilog
@@ -45,15 +45,21 @@ def component_verilog(component: wiring.Component, name: str = TOP) -> str:
     return f"{text}\n{ROM_VERILOG}"
 
 
-def generate(pipeline: Pipeline, probes: bool = False, loaded: bool = False) -> Design:
+def generate(
+    pipeline: Pipeline,
+    probes: bool = False,
+    loaded: bool = False,
+    paired: Collection[str] = (),
+) -> Design:
     """Generate the machine.
 
     probes : it shows its stamps and actions to a testbench
     loaded : weights and biases come through a stream, and are not in the design
+    paired : stages whose lanes are made two by two of one multiplication, where they can be
     """
     names = loadable(pipeline) if loaded else []
     files = RomFiles(names)
-    top = PipelineComponent(pipeline, files, probes)
+    top = PipelineComponent(pipeline, files, probes, paired)
     return Design(
         verilog=component_verilog(top),
         memories=files.contents,

@@ -14,7 +14,8 @@ from pilaster.models.network import Network
 from pilaster.rtl.boards.build import Sources, clock_of, place_and_route, prepare, synthesise
 from pilaster.rtl.boards.catalogue import Board, Device, Family
 from pilaster.rtl.boards.errors import DoesNotFitError, TimingError, ToolError
-from pilaster.rtl.boards.fit import choose_machine, estimate, soft_parts
+from pilaster.rtl.boards.fit import choose_machine, estimate
+from pilaster.rtl.boards.multipliers import Multipliers, share_blocks
 from pilaster.rtl.boards.report import (
     RESOURCE_NAMES,
     Resources,
@@ -42,9 +43,10 @@ class Bitstream:
     ----------
     clock_hz : clock of the machine
     design : identity that the device tells its host
+    counters : whether the device counts the machine's actions
     resources : by stage, and in "total"
     logic_cells : after packing, and how many there are
-    soft : parts whose multipliers are made of LUTs
+    made : what the multipliers of the machine's parts are made of
     loaded : memories of weights in SPRAM, which the host loads
     load_bytes : that it sends for them
     pins : by pad, the signal
@@ -58,11 +60,12 @@ class Bitstream:
     clock_hz: float
     baud: int
     design: int
+    counters: bool
     content: bytes
     resources: Mapping[str, Resources]
     logic_cells: tuple[int, int]
     timing: Timing
-    soft: frozenset[str]
+    made: Multipliers
     loaded: frozenset[str]
     load_bytes: int
     pins: Mapping[str, str]
@@ -83,6 +86,7 @@ class Bitstream:
             "board": self.board.name,
             "device": device.name,
             "machine": self.machine.name,
+            "counters": self.counters,
             "clock_mhz": self.clock_hz / 1e6,
             "fmax_mhz": self.timing.fmax_mhz,
             "critical_path": list(self.timing.stages),
@@ -97,7 +101,8 @@ class Bitstream:
             "stages": {
                 name: vars(found) for name, found in self.resources.items() if name != "total"
             },
-            "multipliers_of_luts": sorted(self.soft),
+            "multipliers_of_luts": sorted(self.made.soft),
+            "multipliers_in_pairs": sorted(self.made.paired),
             "loaded_over_the_link": sorted(self.loaded),
             "load_bytes": self.load_bytes,
             "pins": dict(self.pins),
@@ -113,6 +118,7 @@ def build(
     *,
     clock_hz: float | None = None,
     baud: int | None = None,
+    counters: bool = False,
     say: Callable[[str], None] = lambda message: None,
 ) -> Bitstream:
     """Build a bitstream.
@@ -122,6 +128,7 @@ def build(
     machine : None for the fastest that fits the board, by estimate
     clock_hz : None for 40 MHz on ECP5 and 12 MHz on iCE40
     baud : of the serial line; None for the board's
+    counters : have the device count the machine's actions
 
     Raises
     ------
@@ -137,13 +144,13 @@ def build(
     divisor_for(exact, baud)
     tools = find_tools(device.family)
     if machine is None:
-        machine = choose_machine(network, device)
+        machine = choose_machine(network, device, counters)
         say(f"chose the machine {machine.name}, a column every {machine.column_interval} cycles")
     pipeline = Pipeline(network, machine)
-    need = estimate(pipeline, device.family)
-    soft, loaded = soft_parts(need.parts, device.multipliers), need.loaded(device)
-    wire = WireFormat(pipeline, loaded)
-    sources = prepare(pipeline, board, wanted, baud, soft, loaded)
+    need = estimate(pipeline, device.family, counters)
+    made, loaded = share_blocks(need.parts, device.multipliers), need.loaded(device)
+    wire = WireFormat(pipeline, loaded, counters)
+    sources = prepare(pipeline, board, wanted, baud, made, loaded, counters)
     stages = [stage.name for stage in pipeline.stages]
     seconds: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="pilaster-") as name:
@@ -174,11 +181,12 @@ def build(
         clock_hz=sources.clock_hz,
         baud=baud,
         design=wire.design,
+        counters=counters,
         content=content,
         resources=resources,
         logic_cells=cells,
         timing=timing,
-        soft=soft,
+        made=made,
         loaded=loaded,
         load_bytes=len(b"".join(wire.load_pieces)),
         pins=sources.pins,

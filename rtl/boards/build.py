@@ -12,6 +12,7 @@ from amaranth.build import Attrs, Resource
 
 from pilaster.models.errors import InputError
 from pilaster.rtl.boards.catalogue import Board, Family
+from pilaster.rtl.boards.multipliers import Multipliers
 from pilaster.rtl.boards.pll import Ecp5Pll, Ice40Pll, choose_pll
 from pilaster.rtl.boards.soft import SOFT_FILE, SOFT_MULTIPLIER, soft_script
 from pilaster.rtl.boards.tools import Tool, run_tool
@@ -25,6 +26,9 @@ __all__ = ["SEED", "Sources", "clock_of", "place_and_route", "prepare", "synthes
 
 SEED = 1
 """Seed of the placement: a build is the same whenever it is made."""
+
+PLAIN_NAMES = "rename -unescape w:*[[]*"
+"""ABC9 takes bit 1 of a wire `x` and a wire `x[1]` for one, and Yosys then fails."""
 
 NAME = "top"
 """Stem of the files that the tools read and write."""
@@ -75,15 +79,17 @@ def prepare(
     board: Board,
     clock_hz: float,
     baud: int,
-    soft: frozenset[str],
+    made: Multipliers,
     loaded: frozenset[str] = frozenset(),
+    counts: bool = False,
 ) -> Sources:
     """Write what the tools read.
 
     Parameters
     ----------
-    soft : parts of the machine whose multipliers are made of LUTs, such as ``conv1.lanes``
+    made : what the multipliers of the machine's parts are made of
     loaded : memories in SPRAM, such as ``conv1_weights``
+    counts : whether the device counts the machine's actions
 
     Raises
     ------
@@ -93,8 +99,8 @@ def prepare(
     pll, clock_hz = clock_of(board, clock_hz)
     platform = _platform(board)
     roms = RomFiles(loaded, LINK_LOAD_BITS)
-    host = HostTop(pipeline, roms, round(clock_hz), baud)
-    script = soft_script(soft)
+    host = HostTop(pipeline, roms, round(clock_hz), baud, counts, made.paired_stages)
+    script = f"{soft_script(made.soft)}\n{PLAIN_NAMES}"
     options: dict[str, str] = {}
     if board.device.family is Family.ICE40:
         script, options["synth_opts"] = f"{script}\n{_COLUMNS_IN_BLOCK_RAM}", "-dsp"

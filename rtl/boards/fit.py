@@ -16,8 +16,12 @@ from pilaster.models.layers import Join, Pool
 from pilaster.models.network import Network
 from pilaster.rtl.boards.catalogue import Device, Family
 from pilaster.rtl.boards.errors import DoesNotFitError
+from pilaster.rtl.boards.multipliers import Part, conv_parts, join_parts, share_blocks
 from pilaster.rtl.boards.report import RESOURCE_NAMES
 from pilaster.rtl.contents import memory_names
+from pilaster.rtl.host.action_counters import low_bits
+from pilaster.rtl.host.actions import counters_of
+from pilaster.rtl.host.protocol import ActionCount
 from pilaster.rtl.program import SHARED_TILES
 from pilaster.sim.machine import Fold, LoopOrder, Machine, StageSpec
 from pilaster.sim.pipeline import Pipeline, build_stage, with_arm_columns
@@ -27,16 +31,13 @@ from pilaster.sim.stages.join_actions import arm_buffer_bits, join_requantizers
 from pilaster.sim.stages.pool_actions import pool_column_buffer_bits, pool_psum_bits
 from pilaster.sim.timing import COLUMN_BUFFERS
 
-__all__ = ["Estimate", "Part", "choose_machine", "estimate", "soft_parts"]
+__all__ = ["Estimate", "choose_machine", "estimate"]
 
 # (width, depth) that a block RAM can be.
 _SHAPES = {
     Family.ECP5: ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384)),
     Family.ICE40: ((16, 256), (8, 512), (4, 1024), (2, 2048)),
 }
-
-_MULTIPLIER_BITS = {Family.ECP5: 18, Family.ICE40: 16}
-"""Operand width of a DSP block."""
 
 _DISTRIBUTED_CELLS = {Family.ECP5: 23, Family.ICE40: 0}
 """Yosys takes a block RAM where it spares as many cells of 16 x 4 bits, each of six LUTs."""
@@ -58,11 +59,11 @@ _SPRAM_WIDTH, _SPRAM_DEPTH = 16, 1 << 14
 _PHASE_BIT_LUTS = 1.6
 """LUTs of reading a row from its phases, by the bits of the phases of a lane's value."""
 
+_COUNTER_BIT_LUTS = 2.5
+"""LUTs of a counter of actions, by its bits in registers."""
+
 _PASS_BITS = 6
 """Bits of a pass in the schedule's table beside its address of weights."""
-
-_PRODUCT_BIT_LUTS = {Family.ECP5: 2.2, Family.ICE40: 2.0}
-"""LUTs of a multiplier without a DSP block, by the product of its operands' widths."""
 
 LUT_SHARE = {Family.ECP5: 0.9, Family.ICE40: 0.89}
 """Share of the LUTs that an estimate may take: above it, routing and the clock suffer, and on iCE40
@@ -78,21 +79,6 @@ SINGLE_COLUMN_SHARE = 8
 
 MOST_LANES = 512
 """Lanes of a stage: more fit none of the boards."""
-
-
-@dataclass(frozen=True)
-class Part:
-    """Multipliers that are made alike: a stage's lanes, or its requantisers.
-
-    Attributes
-    ----------
-    blocks : DSP blocks, if made of these
-    luts : LUTs, if made of those
-    """
-
-    name: str
-    blocks: int
-    luts: int
 
 
 @dataclass(frozen=True)
@@ -139,9 +125,9 @@ class Estimate:
 
     def excess(self, device: Device) -> dict[str, tuple[int, int]]:
         """What it needs more than a device holds: (needed, there) by resource."""
-        soft, loaded = soft_parts(self.parts, device.multipliers), self.loaded(device)
+        loaded = self.loaded(device)
         moved = [memory for memory in self.large if memory.name in loaded]
-        luts = self.luts + sum(part.luts for part in self.parts if part.name in soft)
+        luts = self.luts + share_blocks(self.parts, device.multipliers).luts
         luts += _LOAD_LUTS * bool(moved) + _LOADED_LUTS * len(moved)
         block_rams = self.block_rams - sum(memory.block_rams for memory in moved)
         needs = {
@@ -151,35 +137,28 @@ class Estimate:
         return {name: pair for name, pair in needs.items() if pair[0] > pair[1]}
 
 
-def soft_parts(parts: tuple[Part, ...], blocks: int) -> frozenset[str]:
-    """Choose the parts to make of LUTs, so that the others' DSP blocks are at most `blocks`.
-
-    The parts that spare the fewest LUTs for a block are given up first; then whatever still
-    finds its blocks gets them.
-    """
-    by_worth = sorted(parts, key=lambda part: (-part.luts / max(1, part.blocks), part.name))
-    soft, left = set(), blocks
-    for part in by_worth:
-        if part.blocks <= left:
-            left -= part.blocks
-        else:
-            soft.add(part.name)
-    return frozenset(soft)
-
-
-def estimate(pipeline: Pipeline, family: Family) -> Estimate:
-    """Estimate what a machine and its host link need."""
+def estimate(pipeline: Pipeline, family: Family, counters: bool = False) -> Estimate:
+    """Estimate what a machine and its host link need, with counters of actions or without."""
     needs = [
         _of_stage(stage, [beats.channels for beats in sources], family)
         for stage, sources in zip(pipeline.stages, pipeline.beats, strict=True)
     ]
     link = 2 if family is Family.ICE40 else 0  # memories of a column and of an answer
+    counting = _of_counters(pipeline, family) if counters else (0, 0)
     return Estimate(
-        _LINK_LUTS + sum(need.luts for need in needs),
-        link + sum(need.block_rams for need in needs),
+        _LINK_LUTS + counting[0] + sum(need.luts for need in needs),
+        link + counting[1] + sum(need.block_rams for need in needs),
         tuple(part for need in needs for part in need.parts),
         tuple(memory for need in needs for memory in need.large),
     )
+
+
+def _of_counters(pipeline: Pipeline, family: Family) -> tuple[int, int]:
+    """Estimate LUTs and block RAMs of the counters of actions."""
+    most = [counter.most for counter in counters_of(pipeline)]
+    bits = sum(low_bits(most))
+    luts, rams = _Memory(ActionCount.BITS, len(most)).cost(family)
+    return luts + ceil(_COUNTER_BIT_LUTS * bits), rams
 
 
 def _of_stage(stage: Stage, beat_channels: Sequence[int], family: Family) -> Estimate:
@@ -195,7 +174,7 @@ def _of_stage(stage: Stage, beat_channels: Sequence[int], family: Family) -> Est
         scales = join_requantizers(stage)
         luts += _SUM_BIT_LUTS * width * (stage.sum_bits if stage.adds else 0)
         luts += _REQUANTIZER_BIT_LUTS * width * sum(scale.accumulator_bits for scale in scales)
-        return Estimate(luts, rams, tuple(_join_parts(stage, family)))
+        return Estimate(luts, rams, tuple(join_parts(stage, family)))
     fold, sums = stage.fold, stage.widths.accumulator
     luts += _LANE_LUTS * stage.lanes
     phases = stage.geometry.row_fold
@@ -203,7 +182,7 @@ def _of_stage(stage: Stage, beat_channels: Sequence[int], family: Family) -> Est
         luts += ceil(_PHASE_BIT_LUTS * phases * fold.in_channels * stage.widths.activation)
     luts += _SUM_BIT_LUTS * fold.out_channels * fold.kernel_columns * sums
     luts += _REQUANTIZER_BIT_LUTS * fold.requantizers * sums
-    return Estimate(luts, rams, tuple(_parts(stage, family)), tuple(_large(stage, family)))
+    return Estimate(luts, rams, tuple(conv_parts(stage, family)), tuple(_large(stage, family)))
 
 
 def _large(stage: ConvStage, family: Family) -> Iterator[Large]:
@@ -213,29 +192,6 @@ def _large(stage: ConvStage, family: Family) -> Iterator[Large]:
     _, rams = _Memory(width, depth, read_only=True).cost(family)
     if rams:
         yield Large(name, rams, ceil(width / _SPRAM_WIDTH) * ceil(depth / _SPRAM_DEPTH))
-
-
-def _parts(stage: ConvStage, family: Family) -> list[Part]:
-    bits, widths = _MULTIPLIER_BITS[family], stage.widths
-    found = []
-    for kind, count, a, b in (
-        ("lanes", stage.lanes, widths.activation + 1, widths.weight),
-        ("requantizers", stage.fold.requantizers, widths.accumulator, widths.scale + 1),
-    ):
-        blocks = count * ceil(a / bits) * ceil(b / bits)
-        found.append(
-            Part(f"{stage.name}.{kind}", blocks, ceil(_PRODUCT_BIT_LUTS[family] * count * a * b))
-        )
-    return found
-
-
-def _join_parts(stage: JoinStage, family: Family) -> Iterator[Part]:
-    bits, width = _MULTIPLIER_BITS[family], stage.fold.out_channels
-    operands = [(s.accumulator_bits + 1, s.scale_bits + 1) for s in join_requantizers(stage)]
-    if operands:
-        blocks = width * sum(ceil(a / bits) * ceil(b / bits) for a, b in operands)
-        products = width * sum(a * b for a, b in operands)
-        yield Part(f"{stage.name}.requantizers", blocks, ceil(_PRODUCT_BIT_LUTS[family] * products))
 
 
 @dataclass(frozen=True)
@@ -299,8 +255,10 @@ def _passes(stage: ConvStage) -> int:
     return int(np.unique(blocks, axis=0).sum())
 
 
-def choose_machine(network: Network, device: Device) -> Machine:
+def choose_machine(network: Network, device: Device, counters: bool = False) -> Machine:
     """Choose the fastest machine that fits a device, by the estimate.
+
+    With `counters` there has to be room for counters of its actions, too.
 
     Column intervals are tried from the shortest, each an eighth longer than the one before. At
     each, every stage takes the fold that keeps up and needs the smallest shares of the device.
@@ -314,7 +272,7 @@ def choose_machine(network: Network, device: Device) -> Machine:
     nearest: tuple[float, dict[str, tuple[int, int]]] | None = None
     for weight in MEMORY_WEIGHTS:
         for machine in _machines(network, device, weight):
-            need = estimate(Pipeline(network, machine), device.family)
+            need = estimate(Pipeline(network, machine), device.family, counters)
             excess = need.excess(device)
             if not excess:
                 return machine
@@ -378,7 +336,7 @@ def _options(network: Network, node: Node, device: Device, memory_weight: float)
             channels = [fold.out_channels] * len(node.inputs)
             stage = replace(stage, arm_columns=(COLUMN_BUFFERS,) * len(node.inputs))
         need = _of_stage(stage, channels, device.family)
-        blocks = sum(part.blocks for part in need.parts)
+        blocks = sum(part.fewest_blocks(True) or 0 for part in need.parts)
         memories = need.block_rams / device.block_rams
         for memory in need.large if device.sprams else ():
             rams = need.block_rams - memory.block_rams

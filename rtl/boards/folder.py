@@ -57,7 +57,7 @@ sends images to the board, or to its top in Verilator, and prints the answers.{l
 {resources}
 
 A LUT that two stages share counts for one of them. {packed:,} of {cells:,} logic cells are used
-after packing. {soft}
+after packing. {made}
 
 {critical}.
 
@@ -84,6 +84,7 @@ class BuildDescription:
     ----------
     design : identity that the device tells
     loaded : names of the memories that the host loads
+    counters : whether the device counts actions
     """
 
     network: str
@@ -93,6 +94,7 @@ class BuildDescription:
     baud: int
     design: int
     loaded: frozenset[str]
+    counters: bool
 
 
 def write_build(found: Bitstream, directory: Path) -> tuple[Path, ...]:
@@ -112,6 +114,7 @@ def write_build(found: Bitstream, directory: Path) -> tuple[Path, ...]:
         "design": found.design,
         "protocol": PROTOCOL_VERSION,
         "loaded": sorted(found.loaded),
+        "counters": found.counters,
     }
     report = {name: value for name, value in found.as_dict().items() if name != "seconds"}
     contents = {
@@ -153,7 +156,7 @@ def read_build(directory: Path) -> BuildDescription:
             f"this Pilaster version {PROTOCOL_VERSION}; build the bitstream anew"
         )
     for key, kind in _KEYS.items():
-        if not isinstance(entry.get(key), kind) or entry[key] in ("", 0):
+        if not isinstance(entry.get(key), kind) or (entry[key] in ("", 0) and kind is not bool):
             raise InputError(f"{path}: {key}: must be {_KINDS[kind]}; build the bitstream anew")
     loaded = entry.get("loaded")
     if not isinstance(loaded, list) or not all(isinstance(name, str) for name in loaded):
@@ -165,13 +168,23 @@ def read_build(directory: Path) -> BuildDescription:
     )
 
 
-_KEYS = {"network": str, "board": str, "clock_hz": int, "baud": int, "design": int}
-_KINDS = {str: "a name", int: "a whole number from 1"}
+_KEYS = {
+    "network": str,
+    "board": str,
+    "clock_hz": int,
+    "baud": int,
+    "design": int,
+    "counters": bool,
+}
+_KINDS = {str: "a name", int: "a whole number from 1", bool: "true or false"}
 
 
 def _page(found: Bitstream) -> str:
     device = found.board.device
-    soft = ", ".join(sorted(found.soft))
+    soft, paired = (", ".join(sorted(names)) for names in (found.made.soft, found.made.paired))
+    made = f"Multipliers made of LUTs: {soft}." if soft else "All multipliers are DSP blocks."
+    if paired:
+        made += f" Two products in a block: {paired}."
     return _PAGE.format(
         network=found.network.name,
         title=found.board.title,
@@ -187,7 +200,7 @@ def _page(found: Bitstream) -> str:
         resources=resource_table(found),
         packed=found.logic_cells[0],
         cells=found.logic_cells[1],
-        soft=f"Multipliers made of LUTs: {soft}." if soft else "All multipliers are DSP blocks.",
+        made=made,
         loading=_LOADING.format(
             names=", ".join(sorted(found.loaded)), kilobytes=found.load_bytes / 1000
         )

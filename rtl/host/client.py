@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
+from pilaster.rtl.host.actions import counters_of
 from pilaster.rtl.host.device import NOT_TIMED
 from pilaster.rtl.host.protocol import (
     CREDITS,
     PROTOCOL_VERSION,
+    ActionCount,
     Answer,
     Command,
     Counters,
@@ -99,13 +101,18 @@ class Host:
     Parameters
     ----------
     patience : seconds without a byte after which something is tried again
+
+    Attributes
+    ----------
+    retries : times that images were sent again
+    answered : images answered since the device was last reset
     """
 
     def __init__(self, link: Link, wire: WireFormat, patience: float = 2.0) -> None:
         self._link, self._wire, self._patience = link, wire, patience
         self._decoder = Decoder(MOST_PAYLOAD)
         self._frames: list[Frame | Fault] = []
-        self._next_image = 0
+        self.answered = 0
         self.retries = 0
 
     def connect(self) -> Info:
@@ -187,6 +194,45 @@ class Host:
         except ValueError as error:
             raise LinkError(f"its counters are of another kind: {error}") from error
 
+    def actions(self) -> tuple[int, ...]:
+        """Read how often each action of each stage has happened since the device was last reset.
+
+        Counts are modulo 2**32, in the order of `counters_of`. They are read until they stand
+        still: an answer may be out before the last work on its image is done.
+
+        Raises
+        ------
+        LinkError
+            If nothing answers, or the counters go on.
+        InputError
+            If the device counts no actions.
+        """
+        if not self._wire.counts:
+            raise InputError("the device counts no actions; build its bitstream with --counters")
+        before = self._counts()
+        for _ in range(TRIES):
+            now = self._counts()
+            if now == before:
+                return now
+            before = now
+        raise LinkError("its counters of actions do not come to rest")
+
+    def _counts(self) -> tuple[int, ...]:
+        found: dict[int, int] = {}
+        expected = range(len(counters_of(self._wire.pipeline)))
+        for _ in range(TRIES):
+            self._link.write(encode(Frame(Command.ACTIONS)))
+            try:
+                while len(found) < len(expected):
+                    frame = self._frame()
+                    if frame.kind == Reply.ACTION:
+                        told = ActionCount.unpack(frame.payload)
+                        found[told.index] = told.count
+                return tuple(found[index] for index in expected)
+            except (_AgainError, ValueError, KeyError):
+                found.clear()
+        raise LinkError("no answer to ACTIONS")
+
     def answers(self, values: NDArray[np.int32]) -> Iterator[HostAnswer]:
         """Send images (N, H, W, C) of stream values back to back; gives their answers in order.
 
@@ -238,7 +284,7 @@ class Host:
         columns = len(images[0])
         total, sent, taken, answered = columns * len(images), 0, 0, 0
         credit = self._wire.info(0).credits
-        first = self._next_image
+        first = self.answered
         began = [0.0] * len(images)
         while answered < len(images):
             while sent < total and sent - taken < credit:
@@ -264,14 +310,14 @@ class Host:
                     time.monotonic() - began[answered],
                 )
                 answered += 1
-                self._next_image = (first + answered) % (1 << 16)
+                self.answered = first + answered
             elif frame.kind == Reply.FAULT:
                 report = FaultReport.unpack(frame.payload)
                 raise _AgainError(f"the device reports {report.fault.name.lower()}")
 
     def _reset(self) -> None:
         self._ask(Command.RESET, Reply.RESET)
-        self._next_image = 0
+        self.answered = 0
 
     def _ask(self, command: Command, reply: Reply) -> bytes:
         """Send a command until it is answered; frames of other kinds are dropped."""

@@ -7,11 +7,14 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from pilaster.rtl.host.action_counters import ActionCounters
+from pilaster.rtl.host.actions import counters_of
 from pilaster.rtl.host.frames import FrameReceiver, FrameSender
 from pilaster.rtl.host.protocol import (
     CREDITS,
     INDEX_BYTES,
     UNLOADED,
+    ActionCount,
     Answer,
     Command,
     Counters,
@@ -66,6 +69,7 @@ class Device(wiring.Component):
         self._starts = {kind: Signal(name=f"start_{kind.name.lower()}") for kind in Reply}
         m.submodules.machine = ResetInserter(self._clear)(self._machine)
         self._count(m)
+        self._actions = self._count_actions(m) if self._wire.counts else None
         self._commands(m, receiver)
         last_row = self._feed(m, receiver)
         self._collect(m, last_row)
@@ -78,6 +82,17 @@ class Device(wiring.Component):
             name: Signal(COUNTER_BITS, name=name) for name in Counters.__dataclass_fields__
         }
         m.d.sync += self._counters["cycles"].eq(self._counters["cycles"] + 1)
+
+    def _count_actions(self, m: Module) -> ActionCounters:
+        """Count the machine's actions since the last RESET."""
+        counted = counters_of(self._wire.pipeline)
+        counters = ActionCounters([each.most for each in counted])
+        self._recount = Signal()  # at every RESET: that before all weights are there counts, too
+        m.submodules.actions = ResetInserter(self._recount)(counters)
+        for number, each in enumerate(counted):
+            probe = getattr(getattr(self._machine, f"{each.stage}_probes"), each.action)
+            m.d.comb += getattr(counters, f"event{number}").eq(probe)
+        return counters
 
     def _tick(self, m: Module, name: str) -> None:
         m.d.sync += self._counters[name].eq(self._counters[name] + 1)
@@ -101,6 +116,9 @@ class Device(wiring.Component):
         for kind in (Reply.RESET, Reply.INFO, Reply.COUNTERS):
             with m.If(self._starts[kind]):
                 m.d.sync += self._asked[kind].eq(0)
+        plain = [Command.INFO, Command.RESET, Command.COUNTERS]
+        if self._actions is not None:
+            plain.append(Command.ACTIONS)
         is_column = receiver.kind == Command.COLUMN
         is_kept = is_column | (receiver.kind == Command.LOAD) if self._pieces else is_column
         index = Signal(8 * INDEX_BYTES)
@@ -132,7 +150,7 @@ class Device(wiring.Component):
                     ),
                     self._commit.eq(~fault),
                 ]
-            with m.Case(Command.INFO, Command.RESET, Command.COUNTERS):
+            with m.Case(*plain):
                 m.d.comb += [fault.eq(receiver.length != 0), code.eq(Fault.LENGTH)]
                 with m.If(receiver.length == 0):
                     for command, reply in (
@@ -144,6 +162,11 @@ class Device(wiring.Component):
                             m.d.sync += self._asked[reply].eq(1)
                     # Before the weights are there, there is nothing to forget but them.
                     m.d.comb += self._clear.eq((receiver.kind == Command.RESET) & self._loaded)
+                    if self._actions is not None:
+                        m.d.comb += [
+                            self._actions.ask.eq(receiver.kind == Command.ACTIONS),
+                            self._recount.eq(receiver.kind == Command.RESET),
+                        ]
             with m.Default():
                 m.d.comb += [fault.eq(1), code.eq(Fault.KIND)]
         with m.If(self._commit):
@@ -304,6 +327,11 @@ class Device(wiring.Component):
             Reply.ANSWER: (self._asked[Reply.ANSWER], self._answer_head, Answer.LAYOUT.size),
         }
         starts = self._starts
+        if self._actions is not None:
+            actions = self._actions
+            head = Cat(_wide(actions.index, 8 * INDEX_BYTES), actions.count)
+            heads[Reply.ACTION] = (actions.due, head, ActionCount.LAYOUT.size)
+            m.d.comb += actions.told.eq(starts[Reply.ACTION])
         earlier: Value = sender.busy
         for kind, (due, head, size) in heads.items():
             m.d.comb += starts[kind].eq(due & ~earlier)

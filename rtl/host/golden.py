@@ -44,6 +44,7 @@ class DeviceModel:
     Attributes
     ----------
     pieces : of the load stream, all of them
+    counts : whether it counts actions
     columns : of the image begun
     images : complete since the last RESET
     loaded : pieces that have come
@@ -51,12 +52,15 @@ class DeviceModel:
 
     info: Info
     pieces: Sequence[bytes] = ()
+    counts: bool = False
     columns: list[bytes] = field(default_factory=list)
     images: int = 0
     loaded: list[bytes] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._decoder = Decoder(INDEX_BYTES + self.info.column_bytes)
+        there = {Command.LOAD: bool(self.pieces), Command.ACTIONS: self.counts}
+        self._known = [command for command in Command if there.get(command, True)]
 
     @property
     def unloaded(self) -> bool:
@@ -73,7 +77,7 @@ class DeviceModel:
         return Event(Reply.FAULT, fault, len(self.loaded if self.unloaded else self.columns))
 
     def _frame(self, frame: Frame) -> Event:
-        if frame.kind not in list(Command) or (frame.kind == Command.LOAD and not self.pieces):
+        if frame.kind not in self._known:
             return self._fault(Fault.KIND)
         kept = frame.kind in (Command.COLUMN, Command.LOAD)
         if len(frame.payload) != (INDEX_BYTES + self.info.column_bytes if kept else 0):
@@ -85,7 +89,8 @@ class DeviceModel:
         if frame.kind == Command.RESET:
             self.columns, self.images = [], 0
             return Event(Reply.RESET)
-        return Event(Reply.INFO if frame.kind == Command.INFO else Reply.COUNTERS)
+        replies = {Command.INFO: Reply.INFO, Command.COUNTERS: Reply.COUNTERS}
+        return Event(replies.get(Command(frame.kind), Reply.ACTION))
 
     def _piece(self, payload: bytes) -> Event:
         (index,) = struct.unpack("<H", payload[:INDEX_BYTES])

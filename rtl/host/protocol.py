@@ -37,6 +37,7 @@ __all__ = [
     "INDEX_BYTES",
     "PROTOCOL_VERSION",
     "UNLOADED",
+    "ActionCount",
     "Answer",
     "Command",
     "Counters",
@@ -79,6 +80,8 @@ class Command(IntEnum):
     LOAD = 0x05
     """Index of the piece of the load stream (2 bytes), then as many bytes as a column has, zeros
     after the stream's end; answered by TAKEN. Known where weights are loaded."""
+    ACTIONS = 0x06
+    """No payload; answered by an ACTION for every counter of actions, where there are any."""
 
 
 class Reply(IntEnum):
@@ -91,6 +94,7 @@ class Reply(IntEnum):
     COUNTERS = 0x84
     ANSWER = 0x85
     FAULT = 0x86
+    ACTION = 0x87
 
 
 class Fault(IntEnum):
@@ -192,6 +196,32 @@ class Counters:
 
     @classmethod
     def unpack(cls, payload: bytes) -> Counters:
+        """Read a payload; ValueError where it is not of this kind."""
+        return cls(*_fields(cls.LAYOUT, payload))
+
+
+@dataclass(frozen=True)
+class ActionCount:
+    """How often an action of a stage has happened since the last RESET: the payload of ACTION.
+
+    Attributes
+    ----------
+    index : which action of which stage
+    count : modulo 2**32
+    """
+
+    index: int
+    count: int
+
+    LAYOUT = struct.Struct("<HI")
+    BITS = 32
+
+    def pack(self) -> bytes:
+        """Payload of the frame."""
+        return self.LAYOUT.pack(self.index, self.count)
+
+    @classmethod
+    def unpack(cls, payload: bytes) -> ActionCount:
         """Read a payload; ValueError where it is not of this kind."""
         return cls(*_fields(cls.LAYOUT, payload))
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from importlib import resources
 from pathlib import Path
 from types import TracebackType
@@ -35,6 +35,7 @@ class SimulatedBoard:
     ----------
     loaded : names of the memories that are loaded over the line
     mutate : what is done to the Verilog before it is built, in a folder of its own; a netlist of it
+    counts, paired : as of `HostTop`
 
     Raises
     ------
@@ -49,6 +50,8 @@ class SimulatedBoard:
         baud: int,
         mutate: Callable[[str, Path], str] = lambda text, folder: text,
         loaded: frozenset[str] = frozenset(),
+        counts: bool = False,
+        paired: Collection[str] = (),
     ) -> None:
         try:
             import tty
@@ -56,7 +59,9 @@ class SimulatedBoard:
             raise InputError("--simulate: this system has no pseudo-terminals") from error
         self._folder = Path(tempfile.mkdtemp(prefix="pilaster-"))
         try:
-            program = _build(pipeline, loaded, clock_hz, baud, self._folder, mutate)
+            files = RomFiles(loaded, LINK_LOAD_BITS)
+            top = HostTop(pipeline, files, clock_hz, baud, counts, paired)
+            program = _build(top, files, self._folder, mutate)
             master, self._slave = os.openpty()
             tty.setraw(self._slave)
             self.port = os.ttyname(self._slave)
@@ -86,16 +91,7 @@ class SimulatedBoard:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _build(
-    pipeline: Pipeline,
-    loaded: frozenset[str],
-    clock_hz: int,
-    baud: int,
-    folder: Path,
-    mutate: Callable[[str, Path], str],
-) -> Path:
-    files = RomFiles(loaded, LINK_LOAD_BITS)
-    top = HostTop(pipeline, files, clock_hz, baud)
+def _build(top: HostTop, files: RomFiles, folder: Path, mutate: Callable[[str, Path], str]) -> Path:
     text = component_verilog(top, TOP)
     for name, content in files.contents.items():
         (folder / name).write_text(content, encoding="ascii")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -24,16 +26,27 @@ class HostTop(wiring.Component):
     files : names the memories that are loaded over the line, in beats of `LINK_LOAD_BITS`
     clock_hz : clock of everything here
     baud : rate of the line
+    counts : whether it counts the machine's actions
+    paired : stages whose lanes are made two by two of one multiplication
 
     Members
     -------
     rx, tx : the line, from and to the host
     """
 
-    def __init__(self, pipeline: Pipeline, files: RomFiles, clock_hz: int, baud: int) -> None:
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        files: RomFiles,
+        clock_hz: int,
+        baud: int,
+        counts: bool = False,
+        paired: Collection[str] = (),
+    ) -> None:
         self._divisor = divisor_for(clock_hz, baud)
-        wire = WireFormat(pipeline, files.loaded)
-        self._device = Device(PipelineComponent(pipeline, files), wire, wire.info(clock_hz))
+        wire = WireFormat(pipeline, files.loaded, counts)
+        machine = PipelineComponent(pipeline, files, counts, paired)
+        self._device = Device(machine, wire, wire.info(clock_hz))
         super().__init__({"rx": In(1, init=1), "tx": Out(1, init=1)})
 
     def elaborate(self, platform: object) -> Module:

@@ -35,6 +35,7 @@ class WireFormat:
     Attributes
     ----------
     loaded : names of the memories that are loaded over the link
+    counts : whether the device counts actions
 
     Raises
     ------
@@ -44,6 +45,7 @@ class WireFormat:
 
     pipeline: Pipeline
     loaded: frozenset[str] = frozenset()
+    counts: bool = False
 
     def __post_init__(self) -> None:
         column, answer = self.column_bytes, self.answer_beats * self.answer_beat_bytes
@@ -94,9 +96,14 @@ class WireFormat:
 
     @cached_property
     def design(self) -> int:
-        """Identity of network, machine and load stream: a CRC-32 of their files and integers."""
+        """Identity of network, machine and load stream: a CRC-32 of their files and integers.
+
+        A device that counts actions has another than one that does not.
+        """
         network = self.pipeline.network
         found = zlib.crc32(machine_yaml(self.pipeline.machine).encode())
+        if self.counts:
+            found = zlib.crc32(b"counts", found)
         for node in network.graph.nodes:
             found = zlib.crc32(repr((node, network.tensors[node.name])).encode(), found)
             if node.name in network.joins:

@@ -14,8 +14,10 @@ from pilaster.models.reference.network import classify, infer
 from pilaster.rtl.boards.bitstream import build as build_bitstream
 from pilaster.rtl.boards.catalogue import BOARDS
 from pilaster.rtl.boards.folder import DESCRIPTION, read_build, write_build
+from pilaster.rtl.host import actions as host_actions
 from pilaster.rtl.host.protocol import PROTOCOL_VERSION
 from pilaster.rtl.host.wire_format import WireFormat
+from pilaster.rtl.probes import ACTION_PROBES
 from pilaster.sim.machine_file import machine_path
 from pilaster.sim.pipeline import Pipeline
 from tests.rtl.boards.networks import hidden
@@ -24,8 +26,18 @@ from tests.rtl.boards.networks import hidden
 @pytest.fixture
 def build(tmp_path):
     """A build's folder, without its bitstream."""
+    return write_description(tmp_path, False)
+
+
+@pytest.fixture
+def counting(tmp_path):
+    """A build's folder of a device that counts actions."""
+    return write_description(tmp_path, True)
+
+
+def write_description(tmp_path, counters):
     network = pl.load("digits")
-    wire = WireFormat(Pipeline(network, pl.load_machine(None, network)))
+    wire = WireFormat(Pipeline(network, pl.load_machine(None, network)), counts=counters)
     description = {
         "pilaster": version("pilaster"),
         "network": "digits",
@@ -35,6 +47,7 @@ def build(tmp_path):
         "design": wire.design,
         "protocol": PROTOCOL_VERSION,
         "loaded": [],
+        "counters": counters,
     }
     folder = tmp_path / "build"
     folder.mkdir()
@@ -206,6 +219,47 @@ def test_the_simulated_board_is_given_its_weights(command, build):
     report = json.loads(outcome.out)
     assert report["wrong_images"] == []
     assert report["retries"] == 0
+
+
+@pytest.mark.parametrize("names", [[], ["conv2_weights", "fc3_weights"]], ids=["filled", "loaded"])
+def test_the_simulated_board_counts_what_the_model_counts(command, counting, names):
+    network = pl.load("digits")
+    pipeline = Pipeline(network, pl.load_machine(None, network))
+    design = WireFormat(pipeline, frozenset(names), counts=True).design
+    change(counting, loaded=names, design=design)
+    outcome = command("host", counting, "--simulate", "--images", "3", "--actions", "--json")
+    assert outcome.code == 0, outcome
+    report = json.loads(outcome.out)
+    assert report["wrong_images"] == []
+    found = report["actions"]
+    assert found["images"] == 3
+    result = pl.simulate(network, pipeline.machine, images_for(network, None, 3).images)
+    told = {(each["stage"], each["action"]): each["device"] for each in found["counts"]}
+    for stage in result.stages:
+        for action in ACTION_PROBES:
+            assert told.get((stage.name, action), 0) == stage.actions.of_action(action)
+
+
+def test_a_count_that_differs_is_told(command, counting, monkeypatch):
+    right = host_actions.count_actions
+    monkeypatch.setattr(host_actions, "count_actions", lambda s, b, n, z: right(s, b, n + 1, z))
+    outcome = command("host", counting, "--simulate", "--images", "1", "--actions")
+    assert outcome.code == 1, outcome
+    assert "DIFFERS" in outcome.out
+    assert "counts DIFFER from the model's" in outcome.out
+    assert "all values are the reference's" in outcome.out
+
+
+def test_actions_of_a_build_that_counts_none(command, build):
+    outcome = command("host", build, "--simulate", "--actions")
+    refused(outcome, "--actions", "counts none", "pilaster bitstream --counters")
+
+
+def test_a_build_that_only_says_it_counts(command, build):
+    change(build, counters=True)
+    refused(command("host", build, "--simulate"), "is another than when it was built")
+    change(build, counters="yes")
+    refused(command("host", build, "--simulate"), "counters: must be true or false")
 
 
 def live(build, content, *options):

@@ -326,9 +326,9 @@ LANES = (
         "products take weights as unsigned",
         edit(
             LaneArray,
-            "elaborate",
-            "operand * held[index][lane]",
-            "operand * held[index][lane].as_unsigned()",
+            "_multiply",
+            "factor, width = weights[0], bits + 1",
+            "factor, width = weights[0].as_unsigned(), bits + 1",
         ),
     ),
     Fault(

@@ -7,6 +7,7 @@ import pytest
 from pilaster.models.errors import InputError
 from pilaster.rtl.boards.catalogue import BOARDS, board_named
 from pilaster.rtl.boards.fit import choose_machine
+from pilaster.rtl.boards.multipliers import Multipliers
 
 
 @pytest.mark.parametrize("board", BOARDS.values(), ids=BOARDS)
@@ -22,6 +23,8 @@ def test_the_definition_agrees(board):
     assert found[clock].clock.frequency == frequency
     assert ("uart" in found) == (board.uart_connector is None)
 
+
+NONE = Multipliers(frozenset(), frozenset(), 0)
 
 OFTEN = ("icebreaker", "ulx3s_25f", "orangecrab_25f")
 """Boards of the normal run; the others are made alike."""
@@ -41,7 +44,7 @@ def test_the_sources_name_its_pads(name):
     network = pl.load("digits").until("pool1")
     machine = choose_machine(network, board.device)
     clock_hz = 24e6
-    sources = prepare(Pipeline(network, machine), board, clock_hz, 115_200, frozenset())
+    sources = prepare(Pipeline(network, machine), board, clock_hz, 115_200, NONE)
     signals = set(sources.pins.values())
     assert {"uart_0__rx", "uart_0__tx"} <= signals
     assert any(signal.startswith(board.clock[0]) for signal in signals)

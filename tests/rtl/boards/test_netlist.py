@@ -9,6 +9,7 @@ import pytest
 import pilaster as pl
 from pilaster.data import images_for
 from pilaster.models.reference.network import infer
+from pilaster.rtl.boards.build import PLAIN_NAMES
 from pilaster.rtl.boards.catalogue import BOARDS
 from pilaster.rtl.boards.fit import choose_machine
 from pilaster.rtl.boards.tools import run_tool, yosys
@@ -24,6 +25,7 @@ CLOCK_HZ, BAUD = 4_000_000, 1_000_000
 
 SCRIPT = f"""
 read_verilog -DPILASTER_SPRAM before.v
+{PLAIN_NAMES}
 synth_ice40 -dsp -top {TOP}
 select -assert-any t:SB_MAC16
 select -assert-any t:SB_RAM40_4K
@@ -45,14 +47,20 @@ def netlist(sprams, text, folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("names", "sprams"), [((), 0), (("conv2_weights", "fc3_weights"), 3)], ids=["filled", "loaded"]
+    ("bits", "paired", "names", "sprams"),
+    [
+        (None, (), (), 0),
+        ((3, 8), ("conv1", "conv2"), (), 0),
+        (None, (), ("conv2_weights", "fc3_weights"), 3),
+    ],
+    ids=["filled", "paired", "loaded"],
 )
-def test_the_netlist_of_digits_answers_ten_images(names, sprams):
-    network = pl.load("digits")
+def test_the_netlist_of_digits_answers_ten_images(bits, paired, names, sprams):
+    network = pl.load("digits", bits=bits)
     pipeline = Pipeline(network, choose_machine(network, BOARDS["icebreaker"].device))
     values = network.encode(images_for(network, None, 10).images)
-    loaded = frozenset(names)
-    with SimulatedBoard(pipeline, CLOCK_HZ, BAUD, partial(netlist, sprams), loaded) as board:
+    loaded, mutate = frozenset(names), partial(netlist, sprams)
+    with SimulatedBoard(pipeline, CLOCK_HZ, BAUD, mutate, loaded, paired=paired) as board:
         link = SerialLink(board.port, BAUD)
         host = Host(link, WireFormat(pipeline, loaded), patience=60)
         assert host.connect().unloaded == bool(loaded)

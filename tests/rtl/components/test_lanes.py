@@ -30,7 +30,7 @@ class LaneCase(Case):
         top = (1 << (weight_bits - 1)) - 1
         weights = data.ArrayLayout(data.ArrayLayout(signed(weight_bits), terms), slots * outputs)
         sum_bits = signed_bits(terms * top * (1 << bits))
-        self.component = LaneArray(weights, outputs, self.shared, value, sum_bits)
+        self.component = LaneArray(weights, outputs, self.shared, value, sum_bits, seed % 2 == 1)
         self.values = rng.integers(low, low + (1 << bits), (CYCLES, operands))
         self.values[rng.random(self.values.shape) < 0.3] = 0
         density = rng.choice([0.0, 0.5, 1.0], (CYCLES, 1))
@@ -75,7 +75,7 @@ class LaneCase(Case):
 FAULTS = {
     "stale operand": (edit(LaneArray, "elaborate", "nonzero.eq(here)", "nonzero.eq(1)"), 0),
     "weights of slot 0": (
-        edit(LaneArray, "elaborate", "held[index][lane]", "held[0][lane]"),
+        edit(LaneArray, "elaborate", "held[each][lane]", "held[0][lane]"),
         1,
     ),
     "products move on": (edit(LaneArray, "elaborate", "live[mine][lane]", "self.valid[0]"), 3),

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pilaster.rtl.host.device import Device
-from pilaster.rtl.host.wire_format import LINK_LOAD_BITS, WireFormat
+from pilaster.rtl.host.wire_format import LINK_LOAD_BITS
 from pilaster.rtl.memory import RomFiles
 from pilaster.rtl.pipeline import PipelineComponent
 from pilaster.rtl.verilator import build_and_run
@@ -80,20 +80,20 @@ endmodule
 """
 
 
-def device_verilog(pipeline, clock_hz=1_000_000, loaded=()):
+def device_verilog(wire, clock_hz=1_000_000):
     """Verilog of a device without its UART, and the memories beside it."""
-    files = RomFiles(loaded, LINK_LOAD_BITS)
-    wire = WireFormat(pipeline, files.loaded)
-    device = Device(PipelineComponent(pipeline, files), wire, wire.info(clock_hz))
+    files = RomFiles(wire.loaded, LINK_LOAD_BITS)
+    machine = PipelineComponent(wire.pipeline, files, wire.counts)
+    device = Device(machine, wire, wire.info(clock_hz))
     return component_verilog(device, "device"), files.contents
 
 
-def play(pipeline, script, folder: Path, optimise=False, patience=100_000, loaded=()):
+def play(wire, script, folder: Path, optimise=False, patience=100_000):
     """Run a script of (operation, argument); gives the bytes sent by the device.
 
     Raises AssertionError where an awaited frame did not come.
     """
-    text, memories = device_verilog(pipeline, loaded=loaded)
+    text, memories = device_verilog(wire)
     bench = BENCH.format(
         length=len(script),
         unit=UNIT,

@@ -37,13 +37,17 @@ class Episode:
 
 
 class Writer:
-    """Writes a script, and has the model tell what must come of it."""
+    """Writes a script, and has the model tell what must come of it.
 
-    def __init__(self, info, images, seed, pieces=()):
-        self.info, self.images, self.pieces = info, images, pieces
+    pieces : of the load stream that the device waits for
+    counters : how many counters of actions it has
+    """
+
+    def __init__(self, info, images, seed, pieces=(), counters=0):
+        self.info, self.images, self.pieces, self.counters = info, images, pieces, counters
         self.rng = np.random.default_rng(seed)
         self.script, self.episodes = [], []
-        self.model = DeviceModel(info, pieces)
+        self.model = DeviceModel(info, pieces, counters > 0)
 
     def episode(self):
         rng = self.rng
@@ -62,6 +66,7 @@ class Writer:
         self.received = self.now.after
         self.script.append((FORGET, Reply.TAKEN))
         self.script.append((FORGET, Reply.ANSWER))
+        self.script.append((FORGET, Reply.ACTION))
         first = len(self.model.loaded)
         last = min(first + int(self.rng.integers(1, MOST_PIECES)), len(self.pieces))
         self.now.pieces = range(first, last)
@@ -69,6 +74,10 @@ class Writer:
         if not self.model.unloaded:
             self._columns(self._image(), range(self.info.columns), True)
             self.script.append((AWAIT, Reply.ANSWER))
+        if self.counters:
+            self.script.append((IDLE, 255))  # until the machine is at rest
+            self._command(Command.ACTIONS, Reply.ACTION)
+            self.script += [(AWAIT, Reply.ACTION)] * (self.counters - 1)
         self._command(Command.COUNTERS, Reply.COUNTERS)
         self.episodes.append(self.now)
 
@@ -114,7 +123,8 @@ class Writer:
             return self._piece_frame(int(self.rng.integers(len(self.pieces) - 1)))
         if self.rng.random() < 0.7:
             return self._column_frame(self._image(), int(self.rng.integers(self.info.columns)))
-        return encode(Frame(int(self.rng.choice([Command.INFO, Command.COUNTERS]))))
+        asked = [Command.INFO, Command.COUNTERS, Command.ACTIONS]
+        return encode(Frame(int(self.rng.choice(asked))))
 
     # Abuse. None of it resets the device, or asks what the probe will ask.
 
@@ -152,6 +162,8 @@ class Writer:
 
     def _kind(self):
         kinds = [kind for kind in range(256) if kind not in list(Command)]
+        kinds += [] if self.pieces else [Command.LOAD]
+        kinds += [] if self.counters else [Command.ACTIONS]
         payload = self.rng.bytes(int(self.rng.integers(0, 6)))
         self._bytes(encode(Frame(int(self.rng.choice(kinds)), payload)))
 

@@ -9,8 +9,10 @@ import pytest
 import pilaster as pl
 from pilaster.data import images_for
 from pilaster.models.reference.network import infer
+from pilaster.rtl.host.actions import compare, counters_of
 from pilaster.rtl.host.protocol import (
     INDEX_BYTES,
+    ActionCount,
     Answer,
     Counters,
     Decoder,
@@ -37,19 +39,20 @@ def pipeline():
     return Pipeline(network, pl.load_machine(None, network))
 
 
-def run(pipeline, episodes, seed, folder, optimise=False, loaded=()):
-    wire, network = WireFormat(pipeline, frozenset(loaded)), pipeline.network
+def run(pipeline, episodes, seed, folder, optimise=False, loaded=(), counts=False):
+    wire, network = WireFormat(pipeline, frozenset(loaded), counts), pipeline.network
+    counters = len(counters_of(pipeline)) if counts else 0
     values = network.encode(images_for(network, None, 20).images)
     images = [tuple(wire.column_payloads(image)) for image in values]
     np.testing.assert_array_equal(values_of(images[0]), values[0])
-    writer = Writer(wire.info(CLOCK_HZ), images, seed, wire.load_pieces)
+    writer = Writer(wire.info(CLOCK_HZ), images, seed, wire.load_pieces, counters)
     for _ in range(episodes):
         writer.episode()
     seen = {image for e in writer.episodes for image in (*e.before, *e.after)}
     right = dict(zip(seen, infer(network, np.stack([*map(values_of, seen)])), strict=True))
     assert not writer.model.unloaded
-    script = [*writer.script, (QUIET, 40)]
-    frames = iter(list(Decoder(MOST).feed(play(pipeline, script, folder, optimise, loaded=loaded))))
+    found = Decoder(MOST).feed(play(wire, [*writer.script, (QUIET, 40)], folder, optimise))
+    frames = iter(list(found))
     total, done = 0, 0
     for number, episode in enumerate(writer.episodes):
         try:
@@ -89,6 +92,8 @@ def judge(wire, frames, episode, right, total, done):
     for image in episode.after:
         assert_taken(frames, range(len(image)))
         assert_right(wire, Answer.unpack(next(frames).payload), 0, right[image])
+    if wire.counts:
+        assert_counted(wire.pipeline, [values_of(image) for image in episode.after], frames)
     counters = Counters.unpack(next(frames).payload)
     assert counters.faults == total + counted
     return counters.faults  # since the device was configured
@@ -97,6 +102,17 @@ def judge(wire, frames, episode, right, total, done):
 def assert_taken(frames, indices):
     for index in indices:
         assert next(frames) == Frame(Reply.TAKEN, index.to_bytes(INDEX_BYTES, "little"))
+
+
+def assert_counted(pipeline, values, frames):
+    """The device's counts, which come next, are the model's for these images since the reset."""
+    told = [ActionCount.unpack(next(frames).payload) for _ in counters_of(pipeline)]
+    assert [each.index for each in told] == list(range(len(told)))
+    if values:
+        compared = compare(pipeline, np.stack(values), [each.count for each in told])
+        assert [each for each in compared if each.device != each.model] == []
+    else:
+        assert not any(each.count for each in told)
 
 
 def assert_right(wire, answer, image, values):
@@ -112,14 +128,22 @@ def test_tens_of_episodes_with_weights_to_load(pipeline, tmp_path):
     run(pipeline, 60, SEED, tmp_path, loaded=loadable(pipeline))
 
 
+def test_counts_are_exact_after_a_reset_whatever_came_before(pipeline, tmp_path):
+    run(pipeline, 20, SEED + 5, tmp_path, counts=True)
+
+
+def test_counts_are_exact_when_weights_have_been_loaded(pipeline, tmp_path):
+    run(pipeline, 30, SEED + 6, tmp_path, loaded=loadable(pipeline)[::2], counts=True)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
 def test_thousands_of_episodes(pipeline, tmp_path, part):
-    run(pipeline, 2500, SEED + 1 + part, tmp_path, optimise=True)
+    run(pipeline, 2500, SEED + 1 + part, tmp_path, optimise=True, counts=part % 2 == 1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(8))
 def test_hundreds_of_episodes_with_weights_to_load(pipeline, tmp_path, part):
-    loaded = loadable(pipeline)[part % 2 :: 2]
-    run(pipeline, 100, SEED + 1 + part, tmp_path, optimise=True, loaded=loaded)
+    loaded, counts = loadable(pipeline)[part % 2 :: 2], part % 4 > 1
+    run(pipeline, 100, SEED + 1 + part, tmp_path, optimise=True, loaded=loaded, counts=counts)

@@ -1,4 +1,4 @@
-"""Law: behind frames, any machine answers as the reference, whatever its beats are made of."""
+"""Laws: behind frames, any machine answers as the reference and counts what the model counts."""
 
 import struct
 from dataclasses import replace
@@ -10,10 +10,19 @@ from hypothesis import strategies as st
 
 from pilaster.models.graph import INPUT
 from pilaster.models.reference.network import infer
-from pilaster.rtl.host.protocol import Answer, Command, Decoder, Frame, Reply, encode
+from pilaster.rtl.host.actions import compare, counters_of
+from pilaster.rtl.host.protocol import (
+    ActionCount,
+    Answer,
+    Command,
+    Decoder,
+    Frame,
+    Reply,
+    encode,
+)
 from pilaster.rtl.host.wire_format import WireFormat
 from pilaster.sim.pipeline import Pipeline
-from tests.rtl.host.bench import AWAIT, QUIET, SEND, play
+from tests.rtl.host.bench import AWAIT, IDLE, QUIET, SEND, play
 from tests.rtl.test_verify import MOST_LANES
 from tests.sim.strategies import pipelines
 
@@ -24,7 +33,7 @@ def check(pipeline, data_seed, folder):
     network = pipeline.network
     stages = {n: replace(s, dram_bits_per_cycle=0) for n, s in pipeline.machine.stages.items()}
     pipeline = Pipeline(network, replace(pipeline.machine, stages=stages))
-    wire, shape = WireFormat(pipeline), network.graph.input_shape
+    wire, shape = WireFormat(pipeline, counts=True), network.graph.input_shape
     low, high = network.tensors[INPUT].stream_range
     rng = np.random.default_rng(data_seed)
     size = (IMAGES, shape.height, shape.width, shape.channels)
@@ -34,13 +43,18 @@ def check(pipeline, data_seed, folder):
         for index, rows in enumerate(wire.column_payloads(image)):
             frame = Frame(Command.COLUMN, struct.pack("<H", index) + rows)
             script += [*((SEND, byte) for byte in encode(frame)), (AWAIT, Reply.TAKEN)]
-    script += [(AWAIT, Reply.ANSWER)] * IMAGES + [(QUIET, 40)]
-    frames = list(Decoder(1 << 16).feed(play(pipeline, script, folder)))
+    script += [(AWAIT, Reply.ANSWER)] * IMAGES + [(IDLE, 255)] * 8
+    script += [(SEND, byte) for byte in encode(Frame(Command.ACTIONS))]
+    script += [(AWAIT, Reply.ACTION)] * len(counters_of(pipeline)) + [(QUIET, 40)]
+    frames = list(Decoder(1 << 16).feed(play(wire, script, folder)))
     answers = [Answer.unpack(frame.payload) for frame in frames if frame.kind == Reply.ANSWER]
     assert [answer.image for answer in answers] == list(range(IMAGES))
     found = [wire.answer_values(answer.values) for answer in answers]
     np.testing.assert_array_equal(found, infer(network, values))
     assert not [frame for frame in frames if frame.kind == Reply.FAULT]
+    told = [ActionCount.unpack(frame.payload) for frame in frames if frame.kind == Reply.ACTION]
+    compared = compare(pipeline, values, [each.count for each in told])
+    assert [each for each in compared if each.device != each.model] == []
 
 
 def search(examples, number, folder):

@@ -11,6 +11,7 @@ from pilaster.rtl.host.protocol import (
     CRC_START,
     ESCAPE,
     FLAG,
+    ActionCount,
     Answer,
     Command,
     Counters,
@@ -81,6 +82,7 @@ def test_a_long_frame_is_refused_at_its_header():
     st.one_of(
         st.builds(Info, octets, credit, halves, halves, halves, words, words, st.booleans()),
         st.builds(Counters, words, words, words, words),
+        st.builds(ActionCount, halves, words),
         st.builds(Answer, halves, words, st.binary(max_size=30)),
         st.builds(FaultReport, st.sampled_from(Fault), octets, halves),
     )
@@ -89,7 +91,7 @@ def test_payloads_unpack_to_what_was_packed(payload):
     assert type(payload).unpack(payload.pack()) == payload
 
 
-@pytest.mark.parametrize("kind", [Info, Counters, Answer, FaultReport])
+@pytest.mark.parametrize("kind", [Info, Counters, ActionCount, Answer, FaultReport])
 def test_a_short_payload_is_refused(kind):
     with pytest.raises(ValueError, match="expected"):
         kind.unpack(b"\0")
@@ -129,3 +131,10 @@ def test_the_model_takes_no_column_before_its_weights_and_keeps_them_at_a_reset(
 def test_a_model_without_memories_to_load_knows_no_pieces():
     (event,) = DeviceModel(INFO).feed(piece(0, b"abc"))
     assert event.fault is Fault.KIND
+
+
+@pytest.mark.parametrize("counts", [False, True])
+def test_only_a_device_that_counts_actions_knows_of_them(counts):
+    (event,) = DeviceModel(INFO, counts=counts).feed(encode(Frame(Command.ACTIONS)))
+    assert event.fault is (None if counts else Fault.KIND)
+    assert event.reply is (Reply.ACTION if counts else Reply.FAULT)

@@ -10,6 +10,7 @@ import pilaster as pl
 from pilaster.data import images_for
 from pilaster.models.errors import InputError
 from pilaster.models.reference.network import infer
+from pilaster.rtl.host.actions import compare
 from pilaster.rtl.host.client import Host, LinkError
 from pilaster.rtl.host.protocol import Command, Frame, encode
 from pilaster.rtl.host.serial_link import SerialLink
@@ -133,6 +134,32 @@ def test_a_line_that_loses_bytes_costs_time_only(link, pipeline):
     assert host.retries
 
 
+def test_counts_are_of_the_images_since_the_last_reset(pipeline):
+    network = pipeline.network
+    values = network.encode(images_for(network, None, 12).images)
+    with SimulatedBoard(pipeline, CLOCK_HZ, BAUD, counts=True) as board:
+        link = SerialLink(board.port, BAUD)
+        host = Host(Lossy(link, 5), WireFormat(pipeline, counts=True), patience=1.0)
+        host.connect()
+        assert len(list(host.answers(values))) == len(values)
+        assert host.retries
+        for more in (0, 3):
+            list(host.answers(values[:more]))
+            sent = np.concatenate([values, values[:more]])
+            compared = compare(pipeline, sent[len(sent) - host.answered :], host.actions())
+            assert [each for each in compared if each.device != each.model] == []
+        link.close()
+
+
+def test_counts_of_a_device_that_has_none_are_refused(link, pipeline):
+    host = Host(link, WireFormat(pipeline))
+    host.connect()
+    with pytest.raises(InputError, match="counts no actions"):
+        host.actions()
+    with pytest.raises(InputError, match="another machine"):
+        Host(link, WireFormat(pipeline, counts=True)).connect()
+
+
 def test_another_machine_is_refused(link):
     other = pipeline_of("digits", "digits-gather")
     with pytest.raises(InputError, match="another machine"):
@@ -198,7 +225,8 @@ def test_a_host_goes_on_where_another_stopped_loading(empty, pipeline, wire_to_l
     np.testing.assert_array_equal(answers, infer(pipeline.network, values))
 
 
-def test_a_load_stream_is_part_of_the_design(pipeline, wire_to_load):
+def test_a_load_stream_and_counters_are_part_of_the_design(pipeline, wire_to_load):
     biases = frozenset(name for name in wire_to_load.loaded if name.endswith("bias"))
-    wires = WireFormat(pipeline), WireFormat(pipeline, biases), wire_to_load
+    wires = [WireFormat(pipeline), WireFormat(pipeline, biases), wire_to_load]
+    wires += [WireFormat(pipeline, wire.loaded, counts=True) for wire in wires]
     assert len({wire.design for wire in wires}) == len(wires)
