@@ -136,7 +136,7 @@ def _host(options: argparse.Namespace) -> int:
         if compared:
             _print_actions(compared, host.answered)
         print(_text(report))
-    return 1 if wrong or any(each.device != each.model for each in compared) else 0
+    return 1 if wrong or not all(each.equal for each in compared) else 0
 
 
 def _print_actions(compared: Sequence[Compared], images: int) -> None:
@@ -150,10 +150,10 @@ def _print_actions(compared: Sequence[Compared], images: int) -> None:
     for title in ("device", "model", ""):
         table.add_column(title, justify="right", no_wrap=True)
     for each in compared:
-        mark = "" if each.device == each.model else "DIFFERS"
+        mark = "" if each.equal else "DIFFERS"
         table.add_row(each.stage, each.action, f"{each.device:,}", f"{each.model:,}", mark)
     PlainConsole().print(table)
-    wrong = sum(each.device != each.model for each in compared)
+    wrong = sum(not each.equal for each in compared)
     told = f"{wrong} of {len(compared)} counts DIFFER from" if wrong else "all counts are"
     print(f"actions of {images} image(s), since the device was last reset: {told} the model's\n")
 

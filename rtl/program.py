@@ -127,6 +127,7 @@ class _Writer:
         self.blocks: list[Block] = []
         self.pass_lists: dict[tuple[PassEntry, ...], int] = {}
         self.block_lists: dict[tuple[Block, ...], int] = {}
+        self.run_passes: dict[tuple[tuple[int, ...], bool], list[tuple[int, int, int]]] = {}
         self.seen: set[tuple[int, int]] = set()
 
     def program(self) -> Program:
@@ -204,7 +205,10 @@ class _Writer:
 
     def _blocks(self, run: Run, fresh: NDArray[np.int64]) -> tuple[int, int, int]:
         """Write the blocks of a run; gives the first, and the run's `weight` and `fresh`."""
-        found = self._passes(run)
+        of_run = (tuple(use.group for use in run.uses), run.completes is not None)
+        if of_run not in self.run_passes:
+            self.run_passes[of_run] = self._passes(run)
+        found = self.run_passes[of_run]
         counts = [count for _, count, _ in found]
         shared = int(np.bitwise_and.reduce(fresh[np.flatnonzero(counts)]))
         least = min((weight for _, count, weight in found if count), default=0)
@@ -220,7 +224,10 @@ class _Writer:
         return self.block_lists[blocks], least, shared
 
     def _passes(self, run: Run) -> list[tuple[int, int, int]]:
-        """Write the passes of a run; gives (first, count, least address) by output tile."""
+        """Write the passes of a run; gives (first, count, least address) by output tile.
+
+        All runs of the same groups have the same, but for those that send their sums on.
+        """
         by_tile: list[list[PassEntry]] = [[] for _ in range(self.stage.tile_shape[1])]
         for step in self.stage.passes(run):
             tile = (run.uses[step.use].group, step.out_tile, step.in_tile, step.tap_group)

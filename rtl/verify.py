@@ -30,7 +30,7 @@ from pilaster.rtl.stimulus import write_stimulus
 from pilaster.rtl.testbench import TESTBENCH
 from pilaster.rtl.verilator import build_and_run
 from pilaster.rtl.verilog import Design, generate
-from pilaster.sim.actions import ActionCounts, count_actions
+from pilaster.sim.actions import ActionCounts, machine_actions, nonzero_counts
 from pilaster.sim.closed_form import stamps
 from pilaster.sim.machine import Machine
 from pilaster.sim.pipeline import Pipeline
@@ -223,16 +223,14 @@ def _compare(
 ) -> Iterator[StageVerdict]:
     network = pipeline.network
     outputs = {INPUT: values, **dict(tensors(network, values))}
-    for node, stage, beats, found, times in zip(
+    for node, stage, counts, found, times in zip(
         network.graph.nodes,
         pipeline.stages,
-        pipeline.beats,
+        machine_actions(pipeline, len(values), nonzero_counts(outputs)),
         observed.stages,
         expected.stages,
         strict=True,
     ):
-        nonzero = (outputs[node.inputs[0]] != 0).sum(axis=0, dtype=np.int64)
-        counts = count_actions(stage, beats, len(values), nonzero)
         output = outputs[node.name]
         wrong, first = _compare_values(network, stage, output, found.values)
         late = list(_compare_stamps(stage, _stamp_pairs(stage, output.shape[1], times, found)))

@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from pilaster.models.energy.actions import Action, Attributes
 from pilaster.sim.beats import Beats
+from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.stages import JoinStage, PoolStage, Stage
 from pilaster.sim.stages.conv_actions import conv_actions
 from pilaster.sim.stages.join_actions import join_actions
 from pilaster.sim.stages.pool_actions import pool_actions
 
-__all__ = ["ActionCounts", "count_actions"]
+__all__ = ["ActionCounts", "count_actions", "machine_actions", "nonzero_counts"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,27 @@ def count_actions(
         shape = stage.geometry.shape
         nonzero = np.full((shape.height, shape.width, shape.channels), images, np.int64)
     return ActionCounts.of(conv_actions(stage, source, images, nonzero))
+
+
+def machine_actions(
+    pipeline: Pipeline, images: int = 1, nonzero: Mapping[str, NDArray[np.int64]] | None = None
+) -> tuple[ActionCounts, ...]:
+    """Count every action of each stage of a machine, see `count_actions`.
+
+    nonzero : by tensor, (H, W, C), in how many of the images each value is not zero; a tensor
+        without counts has no zeros
+    """
+    known = nonzero or {}
+    triples = zip(pipeline.network.graph.nodes, pipeline.stages, pipeline.beats, strict=True)
+    return tuple(
+        count_actions(stage, beats, images, known.get(node.inputs[0]))
+        for node, stage, beats in triples
+    )
+
+
+def nonzero_counts(tensors: Mapping[str, NDArray[np.int32]]) -> dict[str, NDArray[np.int64]]:
+    """Count in how many images each value of each tensor (N, H, W, C) is not zero: (H, W, C)."""
+    return {name: (values != 0).sum(axis=0, dtype=np.int64) for name, values in tensors.items()}
 
 
 def _of_images(pairs: Iterable[tuple[Action, Attributes, int]], images: int) -> ActionCounts:

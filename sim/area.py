@@ -12,7 +12,7 @@ from pilaster.models.energy.actions import Attributes
 from pilaster.models.energy.table import EnergyTable
 from pilaster.sim.stages import ConvStage, JoinStage, PoolStage, Stage
 from pilaster.sim.stages.conv_actions import (
-    column_buffer_bits,
+    column_phase_bits,
     psum_banks,
     psum_bits,
     register_bits,
@@ -64,7 +64,7 @@ def _conv_parts(stage: ConvStage) -> Iterator[Part]:
     word, phases = fold.in_channels * widths.activation, stage.geometry.row_fold
     if stage.geometry.is_depthwise:
         word *= fold.out_channels
-    phase = _memory(-(-word // phases), -(-column_buffer_bits(stage) // phases))
+    phase = _memory(-(-word // phases), column_phase_bits(stage))
     yield "memory_area", phase, phases
     if stage.weight_sets > 1 and not stage.spec.dram_bits_per_cycle:
         yield "memory_area", Attributes(stage.lanes * widths.weight, stage.weight_sets), 1

@@ -14,7 +14,7 @@ from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT
 from pilaster.models.network import Network
 from pilaster.models.reference.network import BATCH, classify, one_thread, tensors
-from pilaster.sim.actions import ActionCounts, count_actions
+from pilaster.sim.actions import ActionCounts, machine_actions
 from pilaster.sim.energy import stage_energy_pj, stage_register_bits, written_memories
 from pilaster.sim.engine import simulate_events
 from pilaster.sim.machine import Machine
@@ -95,9 +95,8 @@ def simulate(
     cycles_per_image = steady_cycles(pipeline)
     counted = max(1, count)
     results = []
-    for node, stage, beats in zip(network.graph.nodes, stages, pipeline.beats, strict=True):
-        nonzero = values.nonzero.get(node.inputs[0])
-        actions = count_actions(stage, beats, counted, nonzero)
+    counts = machine_actions(pipeline, counted, values.nonzero)
+    for node, stage, actions in zip(network.graph.nodes, stages, counts, strict=True):
         macs = node.layer.macs(network.graph.input_of(node)) * counted
         results.append(
             _stage_result(stage, actions, macs, counted, cycles_per_image, table, clock_mhz)

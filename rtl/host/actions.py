@@ -13,7 +13,7 @@ from pilaster.models.graph import INPUT
 from pilaster.models.reference.network import tensors
 from pilaster.rtl.host.protocol import ActionCount
 from pilaster.rtl.probes import ACTION_PROBES, most_actions
-from pilaster.sim.actions import count_actions
+from pilaster.sim.actions import machine_actions, nonzero_counts
 from pilaster.sim.pipeline import Pipeline
 
 __all__ = ["Compared", "Counter", "compare", "counters_of"]
@@ -51,6 +51,11 @@ class Compared:
     device: int
     model: int
 
+    @property
+    def equal(self) -> bool:
+        """Whether the two agree."""
+        return self.device == self.model
+
 
 def compare(
     pipeline: Pipeline, values: NDArray[np.int32], counts: Sequence[int]
@@ -62,14 +67,10 @@ def compare(
     values : stream values (N, H, W, C) of all images that the device has had since its reset
     counts : in the order of `counters_of`
     """
-    network = pipeline.network
-    outputs = {INPUT: values, **dict(tensors(network, values))}
-    expected = {}
-    for node, stage, beats in zip(
-        network.graph.nodes, pipeline.stages, pipeline.beats, strict=True
-    ):
-        nonzero = (outputs[node.inputs[0]] != 0).sum(axis=0, dtype=np.int64)
-        expected[stage.name] = count_actions(stage, beats, len(values), nonzero)
+    outputs = {INPUT: values, **dict(tensors(pipeline.network, values))}
+    actions = machine_actions(pipeline, len(values), nonzero_counts(outputs))
+    names = (stage.name for stage in pipeline.stages)
+    expected = dict(zip(names, actions, strict=True))
     return tuple(
         Compared(c.stage, c.action, count, expected[c.stage].of_action(c.action) % _WRAP)
         for c, count in zip(counters_of(pipeline), counts, strict=True)

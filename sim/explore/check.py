@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.sim.actions import count_actions
+from pilaster.sim.actions import machine_actions
 from pilaster.sim.area import stage_area_um2
 from pilaster.sim.energy import stage_energy_pj
 from pilaster.sim.engine import simulate_events
@@ -90,10 +90,7 @@ def _tolerance(name: str) -> float:
 
 def _prices(request: ExploreRequest, pipeline: Pipeline, cycles: int) -> dict[str, float]:
     found: dict[str, float] = {}
-    counts = [
-        count_actions(stage, beats, 1, None)
-        for stage, beats in zip(pipeline.stages, pipeline.beats, strict=True)
-    ]
+    counts = machine_actions(pipeline)
     for table in request.tables:
         energy = sum(
             sum(stage_energy_pj(stage, actions, cycles, table, request.clock_mhz).values())

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from pilaster.models.energy.table import EnergyTable
 from pilaster.models.errors import InputError
 from pilaster.models.network import Network
-from pilaster.sim.actions import count_actions
+from pilaster.sim.actions import machine_actions
 from pilaster.sim.area import stage_area_um2
 from pilaster.sim.energy import stage_energy_pj
 from pilaster.sim.machine import Machine
@@ -303,8 +303,7 @@ class Space:
 def _energy_pj(request: Request, pipeline: Pipeline) -> float:
     """Energy of an image in which no activation is zero."""
     total = 0.0
-    for stage, beats in zip(pipeline.stages, pipeline.beats, strict=True):
-        actions = count_actions(stage, beats, 1, None)
+    for stage, actions in zip(pipeline.stages, machine_actions(pipeline), strict=True):
         energy = stage_energy_pj(
             stage, actions, request.image_cycles, request.table, request.clock_mhz
         )

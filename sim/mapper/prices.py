@@ -20,7 +20,7 @@ from pilaster.sim.energy import stage_energy_pj
 from pilaster.sim.machine import Schedule
 from pilaster.sim.mapper.space import BlockTiles, Candidates, ConvCandidates, PoolCandidates
 from pilaster.sim.stages import ConvStage, PoolStage, Stage
-from pilaster.sim.stages.conv_actions import column_buffer_bits, kernel_uses
+from pilaster.sim.stages.conv_actions import column_phase_bits, kernel_uses
 from pilaster.sim.stages.pool_actions import pool_column_buffer_bits
 
 __all__ = ["Pricing", "areas_um2", "column_write_pj", "energies_pj"]
@@ -76,7 +76,7 @@ def column_write_pj(
         stage = replace(found.stage, spec=replace(found.stage.spec, schedule=schedule))
         shape, bits = stage.geometry.shape, stage.widths.activation
         phases = stage.geometry.row_fold
-        buffered = -(-column_buffer_bits(stage) // phases)
+        buffered = column_phase_bits(stage)
     per_row = groups * -(-(shape.channels // groups) // beat_channels)
     beats = shape.width * shape.height * per_row
     words = beat_channels * bits
@@ -144,7 +144,7 @@ def _hardware(found: ConvCandidates, tiles: BlockTiles) -> _Hardware:
         row_word=word,
         column_phases=phases,
         column_word=-(-word // phases),
-        column_bits=-(-column_buffer_bits(stage) // phases),
+        column_bits=column_phase_bits(stage),
         psum_word=psum_word,
         psum_bits=waiting * psum_word,
         banks=banks,

@@ -15,6 +15,7 @@ from pilaster.sim.stages.conv import ConvStage
 
 __all__ = [
     "column_buffer_bits",
+    "column_phase_bits",
     "conv_actions",
     "psum_banks",
     "psum_bits",
@@ -53,7 +54,7 @@ def _data_independent(stage: ConvStage, source: Beats) -> Counted:
 
     beats = geometry.columns_in * geometry.shape.height * source.per_row
     phases = geometry.row_fold
-    buffered = -(-column_buffer_bits(stage) // phases)
+    buffered = column_phase_bits(stage)
     beat_bits = source.channels * widths.activation
     yield Action.COLUMN_WRITE, Attributes(beat_bits, -(-buffered // beat_bits)), beats
     word = fold.in_channels * widths.activation
@@ -211,6 +212,11 @@ def lane_slots(stage: ConvStage) -> int:
 def column_buffer_bits(stage: ConvStage) -> int:
     """Bits of the column buffers: of all memories, one for each phase of folded rows."""
     return stage.buffered_columns * stage.geometry.shape.column_size * stage.widths.activation
+
+
+def column_phase_bits(stage: ConvStage) -> int:
+    """Bits of the column buffers of one phase of folded rows."""
+    return -(-column_buffer_bits(stage) // stage.geometry.row_fold)
 
 
 def psum_bits(stage: ConvStage) -> int:

@@ -241,8 +241,8 @@ def test_the_simulated_board_counts_what_the_model_counts(command, counting, nam
 
 
 def test_a_count_that_differs_is_told(command, counting, monkeypatch):
-    right = host_actions.count_actions
-    monkeypatch.setattr(host_actions, "count_actions", lambda s, b, n, z: right(s, b, n + 1, z))
+    right = host_actions.machine_actions
+    monkeypatch.setattr(host_actions, "machine_actions", lambda p, n, z: right(p, n + 1, z))
     outcome = command("host", counting, "--simulate", "--images", "1", "--actions")
     assert outcome.code == 1, outcome
     assert "DIFFERS" in outcome.out
