@@ -385,15 +385,16 @@ class PoolComponent(wiring.Component):
         """
         stage, zero = self._stage, self._tensor.zero_point
         by_row = valid_rows(stage.layer, stage.shape.height).tolist()
-        widest = stage.layer.window.kernel[1]
-        counts = sorted({r * c for r in by_row for c in range(1, widest + 1)})
+        by_columns = sorted({run.columns for run in _program(stage) if run.completes})
+        counts = sorted({r * c for r in by_row for c in by_columns})
+        number_of = {count: number for number, count in enumerate(counts)}
         most = max(counts)
         magnitude = most * max(abs(self._tensor.minimum), abs(self._tensor.maximum)) + most // 2
         bits = magnitude.bit_length()
-        index = Signal(range(len(counts)))
+        index = Signal(index_shape(len(counts)))
         of_row = Array(
             [
-                Array([counts.index(r * c) if c else 0 for c in range(widest + 1)])[columns]
+                Array([number_of.get(r * c, 0) for c in range(by_columns[-1] + 1)])[columns]
                 for r in by_row
             ]
         )

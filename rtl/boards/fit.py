@@ -65,7 +65,7 @@ _COUNTER_BIT_LUTS = 2.5
 _PASS_BITS = 6
 """Bits of a pass in the schedule's table beside its address of weights."""
 
-LUT_SHARE = {Family.ECP5: 0.9, Family.ICE40: 0.89}
+LUT_SHARE = {Family.ECP5: 0.81, Family.ICE40: 0.89}
 """Share of the LUTs that an estimate may take: above it, routing and the clock suffer, and on iCE40
 flip-flops without a LUT of their own find no cell."""
 

@@ -46,7 +46,8 @@ class Activity:
     cycles : clock cycles counted, from the end of the reset
     toggles : (nets), changes over the run; of a clock, its edges
     high : (nets), share of the time that each is high
-    written : (memories), cycles in which each memory is written
+    read, written : (memories), accesses of each memory; a port that is not read at the clock is
+        read when its address changes
     answers_equal, cycles_equal : whether every answer is the reference's, and came in the cycle
         that the model says
     """
@@ -55,6 +56,7 @@ class Activity:
     images: int
     toggles: Numbers
     high: Numbers
+    read: Numbers
     written: Numbers
     answers_equal: bool
     cycles_equal: bool
@@ -103,7 +105,7 @@ def simulate_gates(
     )
     rows = network.graph.output_shape.height
     taken = column_stamps(stage, rows, observed.taken)
-    written = high[netlist.nets :][: len(netlist.memories)]
+    read, written = _accesses(netlist, high)
     toggles, share = changed[: netlist.nets], high[: netlist.nets] / cycles
     for clock, enable in clock_enables(netlist, library).items():
         pulses = cycles if enable is None else high[enable]
@@ -113,10 +115,22 @@ def simulate_gates(
         images=len(values),
         toggles=toggles,
         high=share,
+        read=read,
         written=written,
         answers_equal=answers and observed.finished,
         cycles_equal=bool(np.array_equal(expected.taken.reshape(-1), taken)),
     )
+
+
+def _accesses(netlist: Netlist, high: Numbers) -> tuple[Numbers, Numbers]:
+    """Reads and writes of every memory, from the counts of `counted`."""
+    of_memories = iter(high[netlist.nets :])
+    read, written = np.zeros(len(netlist.memories)), np.zeros(len(netlist.memories))
+    for index, memory in enumerate(netlist.memories):
+        written[index] = next(of_memories)
+        for port in memory.reads:
+            read[index] += high[port.enable] if port.clocked else next(of_memories)
+    return read, written
 
 
 def _answers(network: Network, values: NDArray[np.int32]) -> NDArray[np.int32]:

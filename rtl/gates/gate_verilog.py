@@ -81,9 +81,16 @@ def net_name(net: int) -> str:
 
 
 def counted(netlist: Netlist) -> list[str]:
-    """Names of the wires that are counted: the nets, then by memory whether it is written."""
-    nets = [net_name(net) for net in range(netlist.nets)]
-    return nets + [f"written{index}" for index in range(len(netlist.memories))]
+    """Names of the wires that are counted: the nets, then those of the memories.
+
+    Of a memory: whether it is written, and for each port that is not read at the clock whether its
+    address is another than in the cycle before.
+    """
+    names = [net_name(net) for net in range(netlist.nets)]
+    for index, memory in enumerate(netlist.memories):
+        names.append(f"written{index}")
+        names += [f"asked{index}_{n}" for n, read in enumerate(memory.reads) if not read.clocked]
+    return names
 
 
 def counter_files(netlist: Netlist) -> list[str]:
@@ -285,7 +292,11 @@ def _memory(index: int, memory: Memory, clock: str) -> Iterator[str]:
                 f"    always @(posedge {clock}) if ({net_name(read.enable)}) {found} <= {value};"
             )
         else:
+            before = f"{name}_before{number}"
             yield f"    wire [{memory.width - 1}:0] {found} = {value};"
+            yield f"    reg [{len(read.address) - 1}:0] {before};"
+            yield f"    always @(posedge {clock}) {before} <= {address};"
+            yield f"    wire asked{index}_{number} = {address} != {before};"
         for bit, net in enumerate(read.data):
             yield f"    assign {net_name(net)} = {found}[{bit}];"
 

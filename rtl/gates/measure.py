@@ -288,11 +288,7 @@ def _memory_power(
 ) -> MemoryPower:
     """Energy of a memory: of its accesses and idle cycles, and of driving what reads it."""
     cycles = activity.cycles
-    reads = sum(
-        float(activity.high[read.enable]) * cycles if read.clocked else float(cycles)
-        for read in memory.reads
-    )
-    writes = float(activity.written[index])
+    reads, writes = float(activity.read[index]), float(activity.written[index])
     square = mapped.library.voltage**2
     data = [net for read in memory.reads for net in read.data]
     switching = float((mapped.loads[data] * activity.toggles[data]).sum()) * square / 2

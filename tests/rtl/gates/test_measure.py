@@ -16,6 +16,7 @@ from pilaster.rtl.gates import measure, synthesis
 from pilaster.rtl.gates.liberty import Library
 from pilaster.rtl.gates.netlist import Memory, ReadPort
 from pilaster.rtl.gates.sram import Macro, best_bank
+from pilaster.rtl.program import Program
 from pilaster.sim.machine import Fold, LoopOrder, StageSpec
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.simulate import simulate
@@ -84,6 +85,22 @@ def test_a_machine_in_gates_and_memories(small, monkeypatch):
     assert found.energy_pj == pytest.approx(parts)
     assert found.power_mw == pytest.approx(parts * IMAGES / (found.cycles * 100.0))
     assert {part.stage for part in found.components} >= {"conv", "fc", "output"}
+
+
+def test_a_table_of_the_schedule_is_read_when_its_address_changes(small, monkeypatch):
+    monkeypatch.setattr(synthesis, "TABLE_BITS", 16)
+    _, found = measured(small, table=EnergyTable.load("ihp130"))
+    reads = {
+        (m.stage, m.name): m.reads * IMAGES for m in found.memories if m.component == "sequencer"
+    }
+    conv, fc = (Program.of(stage) for stage in small.stages)
+    turns = {
+        ("conv", "runs"): len(conv.runs) * IMAGES,
+        ("fc", "blocks"): sum(run.blocks for run in fc.runs) * IMAGES,
+    }
+    # The fetcher is ahead of the work, so that it may stand at the entry after the last.
+    assert reads == {name: pytest.approx(count, abs=1) for name, count in turns.items()}
+    assert found.cycles > 2 * max(reads.values())
 
 
 def test_lanes_that_are_stuck_are_found_out(small, monkeypatch):

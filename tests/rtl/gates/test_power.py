@@ -36,7 +36,7 @@ def activity(cycles, toggles, high):
         share[net] = value
     share[1] = 1
     changes[CLK], share[CLK] = 2 * cycles, 0.5
-    return Activity(cycles, 1, changes, share, np.zeros(0), True, True)
+    return Activity(cycles, 1, changes, share, np.zeros(0), np.zeros(0), True, True)
 
 
 def energies(netlist, seen, period=10.0):
