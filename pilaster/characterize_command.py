@@ -12,8 +12,9 @@ __all__ = ["add_command"]
 
 HELP = """\
 Measure an energy table: run machines at gates of a Liberty library, as `pilaster power` does, and
-divide what every component takes by what the model counts of its actions. Every entry says how it
-was measured. Memories that are no gates keep the prices of --energy.
+divide what every component takes by what the model counts of its actions. The first machine runs a
+second time, with most pixels black, for the price of a lane at rest. Every entry says how it was
+measured. Memories that are no gates keep the prices of --energy.
 """
 
 DEFAULT_MACHINES = ("digits", "digits-gather")
@@ -86,7 +87,7 @@ def _characterize(options: argparse.Namespace) -> int:
     from pilaster.sim.simulate import simulate
 
     try:
-        from pilaster.rtl.gates.characterize import Run, characterize, table_yaml
+        from pilaster.rtl.gates.characterize import Run, blackened, characterize, table_yaml
         from pilaster.rtl.gates.liberty import Library
         from pilaster.rtl.gates.measure import measure_power
         from pilaster.rtl.gates.sram import Macro
@@ -101,12 +102,15 @@ def _characterize(options: argparse.Namespace) -> int:
     check_writable(folder, [file], "table")
     runs = []
     with Progress("machines", 0) as progress:
-        for name in options.machine:
+        first = options.machine[0]
+        for name, black in [*((each, False) for each in options.machine), (first, True)]:
             network = load(machine_alone(name).network)
             machine = load_machine(name, network)
             dataset = images_for(network, None, options.skip + options.images)
             assert dataset is not None
             images = dataset.images[options.skip :]
+            if black:
+                images = blackened(images)
             measured = measure_power(
                 network,
                 machine,
@@ -121,7 +125,7 @@ def _characterize(options: argparse.Namespace) -> int:
                 progress.say(f"pilaster: {name}: the netlist differs from the model")
                 return 1
             model = simulate(network, machine, images, table=base, clock_mhz=options.clock_mhz)
-            runs.append(Run(measured, model))
+            runs.append(Run(measured, model, black))
         stem = re.sub(r"[^A-Za-z0-9_.-]", "-", options.out.stem)
         title = f"{options.node_nm} nm, measured at gates of {library.name}"
         table = characterize(runs, base, stem, title, options.node_nm)

@@ -28,7 +28,7 @@ from pilaster.sim.pipeline import Pipeline, build_stage, with_arm_columns
 from pilaster.sim.stages import ConvStage, JoinStage, PoolStage, Stage
 from pilaster.sim.stages.conv_actions import column_buffer_bits, psum_bits
 from pilaster.sim.stages.join_actions import arm_buffer_bits, join_requantizers
-from pilaster.sim.stages.pool_actions import pool_column_buffer_bits, pool_psum_bits
+from pilaster.sim.stages.pool_actions import pool_column_buffer_bits, pool_psum_bits, sum_bits
 from pilaster.sim.timing import COLUMN_BUFFERS
 
 __all__ = ["Estimate", "choose_machine", "estimate"]
@@ -47,9 +47,9 @@ _DISTRIBUTED_LUTS = 6
 _LOGIC_WORDS, _LOGIC_BITS = 16, 1024
 """A read-only memory of up to so many words, or bits, becomes logic."""
 
-# LUTs of a build, fitted to builds of digits (iCE40) and lenet5 (ECP5); see docs/fpga.md.
+# LUTs of a build, fitted to builds of digits (iCE40), lenet5 and DS-CNN (ECP5); see docs/fpga.md.
 _LINK_LUTS, _STAGE_LUTS, _LANE_LUTS = 800, 330, 35
-_SUM_BIT_LUTS, _REQUANTIZER_BIT_LUTS = 6, 20
+_SUM_BIT_LUTS, _REQUANTIZER_BIT_LUTS, _DIVIDER_BIT_LUTS = 6, 20, 18
 
 _LOAD_LUTS, _LOADED_LUTS = 150, 100
 """LUTs of the link's loading, and of each memory that is loaded."""
@@ -66,8 +66,8 @@ _PASS_BITS = 6
 """Bits of a pass in the schedule's table beside its address of weights."""
 
 LUT_SHARE = {Family.ECP5: 0.81, Family.ICE40: 0.89}
-"""Share of the LUTs that an estimate may take: above it, routing and the clock suffer, and on iCE40
-flip-flops without a LUT of their own find no cell."""
+"""Share of the LUTs that an estimate may take: above it, routing takes hours and the clock suffers,
+and on iCE40 flip-flops without a LUT of their own find no cell."""
 
 SLOWEST_INTERVAL = 1 << 22
 
@@ -168,6 +168,8 @@ def _of_stage(stage: Stage, beat_channels: Sequence[int], family: Family) -> Est
         more_luts, more_rams = memory.cost(family)
         luts, rams = luts + more_luts, rams + more_rams
     if isinstance(stage, PoolStage):
+        divides = stage.layer.mode == "average"
+        luts += _DIVIDER_BIT_LUTS * stage.fold.out_channels * sum_bits(stage) * divides
         return Estimate(luts, rams, ())
     if isinstance(stage, JoinStage):
         width = stage.fold.out_channels

@@ -14,7 +14,7 @@ from pilaster.models.energy import EnergyTable
 from pilaster.models.energy.actions import Action, Attributes
 from pilaster.models.errors import InputError
 from pilaster.rtl.gates.bill import PARTS, compare_bill
-from pilaster.rtl.gates.characterize import Run, characterize, fit, table_yaml
+from pilaster.rtl.gates.characterize import Run, blackened, characterize, fit, table_yaml
 from pilaster.rtl.gates.measure import ComponentPower, MemoryPower, PowerMeasurement
 from pilaster.rtl.gates.synthesis import LOGIC_BITS, REGISTER_BITS
 from pilaster.sim.simulate import simulate
@@ -185,6 +185,21 @@ def test_every_entry_says_how_it_was_measured(runs):
     assert base["small_memory_read"].at.depth == REGISTER_BITS
     assert base["small_weight_read"].at.depth == LOGIC_BITS
     assert yaml.safe_load(table_yaml(table))["name"] == "found"
+
+
+def test_most_pixels_become_black():
+    images = np.arange(1, 201, dtype=np.uint8).reshape(2, 10, 10, 1)
+    found = blackened(images)
+    assert found.dtype == images.dtype
+    assert np.array_equal(found[found != 0], images[found != 0])
+    assert 0.65 < (found == 0).mean() < 0.85
+
+
+def test_a_blackened_run_is_told(runs):
+    table = characterize([*runs, replace(runs[0], black=True)], BASE, "found", "made up", 130)
+    mac = next(entry for entry in table.entries if entry.name == "mac")
+    assert mac.source.count("on 4 images") == 3
+    assert "digits on 4 images, 75% of their pixels black" in mac.source
 
 
 def test_the_bill_sets_equal_parts_side_by_side(runs):
