@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pilaster.options import add_machine, add_network, load_network, whole_number
+from pilaster.options import add_machine, add_network, frequency, load_network, whole_number
 
 __all__ = ["add_command"]
 
@@ -22,16 +22,6 @@ fit the FPGA or does not close timing; the message tells of what there is too li
 
 On iCE40 UP5K, weights that find no block RAM stand in SPRAM, and `pilaster host` loads them first.
 """
-
-
-def _megahertz(text: str) -> float:
-    value = float(text)
-    if not 0.1 <= value <= 1000:
-        raise argparse.ArgumentTypeError(f"must be from 0.1 to 1000 MHz, not {text}")
-    return value
-
-
-_megahertz.__name__ = "number"
 
 
 def add_command(commands: Any) -> None:
@@ -50,7 +40,7 @@ def add_command(commands: Any) -> None:
     command.add_argument(
         "--clock-mhz",
         metavar="F",
-        type=_megahertz,
+        type=frequency,
         help="clock of the machine, made by a PLL (default: 40 on ECP5, 12 on iCE40)",
     )
     command.add_argument(

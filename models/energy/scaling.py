@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 __all__ = ["RULES", "Curve", "Rule", "log_log", "macro_area", "proportional", "word_depth"]
@@ -114,19 +114,7 @@ def word_depth(
     At a depth outside of those published for a width, that width costs at least as much as the
     narrower published one: an extrapolation does not undercut a smaller memory.
     """
-    by_width: list[tuple[float, float]] = []
-    narrower = 0.0
-    for width, curve in curves:
-        shallowest, deepest = curve[0][0], curve[-1][0]
-        anchored = curve
-        if one_word.get(width) and shallowest > 1:
-            anchored = ((1, min(one_word[width], curve[0][1])), *curve)
-        value = log_log(anchored, depth)
-        if not shallowest <= depth <= deepest:
-            value = max(value, narrower)
-        by_width.append((width, value))
-        narrower = value
-    return proportional(tuple(by_width), bits)
+    return _by_width(log_log, curves, bits, depth, one_word)
 
 
 def macro_area(
@@ -148,6 +136,17 @@ def macro_area(
     -----
     As for ``word_depth``, an extrapolation does not undercut a narrower memory.
     """
+    return _by_width(proportional, curves, bits, depth, one_word)
+
+
+def _by_width(
+    along_depth: Callable[[Curve, float], float],
+    curves: Sequence[tuple[int, Curve]],
+    bits: int,
+    depth: int,
+    one_word: Mapping[int, float],
+) -> float:
+    """Value of a memory: along the depth of every published width, then along the widths."""
     by_width: list[tuple[float, float]] = []
     narrower = 0.0
     for width, curve in curves:
@@ -155,7 +154,7 @@ def macro_area(
         anchored = curve
         if one_word.get(width) and shallowest > 1:
             anchored = ((1, min(one_word[width], curve[0][1])), *curve)
-        value = proportional(anchored, depth)
+        value = along_depth(anchored, depth)
         if not shallowest <= depth <= deepest:
             value = max(value, narrower)
         by_width.append((width, value))

@@ -97,7 +97,8 @@ def test_a_network_that_cannot_fit(command, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--clock-mhz", "0"), ("0.1 to 1000 MHz",)),
+        (("--clock-mhz", "0"), ("1 Hz to 1 THz",)),
+        (("--clock-mhz", "2000"), ("no such clock from 12 MHz", "17 to 275 MHz")),
         (("--clock-mhz", "14"), ("--clock-mhz 14", "PLL")),
         (("--baud", "5000000"), ("baud", "12 MHz")),
         (("--machine", "lenet5"), ("is for the network lenet5",)),
