@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.sim.explore.request import ExploreRequest
-from pilaster.sim.machine import Schedule, StageSpec
+from pilaster.sim.machine import StageSpec
 from pilaster.sim.mapper.folds import Limits
 from pilaster.sim.mapper.pareto import front
-from pilaster.sim.mapper.prices import Pricing, areas_um2, column_write_pj, energies_pj
+from pilaster.sim.mapper.prices import Pricing, areas_um2, column_buffer_pj, energies_pj
 from pilaster.sim.mapper.request import SCHEDULES
-from pilaster.sim.mapper.space import Candidates, WorkTable, candidates
+from pilaster.sim.mapper.space import WorkTable, candidates
 
 __all__ = ["Options", "stage_options"]
 
@@ -35,7 +34,9 @@ class Options:
     work : of every option
     specs : the options as stages
     lanes, gathers : (options,)
-    image_pj : (tables, options, schedules of the next stage), energy of an image but for `cycle_pj`
+    sends : (options,), index of the width of its beats among those that come to the next stage
+    image_pj : (tables, options, widths of the beats that come), energy of an image but for
+        `cycle_pj`
     cycle_pj : likewise, energy of a cycle, worked in or not
     area_um2 : (tables with area, options)
     considered : folds that these were chosen from
@@ -47,6 +48,7 @@ class Options:
     specs: tuple[StageSpec, ...]
     lanes: Ints
     gathers: NDArray[np.bool_]
+    sends: NDArray[np.intp]
     image_pj: Costs
     cycle_pj: Costs
     area_um2: Costs
@@ -74,19 +76,22 @@ def stage_options(request: ExploreRequest, number: int) -> Options:
     ----------
     number : of the stage
     """
-    schedules = SCHEDULES[request.schedule]
     nodes = request.network.graph.nodes
-    limits = Limits(schedules=schedules)
+    limits = Limits(schedules=SCHEDULES[request.schedule])
     found = candidates(request.network, nodes[number], limits)
     may = np.flatnonzero(found.work.busy <= request.image_cycles(request.column_intervals[-1]))
-    after = None
+    sends = np.zeros(len(found), np.intp)
     if number + 1 < len(nodes):
-        after = candidates(request.network, nodes[number + 1], limits)
+        _, sends = np.unique(found.out_channels, return_inverse=True)
+    channels, groups = np.array([request.network.graph.input_shape.channels]), 1
+    if number:
+        before = candidates(request.network, nodes[number - 1], limits)
+        channels, groups = np.unique(before.out_channels), before.groups
     image_pj, cycle_pj = [], []
     for table in request.tables:
         still, whole = (
             energies_pj(found, pricing)[:, np.newaxis]
-            + _writes(request, number, found, after, pricing)
+            + column_buffer_pj(found, channels, groups, pricing)
             for pricing in (
                 Pricing(table, 0, request.clock_mhz),
                 Pricing(table, SLOPE_CYCLES, request.clock_mhz),
@@ -100,9 +105,12 @@ def stage_options(request: ExploreRequest, number: int) -> Options:
     prices = (np.array(image_pj), np.array(cycle_pj), areas)
     lanes, gathers, work = found.lanes[may], found.gathers[may], found.work.of(may)
     compared = [*_compared(request, lanes, *prices), work.cycles]
+    # What beats cost the next stage is not known here: no fold beats one that sends others.
+    priced = any(axis.name in ("energy", "power") for axis in request.axes)
+    kinds = np.stack([gathers, sends[may] if priced else np.zeros(len(may), np.intp)])
     kept = []
-    for gather in (False, True):
-        members = np.flatnonzero(gathers == gather)
+    for kind in np.unique(kinds, axis=1).T:
+        members = np.flatnonzero((kinds == kind[:, np.newaxis]).all(axis=0))
         kept.append(members[front(np.concatenate([rows[:, members] for rows in compared]))])
     best = np.concatenate(kept)
     best = best[np.lexsort((best, work.busy[best], lanes[best]))]
@@ -112,42 +120,13 @@ def stage_options(request: ExploreRequest, number: int) -> Options:
         specs=tuple(found.spec(int(index)) for index in may[best]),
         lanes=lanes[best],
         gathers=gathers[best],
+        sends=sends[may[best]],
         image_pj=prices[0][:, best],
         cycle_pj=prices[1][:, best],
         area_um2=prices[2][:, best],
         considered=len(found),
         least_busy=int(found.work.busy.min()),
     )
-
-
-def _writes(
-    request: ExploreRequest,
-    number: int,
-    found: Candidates,
-    after: Candidates | None,
-    pricing: Pricing,
-) -> Costs:
-    """Energy of the writes into column buffers that a stage answers for.
-
-    They are counted with the stage that sends them, by the schedule of the one that takes them;
-    those of the source with the first stage. (candidates, schedules of the next stage)
-    """
-    schedules = SCHEDULES[request.schedule]
-    writes = np.zeros((len(found), len(schedules)))
-    if number == 0:
-        source = np.array([request.network.graph.input_shape.channels])
-        sent = np.array([column_write_pj(found, each, source, 1, pricing)[0] for each in schedules])
-        writes += sent[schedule_index(found.gathers, schedules)][:, np.newaxis]
-    if after is not None:
-        beats = found.out_channels, found.groups
-        writes += np.stack([column_write_pj(after, s, *beats, pricing) for s in schedules], axis=1)
-    return writes
-
-
-def schedule_index(gathers: NDArray[np.bool_], schedules: Sequence[Schedule]) -> NDArray[np.intp]:
-    """Place of stages' schedules among those explored."""
-    several = len(schedules) > 1
-    return gathers.astype(np.intp) if several else np.zeros(len(gathers), np.intp)
 
 
 def _compared(

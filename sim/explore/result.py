@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
 from pilaster.sim.explore.draw import Drawn
-from pilaster.sim.explore.options import Options, schedule_index
+from pilaster.sim.explore.options import Options
 from pilaster.sim.explore.request import ExploreRequest
 from pilaster.sim.machine import Machine
 from pilaster.sim.machine_file import fold_text
 from pilaster.sim.mapper.pareto import front
-from pilaster.sim.mapper.request import SCHEDULES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -128,7 +127,6 @@ def figures(
     column_interval : (machines,)
     """
     shape = request.network.graph.input_shape
-    schedules = SCHEDULES[request.schedule]
     chosen = list(zip(options, drawn.choice, strict=True))
     multiplies = [stage for stage in options if stage.lanes.any()]
     gathers = np.sum([stage.gathers[choice] for stage, choice in chosen], axis=0)
@@ -144,13 +142,13 @@ def figures(
         "latency_cycles": column_interval * (shape.width - 1) + shape.height + drawn.latency,
         "cycles_per_image": cycles,
     }
-    # The schedule of the next stage, which decides what the writes into it cost.
-    following = [schedule_index(stage.gathers, schedules)[choice] for stage, choice in chosen[1:]]
-    following.append(np.zeros(len(drawn.machine), np.intp))
+    # Index of the width of the beats that come to each stage.
+    coming = [np.zeros(len(drawn.machine), np.intp)]
+    coming += [stage.sends[choice] for stage, choice in chosen[:-1]]
     for place, table in enumerate(request.tables):
         energy = np.zeros(len(drawn.machine))
-        for (stage, choice), after in zip(chosen, following, strict=True):
-            each = place, choice, after
+        for (stage, choice), width in zip(chosen, coming, strict=True):
+            each = place, choice, width
             energy += stage.image_pj[each] + stage.cycle_pj[each] * cycles
         columns[f"energy_pj_{table.name}"] = energy
         if request.clock_mhz is not None:

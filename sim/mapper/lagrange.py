@@ -52,7 +52,7 @@ class _Limits:
     """The limits on some ways to the answer."""
 
     def __init__(self, problem: Problem, routes: tuple[Route, ...]) -> None:
-        self.costs = [stage.cost.min(axis=1) for stage in problem.stages]
+        self.stages = problem.stages
         tables = [route.cycles(problem) for route in routes]
         self.cycles = [np.array(each, np.float64) for each in zip(*tables, strict=True)]
         self.budgets = np.zeros(len(routes))
@@ -61,27 +61,40 @@ class _Limits:
             self.budgets = np.array([due - route.begin(problem) for route in routes], np.float64)
 
     def priced(self, prices: Costs) -> list[Costs]:
-        """Cost and priced cycles of every option."""
-        pairs = zip(self.costs, self.cycles, strict=True)
-        return [cost + prices @ cycles for cost, cycles in pairs]
+        """Cost and priced cycles from every option on: (options, widths of the beats that come)."""
+        values: list[Costs] = []
+        after = np.zeros(1)
+        for stage, cycles in zip(reversed(self.stages), reversed(self.cycles), strict=True):
+            own = after[stage.sends] + prices @ cycles
+            values.insert(0, stage.cost + own[:, np.newaxis])
+            after = values[0].min(axis=0)
+        return values
 
     def bounds(self, prices: Costs) -> list[Costs]:
         """Bound the cost of the machines that have each option."""
-        values = self.priced(prices)
-        total = sum(float(value.min()) for value in values) - float(prices @ self.budgets)
-        return [total - value.min() + value for value in values]
+        found = []
+        before = np.zeros(1)  # priced, of the stages before, by the width of the beats they send
+        for stage, cycles, value in zip(self.stages, self.cycles, self.priced(prices), strict=True):
+            found.append((value + before).min(axis=1) - float(prices @ self.budgets))
+            so_far = (stage.cost + before).min(axis=1) + prices @ cycles
+            before = np.full(stage.sends.max() + 1, np.inf)
+            np.minimum.at(before, stage.sends, so_far)
+        return found
 
     def at(self, prices: Costs) -> tuple[float, NDArray[np.intp], Costs]:
         """Give the bound, the machine that has it, and by how much its ways are too long."""
         values = self.priced(prices)
-        choice = np.array([value.argmin() for value in values], np.intp)
+        coming, choice = 0, np.zeros(len(values), np.intp)
+        for number, (stage, value) in enumerate(zip(self.stages, values, strict=True)):
+            choice[number] = value[:, coming].argmin()
+            coming = int(stage.sends[choice[number]])
         taken = sum(cycles[:, option] for cycles, option in zip(self.cycles, choice, strict=True))
-        least = sum(float(value[option]) for value, option in zip(values, choice, strict=True))
+        least = float(values[0].min())
         return least - float(prices @ self.budgets), choice, np.asarray(taken - self.budgets)
 
     def first(self) -> Costs:
         """Price the one way whose limit bounds the cost most."""
-        mean = sum(float(cost.mean()) for cost in self.costs)
+        mean = sum(float(stage.cost.mean()) for stage in self.stages)
         best, found = np.zeros(len(self.budgets)), self.at(np.zeros(len(self.budgets)))[0]
         for way, budget in enumerate(self.budgets):
             for price in SERIES * max(mean, 1e-9) / max(budget, 1):

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pilaster.models.energy.table import EnergyTable
 from pilaster.models.errors import InputError
@@ -23,7 +22,7 @@ from pilaster.sim.machine import Machine
 from pilaster.sim.mapper.check import steady_times
 from pilaster.sim.mapper.explain import explain, refuse_impossible
 from pilaster.sim.mapper.folds import Limits
-from pilaster.sim.mapper.prices import Pricing, areas_um2, column_write_pj, energies_pj
+from pilaster.sim.mapper.prices import Pricing, areas_um2, column_buffer_pj, energies_pj
 from pilaster.sim.mapper.problem import Costs, Problem, StageOptions
 from pilaster.sim.mapper.relaxation import Route
 from pilaster.sim.mapper.request import SCHEDULES, Objective, Policy, Request
@@ -175,15 +174,17 @@ class Space:
     def _problem(self, costs: Iterable[Costs], max_lanes: int | None) -> Problem:
         """Pose the choice of any candidates."""
         request, stages = self.request, []
-        for found, cost in zip(self.candidates, costs, strict=True):
-            told_apart = cost.shape[1] > 1
-            nothing = np.zeros(len(found), np.intp)
+        told = list(costs)
+        for number, (found, cost) in enumerate(zip(self.candidates, told, strict=True)):
+            sends = np.zeros(len(found), np.intp)
+            if number + 1 < len(told) and told[number + 1].shape[1] > 1:
+                _, sends = np.unique(found.out_channels, return_inverse=True)
             stages.append(
                 StageOptions(
                     name=found.name,
                     work=found.work,
                     cost=cost,
-                    schedule=self._schedule_index(found) if told_apart else nothing,
+                    sends=sends,
                     lanes=found.lanes,
                     index=np.arange(len(found)),
                 )
@@ -199,7 +200,10 @@ class Space:
         )
 
     def costs(self, objective: Objective) -> Iterable[Costs]:
-        """Cost of every candidate, by stage: (candidates, schedules of the next stage)."""
+        """Cost of every candidate, by stage: (candidates, widths of the beats that come).
+
+        Where the beats make no difference there is one width.
+        """
         if objective is Objective.LANES:
             for found in self.candidates:
                 yield (LANE * found.lanes + found.small_units)[:, np.newaxis].astype(np.float64)
@@ -215,28 +219,11 @@ class Space:
         return Pricing(request.table, request.image_cycles, request.clock_mhz)
 
     def _energies(self) -> Iterable[Costs]:
-        """Energies; the writes into a stage's column buffers depend on its neighbour's beats.
-
-        They are counted with the stage that sends them, by the schedule of the one that takes them.
-        """
-        schedules, pricing = self.limits.schedules, self._pricing
-        channels = np.array([self.request.network.graph.input_shape.channels])
-        for number, found in enumerate(self.candidates):
-            own = energies_pj(found, pricing)
-            if number == 0:  # the source sends to it
-                sent = [column_write_pj(found, each, channels, 1, pricing)[0] for each in schedules]
-                own = own + np.array(sent)[self._schedule_index(found)]
-            if number + 1 == len(self.candidates):
-                yield np.repeat(own[:, np.newaxis], len(schedules), axis=1)
-                return
-            after, beats = self.candidates[number + 1], (found.out_channels, found.groups)
-            beat = [column_write_pj(after, each, *beats, pricing) for each in schedules]
-            yield own[:, np.newaxis] + np.stack(beat, axis=1)
-
-    def _schedule_index(self, found: Candidates) -> NDArray[np.intp]:
-        """Place of every candidate's schedule among those of the space."""
-        several = len(self.limits.schedules) > 1
-        return (found.gathers if several else np.zeros(len(found), bool)).astype(np.intp)
+        channels, groups = np.array([self.request.network.graph.input_shape.channels]), 1
+        for found in self.candidates:
+            own = energies_pj(found, self._pricing)
+            yield own[:, np.newaxis] + column_buffer_pj(found, channels, groups, self._pricing)
+            channels, groups = np.unique(found.out_channels), found.groups
 
     def mapping(self, found: Found) -> Mapping:
         """Describe the machine that was found."""

@@ -13,17 +13,18 @@ from numpy.typing import NDArray
 
 from pilaster.models.energy.actions import Action, Attributes
 from pilaster.models.energy.table import EnergyTable
+from pilaster.models.shape import Shape
 from pilaster.sim.actions import count_actions
 from pilaster.sim.area import stage_area_um2
 from pilaster.sim.beats import Beats
 from pilaster.sim.energy import stage_energy_pj
 from pilaster.sim.machine import Schedule
 from pilaster.sim.mapper.space import BlockTiles, Candidates, ConvCandidates, PoolCandidates
-from pilaster.sim.stages import ConvStage, PoolStage, Stage
+from pilaster.sim.stages import ConvStage, PoolStage
 from pilaster.sim.stages.conv_actions import column_phase_bits, kernel_uses
 from pilaster.sim.stages.pool_actions import pool_column_buffer_bits
 
-__all__ = ["Pricing", "areas_um2", "column_write_pj", "energies_pj"]
+__all__ = ["Pricing", "areas_um2", "column_buffer_pj", "energies_pj"]
 
 Ints = NDArray[np.int64]
 Costs = NDArray[np.float64]
@@ -58,25 +59,53 @@ def energies_pj(found: Candidates, pricing: Pricing) -> Costs:
     return np.concatenate([_conv_energies(found, tiles, pricing) for tiles in found.blocks])
 
 
-def column_write_pj(
-    found: Candidates, schedule: Schedule, beat_channels: Ints, groups: int, pricing: Pricing
+def column_buffer_pj(
+    found: Candidates, beat_channels: Ints, groups: int, pricing: Pricing
 ) -> Costs:
-    """Energy of writing an image into a stage's column buffers, by the channels of a beat.
+    """Energy of writing an image into the column buffers of every candidate: (candidates, widths).
 
     With it comes what the clock takes for words as wide as a beat.
 
+    Parameters
+    ----------
+    beat_channels : (widths,), channels of the beats that come
     groups : groups of channels of which no beat has two, see `Beats.of_groups`
     """
-    stage: Stage
-    phases = 1
     if isinstance(found, PoolCandidates):
         stage = found.stages[0]
-        shape, bits, buffered = stage.shape, stage.bits, pool_column_buffer_bits(stage)
-    else:
+        buffered = pool_column_buffer_bits(stage)
+        each = _writes_pj(stage.shape, stage.bits, buffered, 1, beat_channels, groups, pricing)
+        return np.repeat(each[np.newaxis], len(found), axis=0)
+    costs = np.empty((len(found), len(beat_channels)))
+    for gathers in np.unique(found.gathers):
+        schedule = Schedule.GATHER if gathers else Schedule.SCATTER
         stage = replace(found.stage, spec=replace(found.stage.spec, schedule=schedule))
-        shape, bits = stage.geometry.shape, stage.widths.activation
-        phases = stage.geometry.row_fold
-        buffered = column_phase_bits(stage)
+        geometry, bits = stage.geometry, stage.widths.activation
+        costs[found.gathers == gathers] = _writes_pj(
+            geometry.shape,
+            bits,
+            column_phase_bits(stage),
+            geometry.row_fold,
+            beat_channels,
+            groups,
+            pricing,
+        )
+    return costs
+
+
+def _writes_pj(
+    shape: Shape,
+    bits: int,
+    buffered: int,
+    phases: int,
+    beat_channels: Ints,
+    groups: int,
+    pricing: Pricing,
+) -> Costs:
+    """Energy of writing an image into column buffers, by the channels of a beat.
+
+    buffered : bits of each of the `phases`
+    """
     per_row = groups * -(-(shape.channels // groups) // beat_channels)
     beats = shape.width * shape.height * per_row
     words = beat_channels * bits
@@ -86,7 +115,7 @@ def column_write_pj(
 
 
 def _pool_energy(stage: PoolStage, pricing: Pricing) -> float:
-    """Energy of an image in a pooling stage, that of `column_write_pj` left out."""
+    """Energy of an image in a pooling stage, that of `column_buffer_pj` left out."""
     actions = count_actions(stage, [Beats.whole(stage.shape.channels)], 1, None)
     actions = actions.without(Action.COLUMN_WRITE)
     energy = stage_energy_pj(stage, actions, pricing.image_cycles, pricing.table, pricing.clock_mhz)

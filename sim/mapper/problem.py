@@ -25,8 +25,8 @@ class StageOptions:
     Attributes
     ----------
     work : of every option
-    cost : (options, schedules), where the next stage has each schedule
-    schedule : (options,), index of the option's own schedule among those that costs tell apart
+    cost : (options, widths), by the width of the beats that come
+    sends : (options,), index of the width of its own beats among those that come to the next stage
     lanes : (options,)
     index : (options,), place among the stage's candidates
     """
@@ -34,7 +34,7 @@ class StageOptions:
     name: str
     work: WorkTable
     cost: Costs
-    schedule: NDArray[np.intp]
+    sends: NDArray[np.intp]
     lanes: Ints
     index: NDArray[np.intp]
 
@@ -47,24 +47,28 @@ class StageOptions:
             self,
             work=self.work.of(choice),
             cost=self.cost[choice],
-            schedule=self.schedule[choice],
+            sends=self.sends[choice],
             lanes=self.lanes[choice],
             index=self.index[choice],
         )
 
-    def useful(self, count_lanes: bool) -> StageOptions:
-        """Leave out options that another beats in cost and in every quantity of work.
+    @property
+    def excess(self) -> Costs:
+        """What beats of a width cost more than those of another at most: (widths, widths)."""
+        more: Costs = (self.cost[:, :, np.newaxis] - self.cost[:, np.newaxis]).max(axis=0)
+        return more
+
+    def useful(self, count_lanes: bool, excess: Costs) -> NDArray[np.intp]:
+        """Find the options that no other beats in cost and in every quantity of work.
 
         All stamps rise with every quantity of work, so that the other holds what this one holds.
+
+        excess : of the next stage
         """
-        kept = []
-        for schedule in np.unique(self.schedule):
-            members = np.flatnonzero(self.schedule == schedule)
-            rows = [self.cost[members].T, self.work.cycles[:, members]]
-            if count_lanes:
-                rows.append(self.lanes[np.newaxis, members])
-            kept.append(members[front(np.concatenate(rows))])
-        return self.of(np.sort(np.concatenate(kept)))
+        rows = [self.cost.T, self.work.cycles, excess[self.sends].T]
+        if count_lanes:
+            rows.append(self.lanes[np.newaxis])
+        return front(np.concatenate(rows))
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,18 +101,17 @@ class Problem:
         return self.column_interval * (self.columns - 1) + self.rows
 
     @cached_property
-    def schedules(self) -> int:
-        """Schedules that costs tell apart."""
-        return int(self.stages[0].cost.shape[1])
+    def excess(self) -> tuple[Costs, ...]:
+        """What the beats of each stage cost the next more than those of another width at most."""
+        return (*(stage.excess for stage in self.stages[1:]), np.zeros((1, 1)))
 
     def cost(self, choice: NDArray[np.intp]) -> Costs:
         """Cost of machines, (machines,): `choice` is (stages, machines)."""
         total = np.zeros(choice.shape[1])
-        for number, stage in enumerate(self.stages):
-            following = np.zeros(choice.shape[1], np.intp)
-            if number + 1 < len(self.stages):
-                following = self.stages[number + 1].schedule[choice[number + 1]]
-            total += stage.cost[choice[number], following]
+        coming = np.zeros(choice.shape[1], np.intp)
+        for stage, chosen in zip(self.stages, choice, strict=True):
+            total += stage.cost[chosen, coming]
+            coming = stage.sends[chosen]
         return total
 
     def lanes(self, choice: NDArray[np.intp]) -> Ints:
@@ -122,14 +125,22 @@ class Problem:
         return [stage.work.of(c) for stage, c in zip(self.stages, choice, strict=True)]
 
     def of(self, choices: Sequence[NDArray[np.intp]]) -> Problem:
-        """Leave out all options of each stage but some."""
-        pairs = zip(self.stages, choices, strict=True)
-        return replace(self, stages=tuple(stage.of(choice) for stage, choice in pairs))
+        """Leave out all options of each stage but some, and widths that none of them sends."""
+        stages: list[StageOptions] = []
+        for stage, choice in zip(self.stages, choices, strict=True):
+            left = stage.of(choice)
+            if stages:
+                widths, sends = np.unique(stages[-1].sends, return_inverse=True)
+                stages[-1] = replace(stages[-1], sends=sends)
+                left = replace(left, cost=left.cost[:, widths])
+            stages.append(left)
+        return replace(self, stages=tuple(stages))
 
     def useful(self) -> Problem:
         """Leave out options that another beats in everything."""
         count_lanes = self.max_lanes is not None
-        return replace(self, stages=tuple(stage.useful(count_lanes) for stage in self.stages))
+        pairs = zip(self.stages, self.excess, strict=True)
+        return self.of([stage.useful(count_lanes, more) for stage, more in pairs])
 
     def indices(self, choice: NDArray[np.intp]) -> NDArray[np.intp]:
         """Give a machine's candidates: `choice` is (stages,), an option of each."""

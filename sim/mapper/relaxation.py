@@ -201,22 +201,22 @@ class Rest:
         # Rounded down, the cycles of a stage fit wherever they did.
         self._cell = max(1.0, most / GRID)
         cells = int(self._cells(np.array([most]))[0]) + 1
-        self.costs: list[Costs] = [np.zeros((problem.schedules, cells))]
+        self.costs: list[Costs] = [np.zeros((1, cells))]
         self.choices: list[NDArray[np.intp]] = []
         for stage, cycles in zip(reversed(problem.stages), reversed(self.cycles), strict=True):
-            found = np.full((problem.schedules, cells), np.inf)
-            chosen = np.full((problem.schedules, cells), -1, np.intp)
-            after = self.costs[0]
+            widths = stage.cost.shape[1]
+            found = np.full((widths, cells), np.inf)
+            chosen = np.full((widths, cells), -1, np.intp)
             takes = self.cells_of(cycles)
             for option in _cheapest(stage, takes):
                 skip = int(takes[option])
                 if skip >= cells:
                     continue
-                own = stage.schedule[option]
-                new = (stage.cost[option][:, np.newaxis] + after[:, : cells - skip]).min(axis=0)
-                better = new < found[own, skip:]
-                found[own, skip:][better] = new[better]
-                chosen[own, skip:][better] = option
+                after = self.costs[0][stage.sends[option], : cells - skip]
+                new = stage.cost[option][:, np.newaxis] + after
+                better = new < found[:, skip:]
+                found[:, skip:][better] = new[better]
+                chosen[:, skip:][better] = option
             self.costs.insert(0, found)
             self.choices.insert(0, chosen)
 
@@ -251,24 +251,25 @@ class Rest:
         cells: Ints = np.floor(left / self._cell + ROUNDING).astype(np.int64)
         return cells
 
-    def bound(self, stage: int, cost: Costs, left: Costs) -> Costs:
+    def bound(self, stage: int, cost: Costs, coming: NDArray[np.intp], left: Costs) -> Costs:
         """Least cost of machines whose stages before `stage` are chosen.
 
         Parameters
         ----------
-        cost : (machines, schedules), of those stages, where `stage` has each schedule
+        cost : (machines,), of those stages
+        coming : (machines,), index of the width of the beats that come to `stage`
         left : (machines,), cycles that are left when the ways enter `stage`
         """
         cells = self._cells(left)
-        total = (cost + self.costs[stage][:, np.maximum(cells, 0)].T).min(axis=1)
+        total = cost + self.costs[stage][coming, np.maximum(cells, 0)]
         return np.where(cells < 0, np.inf, total)
 
 
 def _cheapest(stage: StageOptions, cycles: Ints) -> NDArray[np.intp]:
-    """Find the options that no other one beats in cost and in cycles."""
+    """Find the options that no other one that sends the same beats is as good as."""
     kept = []
-    for schedule in np.unique(stage.schedule):
-        members = np.flatnonzero(stage.schedule == schedule)
+    for width in np.unique(stage.sends):
+        members = np.flatnonzero(stage.sends == width)
         rows = np.concatenate([stage.cost[members].T, cycles[np.newaxis, members]])
         kept.append(members[front(rows)])
     return np.concatenate(kept)

@@ -134,10 +134,16 @@ class _Best:
 
 @dataclass(eq=False)
 class _Partial:
-    """Machines whose first stages are chosen: (…, machines)."""
+    """Machines whose first stages are chosen: (…, machines).
+
+    Attributes
+    ----------
+    coming : index of the width of the beats that come to the next stage
+    """
 
     times: Times
     cost: Costs
+    coming: NDArray[np.intp]
     lanes: Ints
     choice: NDArray[np.intp]
 
@@ -147,7 +153,11 @@ class _Partial:
     def of(self, index: NDArray[np.intp]) -> _Partial:
         """Give some of them."""
         return _Partial(
-            self.times.of(index), self.cost[index], self.lanes[index], self.choice[:, index]
+            self.times.of(index),
+            self.cost[index],
+            self.coming[index],
+            self.lanes[index],
+            self.choice[:, index],
         )
 
     @classmethod
@@ -158,8 +168,10 @@ class _Partial:
             np.concatenate([part.times.deadlines for part in parts], axis=1),
         )
         cost = np.concatenate([part.cost for part in parts])
+        coming = np.concatenate([part.coming for part in parts])
         lanes = np.concatenate([part.lanes for part in parts])
-        return cls(times, cost, lanes, np.concatenate([part.choice for part in parts], axis=1))
+        choice = np.concatenate([part.choice for part in parts], axis=1)
+        return cls(times, cost, coming, lanes, choice)
 
 
 def search(problem: Problem, effort: Effort | None = None) -> Found:
@@ -240,10 +252,8 @@ def _thinned(problem: Problem) -> Problem:
         kept = [np.array([_fastest(stage)])]
         for share in SHARES:
             members = np.flatnonzero(stage.work.busy <= share * problem.image_cycles)
-            for schedule in np.unique(stage.schedule[members]):
-                same = members[stage.schedule[members] == schedule]
-                rows = (stage.cost[same].T, stage.work.last_column[np.newaxis, same])
-                kept.append(same[front(np.concatenate(rows))])
+            rows = (stage.cost[members].min(axis=1), stage.work.last_column[members])
+            kept.append(members[front(np.array(rows))])
         choices.append(np.unique(np.concatenate(kept)))
     return problem.of(choices)
 
@@ -277,14 +287,14 @@ def _check_seeds(problem: Problem, best: _Best) -> None:
 
 def _knapsack(problem: Problem, rest: Rest, left: int) -> list[int] | None:
     """Choose the options of least cost within so many cells; None where none are."""
-    schedule, choice = int(rest.costs[0][:, left].argmin()), []
+    coming, choice = 0, []
     for number, stage in enumerate(problem.stages):
-        option = int(rest.choices[number][schedule, left])
+        option = int(rest.choices[number][coming, left])
         if option < 0:
             return None
         choice.append(option)
         left -= int(rest.cells_of(rest.cycles[number][[option]])[0])
-        schedule = int((rest.costs[number + 1][:, left] + stage.cost[option]).argmin())
+        coming = int(stage.sends[option])
     return choice
 
 
@@ -295,7 +305,8 @@ def _widen(
     source = first_times(problem)
     partial = _Partial(
         source,
-        np.zeros((1, problem.schedules)),
+        np.zeros(1),
+        np.zeros(1, np.intp),
         np.zeros(1, np.int64),
         np.empty((0, 1), np.intp),
     )
@@ -312,7 +323,7 @@ def _widen(
             if len(order) > many:
                 left_out = min(left_out, float(bounds[order[many]]))
                 order = order[:many]
-            order = order[_unbeaten(problem, grown.of(order))]
+            order = order[_unbeaten(problem, number, grown.of(order))]
         if len(order) > width and number + 1 < len(problem.stages):
             left_out = min(left_out, float(bounds[order[width]]))
             order = order[:width]
@@ -328,7 +339,9 @@ def _bounds(rests: list[Rest], partial: _Partial, number: int) -> Costs:
     """Bound the cost of the machines that partial ones, up to stage `number`, become."""
     bounds: Costs = np.max(
         [
-            rest.bound(number, partial.cost, rest.left(number, partial.times.arrivals))
+            rest.bound(
+                number, partial.cost, partial.coming, rest.left(number, partial.times.arrivals)
+            )
             for rest in rests
         ],
         axis=0,
@@ -336,9 +349,13 @@ def _bounds(rests: list[Rest], partial: _Partial, number: int) -> Costs:
     return bounds
 
 
-def _unbeaten(problem: Problem, partial: _Partial) -> NDArray[np.intp]:
-    """Find the partial machines that no other one is as good as in everything."""
-    rows = [partial.cost.T, partial.times.arrivals, -partial.times.deadlines]
+def _unbeaten(problem: Problem, number: int, partial: _Partial) -> NDArray[np.intp]:
+    """Find the partial machines, up to stage `number`, that no other is as good as in everything.
+
+    One whose beats cost the next stage more than another's has to be cheaper by that much.
+    """
+    cost = partial.cost + problem.excess[number][partial.coming].T
+    rows = [cost, partial.times.arrivals, -partial.times.deadlines]
     if problem.max_lanes is not None:
         rows.append(partial.lanes[np.newaxis])
     return front(np.concatenate(rows))
@@ -353,12 +370,12 @@ def _grow(
     """
     stage = problem.stages[number]
     options, machines = len(stage), len(partial)
-    cost = partial.cost[:, stage.schedule, np.newaxis] + stage.cost[np.newaxis]
-    cost = cost.reshape(machines * options, -1)
+    cost = (partial.cost[:, np.newaxis] + stage.cost.T[partial.coming]).ravel()
+    sends = np.tile(stage.sends, machines)
     bounds = np.full(machines * options, -np.inf)
     for rest in rests:
         left = rest.left(number, partial.times.arrivals)[:, np.newaxis] - rest.cycles[number]
-        bounds = np.maximum(bounds, rest.bound(number + 1, cost, left.ravel()))
+        bounds = np.maximum(bounds, rest.bound(number + 1, cost, sends, left.ravel()))
     lanes = (partial.lanes[:, np.newaxis] + stage.lanes).ravel()
     if problem.max_lanes is not None:
         later = sum(int(after.lanes.min()) for after in problem.stages[number + 1 :])
@@ -379,7 +396,7 @@ def _grow(
             problem.image_cycles,
         )
         choice = np.concatenate([partial.choice[:, parent], option[np.newaxis]])
-        grown = _Partial(times, cost[index], lanes[index], choice)
+        grown = _Partial(times, cost[index], sends[index], lanes[index], choice)
         bound = _bounds(rests, grown, number + 1)
         kept &= _all_below(bound, best.cost)
         if kept.any():

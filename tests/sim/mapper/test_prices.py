@@ -9,7 +9,7 @@ from pilaster.models.energy import EnergyTable
 from pilaster.sim.area import stage_area_um2
 from pilaster.sim.machine import Machine, Schedule
 from pilaster.sim.mapper.folds import Limits
-from pilaster.sim.mapper.prices import Pricing, areas_um2, column_write_pj, energies_pj
+from pilaster.sim.mapper.prices import Pricing, areas_um2, column_buffer_pj, energies_pj
 from pilaster.sim.mapper.space import candidates
 from pilaster.sim.pipeline import build_stage
 from pilaster.sim.simulate import simulate
@@ -40,7 +40,7 @@ def test_energy_is_that_of_the_simulation(network, seed, name, on_chip, clock_mh
     for stage, each, i in zip(result.stages, found, chosen, strict=True):
         spec = each.spec(i)
         energy = energies_pj(each, pricing)[i]
-        energy += column_write_pj(each, spec.schedule, *beats, pricing)[0]
+        energy += column_buffer_pj(each, *beats, pricing)[i, 0]
         assert energy == pytest.approx(stage.energy_pj, rel=1e-9)
         beats = np.array([spec.fold.out_channels]), each.groups
 
