@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from pilaster.rtl.shapes import index_shape
+from pilaster.sim.column_words import word_channels
 from pilaster.sim.timing import COLUMN_BUFFERS
 
 __all__ = ["BufferLayout", "ColumnBuffer", "inside_column", "reading_members"]
@@ -83,11 +85,10 @@ class BufferLayout:
                 if place is not None:
                     by_phase.setdefault(place[0], []).append(place[1])
             ranges |= {(min(found), max(found)) for found in by_phase.values()}
-        least = max(last - first + 1 for first, last in ranges)
-        for word in range(least, self.channels):
-            if all(first // word == last // word for first, last in ranges):
-                return word
-        return self.channels
+        cuts = np.ones(self.channels, bool)
+        for first, last in ranges:
+            cuts[first + 1 : last + 1] = False
+        return word_channels(cuts)
 
     @property
     def words(self) -> int:

@@ -36,9 +36,9 @@ class ActionCounts:
                 total[key] = total.get(key, 0) + int(count)
         return cls(MappingProxyType(total))
 
-    def without(self, action: Action) -> ActionCounts:
-        """Leave an action out."""
-        counts = {key: count for key, count in self.counts.items() if key[0] is not action}
+    def without(self, *actions: Action) -> ActionCounts:
+        """Leave some actions out."""
+        counts = {key: count for key, count in self.counts.items() if key[0] not in actions}
         return ActionCounts(MappingProxyType(counts))
 
     def of_action(self, action: Action) -> int:

@@ -16,6 +16,7 @@ from pilaster.sim.stages.conv_actions import (
     psum_banks,
     psum_bits,
     register_bits,
+    row_bits,
 )
 from pilaster.sim.stages.join_actions import (
     arm_memories,
@@ -61,10 +62,8 @@ def _conv_parts(stage: ConvStage) -> Iterator[Part]:
     # A lane adds its product; each sum adds to what waits; a requantiser rounds.
     yield "add_area", add, stage.lanes + fold.out_channels * banks + fold.requantizers
     yield "register_area", Attributes(bits=register_bits(stage)), 1
-    word, phases = fold.in_channels * widths.activation, stage.geometry.row_fold
-    if stage.geometry.is_depthwise:
-        word *= fold.out_channels
-    phase = _memory(-(-word // phases), column_phase_bits(stage))
+    phases = stage.geometry.row_fold
+    phase = _memory(-(-row_bits(stage) // phases), column_phase_bits(stage))
     yield "memory_area", phase, phases
     if stage.weight_sets > 1 and not stage.spec.dram_bits_per_cycle:
         yield "memory_area", Attributes(stage.lanes * widths.weight, stage.weight_sets), 1

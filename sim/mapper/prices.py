@@ -5,7 +5,7 @@ Energies and areas are those that `simulate` and `stage_area_um2` give of each s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from pilaster.models.shape import Shape
 from pilaster.sim.actions import count_actions
 from pilaster.sim.area import stage_area_um2
 from pilaster.sim.beats import Beats
+from pilaster.sim.column_words import Cuts, beat_cuts, conv_cuts, tile_cuts, word_channels
 from pilaster.sim.energy import stage_energy_pj
 from pilaster.sim.machine import Schedule
 from pilaster.sim.mapper.space import BlockTiles, Candidates, ConvCandidates, PoolCandidates
@@ -53,7 +54,7 @@ def areas_um2(found: Candidates, table: EnergyTable) -> Costs:
 
 
 def energies_pj(found: Candidates, pricing: Pricing) -> Costs:
-    """Energy of an image in which no activation is zero, but for the writes into column buffers."""
+    """Energy of an image in which no activation is zero, but for the column buffers."""
     if isinstance(found, PoolCandidates):
         return np.array([_pool_energy(stage, pricing) for stage in found.stages])
     return np.concatenate([_conv_energies(found, tiles, pricing) for tiles in found.blocks])
@@ -62,62 +63,106 @@ def energies_pj(found: Candidates, pricing: Pricing) -> Costs:
 def column_buffer_pj(
     found: Candidates, beat_channels: Ints, groups: int, pricing: Pricing
 ) -> Costs:
-    """Energy of writing an image into the column buffers of every candidate: (candidates, widths).
-
-    With it comes what the clock takes for words as wide as a beat.
+    """Energy of an image in the column buffers of every candidate: (candidates, widths).
 
     Parameters
     ----------
     beat_channels : (widths,), channels of the beats that come
     groups : groups of channels of which no beat has two, see `Beats.of_groups`
     """
-    if isinstance(found, PoolCandidates):
-        stage = found.stages[0]
-        buffered = pool_column_buffer_bits(stage)
-        each = _writes_pj(stage.shape, stage.bits, buffered, 1, beat_channels, groups, pricing)
-        return np.repeat(each[np.newaxis], len(found), axis=0)
     costs = np.empty((len(found), len(beat_channels)))
-    for gathers in np.unique(found.gathers):
-        schedule = Schedule.GATHER if gathers else Schedule.SCATTER
-        stage = replace(found.stage, spec=replace(found.stage.spec, schedule=schedule))
-        geometry, bits = stage.geometry, stage.widths.activation
-        costs[found.gathers == gathers] = _writes_pj(
-            geometry.shape,
-            bits,
-            column_phase_bits(stage),
-            geometry.row_fold,
-            beat_channels,
-            groups,
-            pricing,
-        )
+    for buffers in _column_buffers(found):
+        costs[buffers.candidates] = buffers.energies_pj(beat_channels, groups, pricing)
     return costs
 
 
-def _writes_pj(
-    shape: Shape,
-    bits: int,
-    buffered: int,
-    phases: int,
-    beat_channels: Ints,
-    groups: int,
-    pricing: Pricing,
-) -> Costs:
-    """Energy of writing an image into column buffers, by the channels of a beat.
+@dataclass(frozen=True, eq=False)
+class _ColumnBuffers:
+    """Column buffers that differ only in what is read from them at once.
 
-    buffered : bits of each of the `phases`
+    Attributes
+    ----------
+    bits : of a value
+    phases, buffered : memories, and the bits of each
+    candidates : (candidates,), which of a stage's these are
+    cuts : ways in which words may be cut; `cut` tells which is a candidate's
+    reads : (candidates,), accesses of each memory, an image
     """
-    per_row = groups * -(-(shape.channels // groups) // beat_channels)
-    beats = shape.width * shape.height * per_row
-    words = beat_channels * bits
-    table, depth = pricing.table, -(-buffered // words)
-    clock = phases * pricing.image_cycles * _each(table.memory_clock_pj, words, depth)
-    return beats * _energy(table, Action.COLUMN_WRITE, words, depth) + clock
+
+    shape: Shape
+    bits: int
+    phases: int
+    buffered: int
+    candidates: NDArray[np.intp]
+    cuts: Sequence[Cuts]
+    cut: NDArray[np.intp]
+    reads: Ints
+
+    def energies_pj(self, beat_channels: Ints, groups: int, pricing: Pricing) -> Costs:
+        """Energy of an image, (candidates, widths)."""
+        table, bits, channels = pricing.table, self.bits, self.shape.channels
+        of_beats = [
+            beat_cuts(channels, Beats.of_groups(groups, channels // groups, step))
+            for step in beat_channels.tolist()
+        ]
+        word = bits * np.array([[word_channels(own, b) for b in of_beats] for own in self.cuts])
+        depth = -(-self.buffered // word)
+        read = _energy(table, Action.COLUMN_READ, word, depth)[self.cut]
+        cost: Costs = self.phases * self.reads[:, np.newaxis] * read
+        if pricing.clock_mhz is not None and table.has_leakage:
+            time = pricing.image_cycles / pricing.clock_mhz
+            leaks = (self.reads > 0)[:, np.newaxis] * _leaking(table, word, depth)[self.cut]
+            cost = cost + self.phases * leaks * time
+        per_row = groups * -(-(channels // groups) // beat_channels)
+        beats, written = self.shape.width * self.shape.height * per_row, beat_channels * bits
+        depth = -(-self.buffered // written)
+        clock = self.phases * pricing.image_cycles * _each(table.memory_clock_pj, written, depth)
+        return cost + beats * _energy(table, Action.COLUMN_WRITE, written, depth) + clock
+
+
+def _column_buffers(found: Candidates) -> Iterator[_ColumnBuffers]:
+    """Column buffers of all candidates, those of a schedule together."""
+    if isinstance(found, PoolCandidates):
+        first = found.stages[0]
+        whole = Beats.whole(first.shape.channels)
+        counts = [count_actions(stage, [whole], 1, None) for stage in found.stages]
+        yield _ColumnBuffers(
+            shape=first.shape,
+            bits=first.bits,
+            phases=1,
+            buffered=pool_column_buffer_bits(first),
+            candidates=np.arange(len(found)),
+            cuts=[tile_cuts(first.shape.channels, s.fold.out_channels) for s in found.stages],
+            cut=np.arange(len(found)),
+            reads=np.array([each.of_action(Action.COLUMN_READ) for each in counts]),
+        )
+        return
+    reads = np.concatenate([t.classes.words @ t.groups.rows for t in found.blocks])
+    tiles = [np.stack([t.block.in_channels, t.block.out_channels]) for t in found.blocks]
+    sizes = np.concatenate(tiles, axis=1)
+    if not found.stage.geometry.is_depthwise:
+        sizes[1] = 1  # makes no difference to what is read
+    for gathers in np.unique(found.gathers):
+        schedule = Schedule.GATHER if gathers else Schedule.SCATTER
+        stage = replace(found.stage, spec=replace(found.stage.spec, schedule=schedule))
+        which = np.flatnonzero(found.gathers == gathers)
+        different, cut = np.unique(sizes[:, which], axis=1, return_inverse=True)
+        yield _ColumnBuffers(
+            shape=stage.geometry.shape,
+            bits=stage.widths.activation,
+            phases=stage.geometry.row_fold,
+            buffered=column_phase_bits(stage),
+            candidates=which,
+            cuts=[conv_cuts(stage.geometry, *pair) for pair in different.T.tolist()],
+            cut=cut.ravel(),
+            reads=reads[which],
+        )
 
 
 def _pool_energy(stage: PoolStage, pricing: Pricing) -> float:
     """Energy of an image in a pooling stage, that of `column_buffer_pj` left out."""
     actions = count_actions(stage, [Beats.whole(stage.shape.channels)], 1, None)
-    actions = actions.without(Action.COLUMN_WRITE)
+    actions = actions.without(Action.COLUMN_WRITE, Action.COLUMN_READ)
     energy = stage_energy_pj(stage, actions, pricing.image_cycles, pricing.table, pricing.clock_mhz)
     return sum(energy.values())
 
@@ -215,8 +260,6 @@ def _conv_energies(found: ConvCandidates, tiles: BlockTiles, pricing: Pricing) -
     energy = energy + gated * table.energy_pj(Action.MAC_GATED, lane)
 
     words = classes.words @ groups.rows
-    phases, word = hardware.column_phases, hardware.column_word
-    energy += phases * words * _energy(table, Action.COLUMN_READ, word, hardware.column_depth)
     energy += words * _energy(table, Action.WINDOW_SHIFT, hardware.row_word * block.taps)
 
     fetched = classes.uses @ groups.sets * (rows_out if block.held else 1)
@@ -257,9 +300,8 @@ def _conv_energies(found: ConvCandidates, tiles: BlockTiles, pricing: Pricing) -
     energy += outputs * outs * _energy(table, Action.STREAM, block.out_channels * widths.output)
     if pricing.clock_mhz is not None and table.has_leakage:
         power = block.lanes * (table.leakage_uw((), 1) or 0.0)
-        columns = phases * _leaking(table, word, hardware.column_depth)
         banks = hardware.banks * _leaking(table, hardware.psum_word, hardware.psum_depth)
-        power += (words > 0) * columns + (waits > 0) * banks
+        power += (waits > 0) * banks
         if not found.in_dram:
             sets = np.maximum(hardware.weight_sets, 1)
             power += (fetched > 0) * _leaking(table, hardware.weight_word, sets)
@@ -306,4 +348,4 @@ def _each(price: Callable[[Attributes], float], bits: Ints, depth: Ints | None) 
     words = np.ones_like(bits) if depth is None else depth
     pairs, which = np.unique(bits + 1j * words, return_inverse=True)
     prices = [price(Attributes(int(pair.real), int(pair.imag))) for pair in pairs]
-    return np.array(prices)[which]
+    return np.array(prices)[which.reshape(bits.shape)]

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from pilaster.models.energy.actions import Action, Attributes
 from pilaster.sim.beats import Beats
+from pilaster.sim.column_words import beat_cuts, conv_cuts, word_channels
 from pilaster.sim.machine import LoopOrder, Schedule
 from pilaster.sim.stages.conv import ConvStage
 
@@ -20,6 +21,7 @@ __all__ = [
     "psum_banks",
     "psum_bits",
     "register_bits",
+    "row_bits",
     "weight_bits",
 ]
 
@@ -57,13 +59,13 @@ def _data_independent(stage: ConvStage, source: Beats) -> Counted:
     buffered = column_phase_bits(stage)
     beat_bits = source.channels * widths.activation
     yield Action.COLUMN_WRITE, Attributes(beat_bits, -(-buffered // beat_bits)), beats
-    word = fold.in_channels * widths.activation
-    if geometry.is_depthwise:  # each output channel reads channels of its own
-        word *= fold.out_channels
-    part = -(-word // phases)
-    read = Attributes(part, -(-buffered // part))
+    word = widths.activation * word_channels(
+        beat_cuts(geometry.shape.channels, source),
+        conv_cuts(geometry, fold.in_channels, fold.out_channels),
+    )
+    read = Attributes(word, -(-buffered // word))
     yield Action.COLUMN_READ, read, totals.words_read * phases
-    yield Action.WINDOW_SHIFT, Attributes(word * fold.taps), totals.words_read
+    yield Action.WINDOW_SHIFT, Attributes(row_bits(stage) * fold.taps), totals.words_read
 
     fetched = stage.lanes * widths.weight
     if stage.weight_sets > 1:
@@ -207,6 +209,13 @@ def lane_slots(stage: ConvStage) -> int:
     else:
         lanes = np.einsum("k,koct,o,ct->", activations, stage.present, real_out, real_terms)
     return int(lanes) * geometry.rows_out
+
+
+def row_bits(stage: ConvStage) -> int:
+    """Bits of a row of the window: of what a pass reads at once."""
+    fold = stage.fold
+    copies = fold.out_channels if stage.geometry.is_depthwise else 1  # each with channels its own
+    return copies * fold.in_channels * stage.widths.activation
 
 
 def column_buffer_bits(stage: ConvStage) -> int:

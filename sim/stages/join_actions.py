@@ -8,6 +8,7 @@ from pilaster.models.energy.actions import Action, Attributes
 from pilaster.models.joins import AddParameters
 from pilaster.models.quantization import signed_bits
 from pilaster.sim.beats import Beats
+from pilaster.sim.column_words import beat_cuts, tile_cuts, word_channels
 from pilaster.sim.stages.join import JoinStage
 
 __all__ = [
@@ -27,15 +28,17 @@ def join_actions(
     sources : beats of the streams that the arms read
     """
     rows = stage.columns_in * stage.output.height
-    memories = zip(arm_buffer_bits(stage), arm_memories(stage), strict=True)
-    for arm, (bits, memory) in enumerate(memories):
-        beat_bits = sources[arm].channels * stage.sources[arm].bits
+    for arm, bits in enumerate(arm_buffer_bits(stage)):
+        channels, source = stage.shapes[arm].channels, stage.sources[arm]
+        beat_bits = sources[arm].channels * source.bits
+        cuts = tile_cuts(channels, stage.fold.out_channels)
+        word = source.bits * word_channels(beat_cuts(channels, sources[arm]), cuts)
         yield (
             Action.COLUMN_WRITE,
             Attributes(beat_bits, -(-bits // beat_bits)),
             rows * sources[arm].per_row,
         )
-        yield Action.COLUMN_READ, memory, rows * stage.tiles_of(arm)
+        yield Action.COLUMN_READ, Attributes(word, -(-bits // word)), rows * stage.tiles_of(arm)
     values = rows * stage.output.channels
     for scale in join_requantizers(stage):
         yield Action.REQUANTIZE, scale, values

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pilaster.models.energy.actions import Action, Attributes
 from pilaster.sim.beats import Beats
+from pilaster.sim.column_words import beat_cuts, tile_cuts, word_channels
 from pilaster.sim.stages.pool import PoolStage
 
 __all__ = [
@@ -33,10 +34,12 @@ def pool_actions(stage: PoolStage, source: Beats) -> Iterator[tuple[Action, Attr
     beat_bits = source.channels * stage.bits
     beats = stage.columns_in * shape.height * source.per_row
     yield Action.COLUMN_WRITE, Attributes(beat_bits, -(-buffered // beat_bits)), beats
-    word = tile * stage.bits
+    channels = shape.channels
+    held = stage.bits * word_channels(beat_cuts(channels, source), tile_cuts(channels, tile))
     words = used_columns * stage.tiles * stage.rows_read
-    yield Action.COLUMN_READ, Attributes(word, -(-buffered // word)), words
-    yield Action.WINDOW_SHIFT, Attributes(word * stage.layer.window.kernel[0]), words
+    yield Action.COLUMN_READ, Attributes(held, -(-buffered // held)), words
+    row = tile * stage.bits
+    yield Action.WINDOW_SHIFT, Attributes(row * stage.layer.window.kernel[0]), words
 
     bits = sum_bits(stage)
     down = used_columns * (stage.layer.window.kernel[0] - 1)
@@ -51,7 +54,7 @@ def pool_actions(stage: PoolStage, source: Beats) -> Iterator[tuple[Action, Attr
     if stage.layer.mode == "average":
         divide = Attributes(accumulator_bits=bits, scale_bits=bits)
         yield Action.REQUANTIZE, divide, outputs * shape.channels
-    yield Action.STREAM, Attributes(word), outputs * stage.tiles
+    yield Action.STREAM, Attributes(row), outputs * stage.tiles
 
 
 def sum_bits(stage: PoolStage) -> int:
