@@ -108,7 +108,7 @@ def stage_options(request: ExploreRequest, number: int) -> Options:
     # What beats cost the next stage is not known here: no fold beats one that sends others.
     priced = any(axis.name in ("energy", "power") for axis in request.axes)
     kinds = np.stack([gathers, sends[may] if priced else np.zeros(len(may), np.intp)])
-    kept = []
+    kept = [np.zeros(0, np.intp)]
     for kind in np.unique(kinds, axis=1).T:
         members = np.flatnonzero((kinds == kind[:, np.newaxis]).all(axis=0))
         kept.append(members[front(np.concatenate([rows[:, members] for rows in compared]))])

@@ -34,9 +34,12 @@ def test_a_table_is_written_that_runs(command, asked):
     assert outcome.code == 0
     table = EnergyTable.load("my table.yaml")
     assert table.name == "my-table"
-    assert [name for name, *_ in asked] == ["digits", "digits-gather"]
+    assert [name for name, *_ in asked] == ["digits", "digits-gather", "digits"]
+    plain, black = asked[0][1], asked[2][1]
+    assert (black == 0).mean() > (plain == 0).mean()
+    assert (black[black != 0] == plain[black != 0]).all()
     first = images_for(pl.load("digits"), None, 100 + IMAGES).images[100:]
-    assert all((images == first).all() for _, images, _ in asked)
+    assert all((images == first).all() for _, images, _ in asked[:2])
     assert command("run", "digits", "--images", 2, "--energy", "my table.yaml").code == 0
 
 
