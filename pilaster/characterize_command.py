@@ -108,7 +108,7 @@ def _characterize(options: argparse.Namespace) -> int:
             machine = load_machine(name, network)
             dataset = images_for(network, None, options.skip + options.images)
             assert dataset is not None
-            images = dataset.images[options.skip :]
+            images: Any = dataset.images[options.skip :]
             if black:
                 images = blackened(images)
             measured = measure_power(
