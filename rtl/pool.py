@@ -21,7 +21,7 @@ from pilaster.sim.stages import PoolStage
 from pilaster.sim.stages.pool_actions import sum_bits
 from pilaster.sim.timing import COLUMN_BUFFERS
 
-__all__ = ["PoolComponent"]
+__all__ = ["PoolComponent", "pool_layout"]
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,31 @@ def _program(stage: PoolStage) -> tuple[_Run, ...]:
     return tuple(runs)
 
 
+def pool_layout(
+    stage: PoolStage, tensor: TensorQuantization, beats: tuple[tuple[int, int], ...]
+) -> BufferLayout:
+    """Lay out the column buffers of a stage.
+
+    beats : (first channel, channels) of every beat of a row, in order
+    """
+    channels, tile = stage.shape.channels, stage.fold.out_channels
+    return BufferLayout(
+        height=stage.shape.height,
+        channels=channels,
+        bits=tensor.bits,
+        signed=tensor.stream_range[0] < 0,
+        row_fold=1,
+        offset=0,
+        columns=stage.buffered_columns,
+        ports=1,
+        beats=beats,
+        patterns=tuple(
+            tuple((0, c) if c < channels else None for c in range(first, first + tile))
+            for first in range(0, channels, tile)
+        ),
+    )
+
+
 class PoolComponent(wiring.Component):
     """A pooling stage: columns in, columns out. Members are those of a convolution stage."""
 
@@ -87,22 +112,7 @@ class PoolComponent(wiring.Component):
     ) -> None:
         self._stage, self._tensor, self._behind = stage, tensor, behind
         tile = stage.fold.out_channels
-        channels = stage.shape.channels
-        self._layout = BufferLayout(
-            height=stage.shape.height,
-            channels=channels,
-            bits=tensor.bits,
-            signed=tensor.stream_range[0] < 0,
-            row_fold=1,
-            offset=0,
-            columns=stage.buffered_columns,
-            ports=1,
-            beats=beats,
-            patterns=tuple(
-                tuple((0, c) if c < channels else None for c in range(first, first + tile))
-                for first in range(0, channels, tile)
-            ),
-        )
+        self._layout = pool_layout(stage, tensor, beats)
         self._value = Shape(tensor.bits, tensor.stream_range[0] < 0)
         members = {
             "i": In(

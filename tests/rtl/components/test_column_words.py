@@ -6,14 +6,16 @@ from hypothesis import strategies as st
 
 from pilaster.models.energy.actions import Action
 from pilaster.models.layers import Weighted
-from pilaster.rtl.memory import RomFiles
-from pilaster.rtl.pipeline import PipelineComponent
+from pilaster.rtl.conv import buffer_layout
+from pilaster.rtl.join import arm_layout
+from pilaster.rtl.pool import pool_layout
 from pilaster.sim.actions import machine_actions
 from pilaster.sim.column_words import word_channels
 from pilaster.sim.machine import Fold, Machine, Schedule, StageSpec
 from pilaster.sim.mapper.folds import Limits
 from pilaster.sim.mapper.space import candidates
 from pilaster.sim.pipeline import Pipeline, with_arm_columns
+from pilaster.sim.stages import ConvStage, JoinStage
 from tests.strategies import graphs, joined_graphs, networks, seeds
 
 
@@ -22,14 +24,24 @@ def words_read(actions):
     return {at.bits for action, at in actions.counts if action is Action.COLUMN_READ}
 
 
-def layouts(component):
-    return component._layouts if hasattr(component, "_layouts") else [component._layout]
+def layouts(stage, tensor, beats):
+    if isinstance(stage, JoinStage):
+        return [arm_layout(stage, arm, each) for arm, each in enumerate(beats)]
+    lay = buffer_layout if isinstance(stage, ConvStage) else pool_layout
+    return [lay(stage, tensor, beats[0].tiles)]
 
 
 def check(pipeline):
-    machine = PipelineComponent(pipeline, RomFiles())
-    for component, actions in zip(machine._stages, machine_actions(pipeline), strict=True):
-        words = {layout.word * layout.bits for layout in layouts(component)}
+    network = pipeline.network
+    for node, stage, beats, actions in zip(
+        network.graph.nodes,
+        pipeline.stages,
+        pipeline.beats,
+        machine_actions(pipeline),
+        strict=True,
+    ):
+        tensor = network.tensors[node.inputs[0]]
+        words = {layout.word * layout.bits for layout in layouts(stage, tensor, beats)}
         assert words_read(actions) in (words, set())
 
 
