@@ -113,6 +113,7 @@ class PoolComponent(wiring.Component):
         self._stage, self._tensor, self._behind = stage, tensor, behind
         tile = stage.fold.out_channels
         self._layout = pool_layout(stage, tensor, beats)
+        self._program = _program(stage)
         self._value = Shape(tensor.bits, tensor.stream_range[0] < 0)
         members = {
             "i": In(
@@ -138,7 +139,7 @@ class PoolComponent(wiring.Component):
         stage, layout = self._stage, self._layout
         window, tiles = stage.layer.window, stage.tiles
         rows_out, step_v = stage.output.height, window.stride[0]
-        program = _program(stage)
+        program = self._program
         slots = len(program[0].banks)
         run_layout = data.StructLayout(
             {
@@ -395,7 +396,7 @@ class PoolComponent(wiring.Component):
         """
         stage, zero = self._stage, self._tensor.zero_point
         by_row = valid_rows(stage.layer, stage.shape.height).tolist()
-        by_columns = sorted({run.columns for run in _program(stage) if run.completes})
+        by_columns = sorted({run.columns for run in self._program if run.completes})
         counts = sorted({r * c for r in by_row for c in by_columns})
         number_of = {count: number for number, count in enumerate(counts)}
         most = max(counts)

@@ -14,7 +14,7 @@ from pilaster.sim.mapper.folds import Limits
 from pilaster.sim.mapper.pareto import front
 from pilaster.sim.mapper.prices import Pricing, areas_um2, column_buffer_pj, energies_pj
 from pilaster.sim.mapper.request import SCHEDULES
-from pilaster.sim.mapper.space import WorkTable, candidates
+from pilaster.sim.mapper.space import WorkTable, beat_widths, candidates
 
 __all__ = ["Options", "stage_options"]
 
@@ -82,11 +82,11 @@ def stage_options(request: ExploreRequest, number: int) -> Options:
     may = np.flatnonzero(found.work.busy <= request.image_cycles(request.column_intervals[-1]))
     sends = np.zeros(len(found), np.intp)
     if number + 1 < len(nodes):
-        _, sends = np.unique(found.out_channels, return_inverse=True)
+        _, sends = beat_widths(found)
     channels, groups = np.array([request.network.graph.input_shape.channels]), 1
     if number:
         before = candidates(request.network, nodes[number - 1], limits)
-        channels, groups = np.unique(before.out_channels), before.groups
+        (channels, _), groups = beat_widths(before), before.groups
     image_pj, cycle_pj = [], []
     for table in request.tables:
         still, whole = (

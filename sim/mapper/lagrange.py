@@ -60,36 +60,36 @@ class _Limits:
             due = problem.last_accepted + problem.max_latency
             self.budgets = np.array([due - route.begin(problem) for route in routes], np.float64)
 
-    def priced(self, prices: Costs) -> list[Costs]:
-        """Cost and priced cycles from every option on: (options, widths of the beats that come)."""
-        values: list[Costs] = []
-        after = np.zeros(1)
+    def onward(self, prices: Costs) -> list[Costs]:
+        """Priced cycles of every option, and the least of the stages after it: (options,)."""
+        found: list[Costs] = []
+        after = np.zeros(1)  # priced, by the width of the beats that come
         for stage, cycles in zip(reversed(self.stages), reversed(self.cycles), strict=True):
-            own = after[stage.sends] + prices @ cycles
-            values.insert(0, stage.cost + own[:, np.newaxis])
-            after = values[0].min(axis=0)
-        return values
+            found.insert(0, after[stage.sends] + prices @ cycles)
+            after = (stage.cost + found[0][:, np.newaxis]).min(axis=0)
+        return found
 
     def bounds(self, prices: Costs) -> list[Costs]:
         """Bound the cost of the machines that have each option."""
         found = []
         before = np.zeros(1)  # priced, of the stages before, by the width of the beats they send
-        for stage, cycles, value in zip(self.stages, self.cycles, self.priced(prices), strict=True):
-            found.append((value + before).min(axis=1) - float(prices @ self.budgets))
-            so_far = (stage.cost + before).min(axis=1) + prices @ cycles
+        triples = zip(self.stages, self.cycles, self.onward(prices), strict=True)
+        for stage, cycles, onward in triples:
+            so_far = (stage.cost + before).min(axis=1)
+            found.append(so_far + onward - float(prices @ self.budgets))
             before = np.full(stage.sends.max() + 1, np.inf)
-            np.minimum.at(before, stage.sends, so_far)
+            np.minimum.at(before, stage.sends, so_far + prices @ cycles)
         return found
 
     def at(self, prices: Costs) -> tuple[float, NDArray[np.intp], Costs]:
         """Give the bound, the machine that has it, and by how much its ways are too long."""
-        values = self.priced(prices)
-        coming, choice = 0, np.zeros(len(values), np.intp)
-        for number, (stage, value) in enumerate(zip(self.stages, values, strict=True)):
-            choice[number] = value[:, coming].argmin()
+        rest = self.onward(prices)
+        least = float((self.stages[0].cost[:, 0] + rest[0]).min())
+        coming, choice = 0, np.zeros(len(rest), np.intp)
+        for number, (stage, onward) in enumerate(zip(self.stages, rest, strict=True)):
+            choice[number] = (stage.cost[:, coming] + onward).argmin()
             coming = int(stage.sends[choice[number]])
         taken = sum(cycles[:, option] for cycles, option in zip(self.cycles, choice, strict=True))
-        least = float(values[0].min())
         return least - float(prices @ self.budgets), choice, np.asarray(taken - self.budgets)
 
     def first(self) -> Costs:

@@ -29,7 +29,7 @@ from pilaster.sim.mapper.request import SCHEDULES, Objective, Policy, Request
 from pilaster.sim.mapper.result import Mapping, StageMapping
 from pilaster.sim.mapper.search import Effort, Found, search
 from pilaster.sim.mapper.slack import stage_slack
-from pilaster.sim.mapper.space import Candidates, candidates
+from pilaster.sim.mapper.space import Candidates, beat_widths, candidates
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.simulate import DEFAULT_TABLE
 
@@ -178,7 +178,7 @@ class Space:
         for number, (found, cost) in enumerate(zip(self.candidates, told, strict=True)):
             sends = np.zeros(len(found), np.intp)
             if number + 1 < len(told) and told[number + 1].shape[1] > 1:
-                _, sends = np.unique(found.out_channels, return_inverse=True)
+                _, sends = beat_widths(found)
             stages.append(
                 StageOptions(
                     name=found.name,
@@ -223,7 +223,7 @@ class Space:
         for found in self.candidates:
             own = energies_pj(found, self._pricing)
             yield own[:, np.newaxis] + column_buffer_pj(found, channels, groups, self._pricing)
-            channels, groups = np.unique(found.out_channels), found.groups
+            (channels, _), groups = beat_widths(found), found.groups
 
     def mapping(self, found: Found) -> Mapping:
         """Describe the machine that was found."""

@@ -36,6 +36,7 @@ __all__ = [
     "ConvCandidates",
     "PoolCandidates",
     "WorkTable",
+    "beat_widths",
     "candidates",
 ]
 
@@ -263,6 +264,12 @@ class PoolCandidates:
 
 
 Candidates = ConvCandidates | PoolCandidates
+
+
+def beat_widths(found: Candidates) -> tuple[Ints, NDArray[np.intp]]:
+    """Give the widths of the beats that candidates send, and which of these each one sends."""
+    widths, sends = np.unique(found.out_channels, return_inverse=True)
+    return widths, sends
 
 
 def candidates(network: Network, node: Node, limits: Limits) -> Candidates:
