@@ -19,9 +19,9 @@ from matplotlib.figure import Figure
 import pilaster as pl
 from pilaster.models.energy import EnergyTable
 from pilaster.models.energy.actions import Action
-from pilaster.rtl.gates.bill import PARTS
 from pilaster.rtl.gates.liberty import Library
 from pilaster.rtl.gates.measure import measure_power
+from pilaster.rtl.parts import PARTS
 
 NETWORK = "digits"
 STAGE = "conv1"

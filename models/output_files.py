@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pilaster.models.errors import InputError
 
-__all__ = ["check_writable", "write_files"]
+__all__ = ["check_writable", "copy_file", "write_files"]
 
 
 def check_writable(directory: Path, names: Iterable[str], what: str) -> None:
@@ -66,6 +67,28 @@ def write_files(directory: Path, contents: Mapping[str, bytes], what: str) -> tu
     return tuple(directory / name for name in contents)
 
 
+def copy_file(source: Path, path: Path, what: str) -> None:
+    """Put a copy of a file in place once all of it is on the disk.
+
+    Parameters
+    ----------
+    what : what the file is, for the message
+
+    Raises
+    ------
+    InputError
+        If it cannot be written; nothing is left behind.
+    """
+    temporary = path.with_name(_temporary_name(path.name))
+    with _explained(path.parent, what):
+        try:
+            shutil.copyfile(source, temporary)
+            temporary.replace(path)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
 @contextmanager
 def _explained(directory: Path, what: str) -> Iterator[None]:
     """Turn an error of the file system into one line about the directory."""
@@ -103,8 +126,7 @@ def _prepare(directory: Path, names: Iterable[str], what: str, created: list[Pat
 @contextmanager
 def _temporaries(directory: Path, contents: Mapping[str, bytes]) -> Iterator[dict[str, Path]]:
     """Write contents to new files beside their places; those still there at the end go."""
-    token = secrets.token_hex(4)
-    temporaries = {name: directory / f".{name}.{token}.tmp" for name in contents}
+    temporaries = {name: directory / _temporary_name(name) for name in contents}
     try:
         for name, content in contents.items():
             with temporaries[name].open("xb") as file:
@@ -114,6 +136,10 @@ def _temporaries(directory: Path, contents: Mapping[str, bytes]) -> Iterator[dic
         for temporary in temporaries.values():
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+def _temporary_name(name: str) -> str:
+    return f".{name}.{secrets.token_hex(4)}.tmp"
 
 
 def _remove(created: list[Path]) -> None:

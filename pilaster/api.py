@@ -135,6 +135,8 @@ def verify(
     until: str | None = None,
     seed: int | None = None,
     waves: Path | None = None,
+    switching: bool = False,
+    saif: Path | None = None,
     load_weights: bool = False,
 ) -> Verdict:
     """Run a machine's RTL on images and compare it with the model.
@@ -144,7 +146,9 @@ def verify(
     images : (N, H, W, C), as for `simulate`, at least one
     until : name of the last layer to take; None takes all
     seed : seed of random hesitations of source and sink; None for none
-    waves : file to write the waves to
+    waves : file to write the waves to; not with `switching` or `saif`
+    switching : count how often registers change
+    saif : file to write the activity of every net to
     load_weights : load weights and biases through a stream, instead of having them in the design
 
     Raises
@@ -161,7 +165,16 @@ def verify(
         layers = [node.name for node in network.graph.nodes]
         stages = {name: spec for name, spec in machine.stages.items() if name in layers}
         machine = replace(machine, stages=stages)
-    return compare(network, machine, images, seed=seed, waves=waves, loaded=load_weights)
+    return compare(
+        network,
+        machine,
+        images,
+        seed=seed,
+        waves=waves,
+        switching=switching,
+        saif=saif,
+        loaded=load_weights,
+    )
 
 
 def write_rtl(

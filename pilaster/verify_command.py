@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pilaster.options import (
+    add_clock,
     add_images,
     add_load_weights,
     add_machine,
@@ -18,10 +19,10 @@ from pilaster.options import (
 )
 
 if TYPE_CHECKING:
-    from pilaster.models.energy import EnergyTable
-    from pilaster.models.network import Network
+    from collections.abc import Sequence
+
+    from pilaster.rtl.verified_power import StagePower
     from pilaster.rtl.verify import Verdict
-    from pilaster.sim.machine import Machine
 
 __all__ = ["add_command"]
 
@@ -62,13 +63,22 @@ def add_command(commands: Any) -> None:
     command.add_argument("--waves", metavar="FILE", type=Path, help="write the waves there (VCD)")
     add_load_weights(command)
     command.add_argument(
-        "--power", action="store_true", help="price the actions that the RTL counts, by stage"
+        "--power",
+        action="store_true",
+        help="price the actions that the RTL counts, and count how often registers change",
     )
     command.add_argument(
         "--energy",
         metavar="TABLE",
         default=None,
         help="table of --power: a name that `pilaster tables` lists, or a YAML file",
+    )
+    add_clock(command)
+    command.add_argument(
+        "--saif",
+        metavar="FILE",
+        type=Path,
+        help="write how often every net changes there (SAIF, for a power tool)",
     )
     command.add_argument("--json", action="store_true", help="print one JSON object and no table")
     command.set_defaults(handler=_verify)
@@ -79,14 +89,19 @@ def _verify(options: argparse.Namespace) -> int:
     from pilaster.data import images_for
     from pilaster.models.energy import EnergyTable
     from pilaster.models.errors import InputError
+    from pilaster.sim.pipeline import Pipeline
     from pilaster.sim.simulate import DEFAULT_TABLE
 
     network = load_network(options)
     machine = load_machine(options.machine, network)
     dataset = images_for(network, options.data, options.images)
     assert dataset is not None
-    if options.waves is not None and not options.waves.absolute().parent.is_dir():
-        raise InputError(f"--waves {options.waves}: its folder does not exist")
+    for name in ("waves", "saif"):
+        path = getattr(options, name)
+        if path is not None and not path.absolute().parent.is_dir():
+            raise InputError(f"--{name} {path}: its folder does not exist")
+    if options.waves is not None and (options.power or options.saif is not None):
+        raise InputError("--waves: a run with --power or --saif writes none; run it once more")
     table = EnergyTable.load(options.energy or DEFAULT_TABLE) if options.power else None
     verdict = verify(
         network,
@@ -95,53 +110,72 @@ def _verify(options: argparse.Namespace) -> int:
         until=options.until,
         seed=options.seed if options.stalls else None,
         waves=options.waves,
+        switching=options.power,
+        saif=options.saif,
         load_weights=options.load_weights,
     )
-    energies = None if table is None else _energies(network, machine, verdict, table)
+    stages = None
+    if table is not None:
+        from pilaster.rtl.verified_power import stage_powers
+
+        stages = stage_powers(Pipeline(network, machine), verdict, table, options.clock_mhz)
     if options.json:
-        energy = {} if energies is None else {"energy_pj": energies}
-        print(json.dumps({**verdict.as_dict(), **energy}, allow_nan=False))
+        power = {} if stages is None else _power_json(stages, verdict, options.clock_mhz)
+        print(json.dumps({**verdict.as_dict(), **power}, allow_nan=False))
     else:
         _print(verdict, options)
-        if energies is not None:
-            _print_energies(energies)
+        if stages is not None:
+            _print_power(stages, verdict, options.clock_mhz)
     return 0 if verdict.equal else 1
 
 
-def _energies(
-    network: Network, machine: Machine, verdict: Verdict, table: EnergyTable
-) -> dict[str, dict[str, dict[str, float]]]:
-    """Energies in pJ an image by stage and action: of the RTL's counts, and of the model's."""
-    from pilaster.sim.energy import stage_energy_pj
-    from pilaster.sim.pipeline import Pipeline
-
-    stages = {stage.name: stage for stage in Pipeline(network, machine).stages}
-    found = {}
-    for stage in verdict.stages:
-        sides = {
-            "rtl": (stage.counted, verdict.rtl_cycles),
-            "model": (stage.expected, verdict.model_cycles),
-        }
-        found[stage.name] = {
-            side: {
-                action: energy / verdict.images
-                for action, energy in stage_energy_pj(
-                    stages[stage.name], actions, cycles, table, None
-                ).items()
-            }
-            for side, (actions, cycles) in sides.items()
-        }
-    return found
+def _power_json(
+    stages: Sequence[StagePower], verdict: Verdict, clock_mhz: float | None
+) -> dict[str, Any]:
+    """Energies in pJ an image by stage and action, and by part with what registers did."""
+    return {
+        "energy_pj": {
+            stage.name: {"rtl": stage.rtl_pj, "model": stage.model_pj}
+            for stage in stages
+            if stage.rtl_pj
+        },
+        "parts": [
+            {"stage": stage.name, "part": name, **vars(part)}
+            for stage in stages
+            for name, part in stage.parts.items()
+        ],
+        "power_mw": _power_mw(stages, verdict, clock_mhz),
+    }
 
 
-def _print_energies(energies: dict[str, dict[str, dict[str, float]]]) -> None:
-    print(f"\n{'stage':<12}{'RTL, nJ':>12}{'model, nJ':>12}   an image")
-    totals = {"rtl": 0.0, "model": 0.0}
-    for stage, sides in energies.items():
-        sums = {side: sum(actions.values()) for side, actions in sides.items()}
-        totals = {side: totals[side] + sums[side] for side in totals}
-        print(f"{stage:<12}{sums['rtl'] / 1e3:>12,.2f}{sums['model'] / 1e3:>12,.2f}")
-    print(f"{'total':<12}{totals['rtl'] / 1e3:>12,.2f}{totals['model'] / 1e3:>12,.2f}")
+def _power_mw(
+    stages: Sequence[StagePower], verdict: Verdict, clock_mhz: float | None
+) -> float | None:
+    """Mean power over the run, of the RTL."""
+    if clock_mhz is None:
+        return None
+    energy = sum(stage.total.rtl_pj for stage in stages) * verdict.images
+    return energy / (verdict.rtl_cycles / clock_mhz) / 1e3
+
+
+def _print_power(stages: Sequence[StagePower], verdict: Verdict, clock_mhz: float | None) -> None:
+    from pilaster.rtl.parts import PARTS
+    from pilaster.rtl.verified_power import PartPower
+
+    of_parts = {
+        part: sum((s.parts.get(part, PartPower()) for s in stages), PartPower()) for part in PARTS
+    }
+    of_stages = {stage.name: stage.total for stage in stages}
+    for title, lines in (("stage", of_stages), ("part", of_parts)):
+        print(f"\n{title:<18}{'RTL, nJ':>12}{'model, nJ':>12}{'register bits':>15}{'toggles':>12}")
+        for name, line in {**lines, "total": sum(lines.values(), PartPower())}.items():
+            print(
+                f"{name:<18}{line.rtl_pj / 1e3:>12,.2f}{line.model_pj / 1e3:>12,.2f}"
+                f"{line.register_bits:>15,}{line.toggles:>12,.0f}"
+            )
+    power = _power_mw(stages, verdict, clock_mhz)
+    told = "" if power is None else f"; {power:,.3g} mW at {clock_mhz:g} MHz"
+    print(f"energies and toggles of registers are those of an image{told}")
 
 
 def _print(verdict: Verdict, options: argparse.Namespace) -> None:

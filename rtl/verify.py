@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT
 from pilaster.models.network import Network
+from pilaster.models.output_files import copy_file
 from pilaster.models.reference.network import tensors
 from pilaster.rtl.observed import (
     Cycles,
@@ -27,8 +28,9 @@ from pilaster.rtl.observed import (
 )
 from pilaster.rtl.probes import ACTION_PROBES
 from pilaster.rtl.stimulus import write_stimulus
+from pilaster.rtl.switching import Switching, read_switching
 from pilaster.rtl.testbench import TESTBENCH
-from pilaster.rtl.verilator import build_and_run
+from pilaster.rtl.verilator import Trace, build_and_run
 from pilaster.rtl.verilog import Design, generate
 from pilaster.sim.actions import ActionCounts, machine_actions, nonzero_counts
 from pilaster.sim.closed_form import stamps
@@ -96,6 +98,7 @@ class Verdict:
     rtl_cycles, model_cycles : last cycle stamp of either
     finished : whether the RTL came to its end, and was not given up
     simulator_seconds : wall time of building and running the RTL
+    switching : by stage and component, of the whole run; None where it was not asked for
     """
 
     network: str
@@ -106,6 +109,7 @@ class Verdict:
     model_cycles: int
     finished: bool
     simulator_seconds: float
+    switching: Mapping[tuple[str, str], Switching] | None = None
 
     @property
     def values_equal(self) -> bool:
@@ -152,6 +156,8 @@ def verify(
     *,
     seed: int | None = None,
     waves: Path | None = None,
+    switching: bool = False,
+    saif: Path | None = None,
     loaded: bool = False,
     mutate: Callable[[Design], Design] = lambda design: design,
     optimise: bool = True,
@@ -162,7 +168,9 @@ def verify(
     ----------
     images : (N, H, W, C), as for `simulate`, at least one
     seed : seed of random hesitations of source and sink; None for none
-    waves : file to write the waves to
+    waves : file to write the waves to; not with `switching` or `saif`
+    switching : count how often registers change
+    saif : file to write the activity of every net to
     loaded : load weights and biases through the stream, and have none in the design
     mutate : what is done to the design before it is built; the check of the check
     optimise : compile for speed; not worth it for a few thousand cycles
@@ -174,6 +182,9 @@ def verify(
     """
     if not len(images):
         raise InputError("verification needs at least one image")
+    trace: Trace | None = "vcd" if waves else "saif" if switching or saif else None
+    if waves and (switching or saif):
+        raise InputError("a run writes waves or counts switching: ask for one at a time")
     pipeline = Pipeline(network, machine)
     count = len(images)
     traffic = Traffic.steady(pipeline, count)
@@ -187,12 +198,11 @@ def verify(
         write_stimulus(folder, pipeline, design, values, traffic, _last(expected))
         sources = [folder / "machine.v", folder / "testbench.v"]
         start = time.perf_counter()
-        build_and_run(
-            sources, TESTBENCH, "pilaster.rtl.run_to_end", folder, optimise, waves is not None
-        )
+        build_and_run(sources, TESTBENCH, "pilaster.rtl.run_to_end", folder, optimise, trace)
         seconds = time.perf_counter() - start
-        if waves is not None:
-            shutil.copyfile(folder / "dump.vcd", waves)
+        if kept := waves or saif:
+            copy_file(folder / f"dump.{trace}", kept, "waves" if waves else "activity")
+        found = read_switching(folder / "dump.saif", design.verilog) if switching else None
         observed = read_observations(pipeline, folder)
     except InputError:
         raise  # it names a log in the folder
@@ -209,6 +219,7 @@ def verify(
         model_cycles=_last(expected),
         finished=observed.finished,
         simulator_seconds=seconds,
+        switching=found,
     )
 
 

@@ -9,13 +9,14 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from pilaster.models.errors import InputError
 from pilaster.rtl.runtime_cache import shared_runtime
 
-__all__ = ["build_and_run", "verilator_environment"]
+__all__ = ["Trace", "build_and_run", "verilator_environment"]
 
 LEAST_VERSION = (5, 36)
 """Oldest Verilator that cocotb 2 drives."""
@@ -24,19 +25,29 @@ LEAST_VERSION = (5, 36)
 MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG="
 
 
+Trace = Literal["vcd", "saif"]
+"""What a run leaves beside its results: waves, or how often every net changes."""
+
+_WIDE = ("--trace-max-width", "0")  # beats of any width
+TRACE_FLAGS: Mapping[Trace, Sequence[str]] = {
+    "vcd": _WIDE,
+    "saif": ("--trace-saif", *_WIDE, "--trace-max-array", "1"),  # memories left out
+}
+
+
 def build_and_run(
     sources: Sequence[Path],
     top: str,
     test_module: str,
     folder: Path,
     optimise: bool = True,
-    waves: bool = False,
+    trace: Trace | None = None,
     public: bool = False,
 ) -> None:
     """Build a design with Verilator in `folder`, and run a cocotb test module on it there.
 
-    With `waves`, the run leaves them in `dump.vcd`. With `public`, Python sees every signal, and
-    not only those that the design marks.
+    With `trace`, the run leaves `dump.vcd` or `dump.saif`. With `public`, Python sees every signal,
+    and not only those that the design marks.
 
     Raises
     ------
@@ -54,7 +65,7 @@ def build_and_run(
     environment = verilator_environment()
     tool = shutil.which("verilator", path=environment.get("PATH"))
     effort = r"OPT_FAST=-O3\ -march=native" if optimise else "OPT_FAST=-O0 OPT_GLOBAL=-O0"
-    runtime = (str(tool), _version_text(str(tool)), effort, f"waves {waves}")
+    runtime = (str(tool), _version_text(str(tool)), effort, f"trace {trace}")
     # What a compiler leaves when a build is interrupted goes with the folder.
     scratch = "TMPDIR=" + re.sub(r"([\\ $])", r"\\\1", str(folder / "build"))
     environment["MAKEFLAGS"] = f"{environment.get('MAKEFLAGS', ' --')} {effort} {scratch}"
@@ -72,11 +83,12 @@ def build_and_run(
                     *("-Wno-fatal", "-Wno-lint", "-Wno-style"),
                     *("--x-assign", "fast", "--x-initial", "fast", "-O3"),
                     *(() if public else ("--no-public-flat-rw",)),
+                    *(TRACE_FLAGS[trace] if trace else ()),
                     *("--build-jobs", str(os.cpu_count() or 1)),
                     # One source builds sooner where the machine is small, several where it is not.
                     *(() if optimise else ("--output-split", "0")),
                 ],
-                waves=waves,
+                waves=trace is not None,
                 log_file=log,
             )
         results = runner.test(
@@ -84,7 +96,7 @@ def build_and_run(
             hdl_toplevel=top,
             build_dir=folder / "build",
             test_dir=folder,
-            waves=waves,
+            waves=trace is not None,
             log_file=folder / "run.log",
         )
     except (SystemExit, subprocess.CalledProcessError, RuntimeError) as error:

@@ -15,7 +15,6 @@ from pilaster.models.energy.table import EnergyTable
 from pilaster.models.errors import InputError
 from pilaster.models.network import Network
 from pilaster.rtl.gates.activity import Activity, simulate_gates
-from pilaster.rtl.gates.components import component_of
 from pilaster.rtl.gates.liberty import Library
 from pilaster.rtl.gates.netlist import Memory, Netlist
 from pilaster.rtl.gates.nodes import MappedNetlist
@@ -24,6 +23,7 @@ from pilaster.rtl.gates.power import gate_energies
 from pilaster.rtl.gates.sram import Bank, Macro, best_bank
 from pilaster.rtl.gates.synthesis import synthesise
 from pilaster.rtl.gates.timing import Timing, analyse_timing
+from pilaster.rtl.parts import component_of
 from pilaster.rtl.verilog import generate
 from pilaster.sim.machine import Machine
 from pilaster.sim.pipeline import Pipeline

@@ -15,11 +15,12 @@ from pathlib import Path
 
 from pilaster.models.errors import InputError
 from pilaster.rtl.gates.gate_verilog import CLOCK
+from pilaster.rtl.gates.liberty import Library
 from pilaster.rtl.gates.netlist import HIGH, LOW, Netlist
 from pilaster.rtl.gates.nodes import MappedNetlist
 from pilaster.rtl.verilog import TOP
 
-__all__ = ["StaReport", "run_opensta"]
+__all__ = ["PROGRAM", "StaReport", "plain_cells", "run_opensta", "structure"]
 
 PROGRAM = "sta"
 
@@ -61,10 +62,8 @@ def run_opensta(mapped: MappedNetlist, period_ns: float) -> StaReport | None:
     clock = netlist.port(CLOCK).nets[0]
     with tempfile.TemporaryDirectory(prefix="pilaster-") as name:
         folder = Path(name)
-        # Wires have no capacitance in our own calculation, so they have none here.
-        cells = _WIRE_LOAD.sub(rb"\g<1>0", mapped.library.plain_text)
-        (folder / "cells.lib").write_bytes(cells)
-        (folder / "netlist.v").write_text(_structure(netlist), encoding="ascii")
+        (folder / "cells.lib").write_bytes(plain_cells(mapped.library))
+        (folder / "netlist.v").write_text(structure(netlist), encoding="ascii")
         inputs = [f"n{net}" for net in _sources(netlist) if net != clock]
         script = _SCRIPT.format(
             top=TOP, period=period_ns, clock=f"n{clock}", inputs=" ".join(inputs)
@@ -80,6 +79,11 @@ def run_opensta(mapped: MappedNetlist, period_ns: float) -> StaReport | None:
     return _read(told.stdout + told.stderr)
 
 
+def plain_cells(library: Library) -> bytes:
+    """Text of a library whose wires have no capacitance, as they have none in our calculation."""
+    return _WIRE_LOAD.sub(rb"\g<1>0", library.plain_text)
+
+
 def _sources(netlist: Netlist) -> list[int]:
     """Nets that ports and memories drive, and constants: a pin tied to one makes OpenSTA crash."""
     nets = [LOW, HIGH]
@@ -88,7 +92,7 @@ def _sources(netlist: Netlist) -> list[int]:
     return list(dict.fromkeys(nets))
 
 
-def _structure(netlist: Netlist) -> str:
+def structure(netlist: Netlist) -> str:
     """Netlist as Verilog; what memories drive comes in by ports, and what they take goes out."""
     sources = _sources(netlist)
     ends = [net for port in netlist.ports if port.direction == "output" for net in port.nets]

@@ -13,10 +13,11 @@ from pilaster.data import images_for
 from pilaster.models.energy import EnergyTable
 from pilaster.models.energy.actions import Action, Attributes
 from pilaster.models.errors import InputError
-from pilaster.rtl.gates.bill import PARTS, compare_bill
+from pilaster.rtl.gates.bill import compare_bill
 from pilaster.rtl.gates.characterize import Run, blackened, characterize, fit, table_yaml
 from pilaster.rtl.gates.measure import ComponentPower, MemoryPower, PowerMeasurement
 from pilaster.rtl.gates.synthesis import LOGIC_BITS, REGISTER_BITS
+from pilaster.rtl.parts import PARTS
 from pilaster.sim.simulate import simulate
 
 BASE = EnergyTable.load("ihp130")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pilaster.rtl.gates.components import TOP_STAGE, component_of
+from pilaster.rtl.parts import TOP_STAGE, component_of
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,116 @@
+"""Parts of a machine: what its gates, nets, memories and actions belong to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from pilaster.models.energy.actions import Action
+
+__all__ = ["OUTPUT", "PARTS", "PROGRAMS", "TOP_STAGE", "component_of", "energy_by_part", "part_of"]
+
+OUTPUT = "output"
+"""Stage of the FIFO behind the last layer."""
+
+FORKS = "forks"
+"""Module that counts the column buffers behind tensors with several readers."""
+
+TOP_STAGE = "top"
+"""Stage of what stands outside of all."""
+
+_COMPONENTS = {
+    "intake": "intake",
+    "fetcher": "sequencer",
+    "sequencer": "sequencer",
+    "weights": "weights",
+    "lanes": "lanes",
+    "sums": "partial sums",
+    "emitter": "emitter",
+    "fifo": "output FIFO",
+    "accepted": "sequencer",
+}
+
+
+def component_of(path: Sequence[str]) -> tuple[str, str]:
+    """Stage and component of a gate or a memory that stands in the modules of `path`.
+
+    A stage's own module holds the tap window of a convolution and the registers that follow its
+    steps; of a pooling, all but the intake; of a join, what selects, sums and sequences.
+    """
+    if not path:
+        return TOP_STAGE, "joins"
+    stage, *inner = path
+    if stage == FORKS:
+        return TOP_STAGE, "forks"
+    if inner and re.fullmatch(r"arm\d+", inner[0]):
+        inner[0] = "intake"
+    if inner[:2] == ["intake", "columns"]:
+        return stage, "column buffer"
+    if any(name.startswith("requantizer") for name in inner[:2]):
+        return stage, "requantizers"
+    if inner:
+        return stage, _COMPONENTS.get(inner[0], inner[0])
+    return stage, "output FIFO" if stage == OUTPUT else "window"
+
+
+PROGRAMS = "programs"
+"""Part of the memories that sequencers walk through, where they are too large for gates."""
+
+PARTS: Mapping[str, tuple[str, ...]] = {
+    "lanes": (Action.MAC, Action.MAC_GATED, Action.WEIGHT_LOAD),
+    "sums": (Action.ACCUMULATE, Action.PSUM_READ, Action.PSUM_WRITE),
+    "requantisation": (Action.REQUANTIZE,),
+    "window and steps": (Action.WINDOW_SHIFT, Action.ROW),
+    "pooling": (Action.POOL,),
+    "column buffers": (Action.COLUMN_READ, Action.COLUMN_WRITE),
+    "weights": (Action.WEIGHT_READ, Action.DRAM_READ),
+    "streams": (Action.STREAM,),
+    "clock": (Action.CLOCK,),
+    PROGRAMS: (),
+    "leakage": ("leakage",),
+}
+"""Actions of the model by the part of a machine that they are the energy of.
+
+The model does not count the reads of a program that is too large for gates.
+"""
+
+_BY_COMPONENT = {
+    "lanes": "lanes",
+    "partial sums": "sums",
+    "requantizers": "requantisation",
+    "column buffer": "column buffers",
+    "weights": "weights",
+    "emitter": "streams",
+    "intake": "streams",
+    "output FIFO": "streams",
+    "window": "window and steps",
+    "sequencer": "window and steps",
+}
+
+
+def part_of(component: str, pools: bool) -> str:
+    """Part that a component of a stage counts for.
+
+    pools : whether the stage pools
+    """
+    if component == "window" and pools:
+        return "pooling"
+    return _BY_COMPONENT.get(component, "streams")
+
+
+_OF_POOLING = (Action.WINDOW_SHIFT, Action.PSUM_READ, Action.PSUM_WRITE, Action.REQUANTIZE)
+"""What a stage that pools does outside of its column buffers and streams."""
+
+_BY_ACTION = {str(action): part for part, actions in PARTS.items() for action in actions}
+
+
+def energy_by_part(energy_by_action: Mapping[str, float], pools: bool) -> dict[str, float]:
+    """Sum the model's energies of a stage by part; parts that it has none of are left out.
+
+    pools : whether the stage pools
+    """
+    found: dict[str, float] = {}
+    for action, energy in energy_by_action.items():
+        part = "pooling" if pools and action in _OF_POOLING else _BY_ACTION[action]
+        found[part] = found.get(part, 0.0) + energy
+    return found

@@ -1,0 +1,113 @@
+"""OpenSTA's power of gates beside our own, on the same netlist and activities.
+
+Debian's OpenSTA 2.0 takes activities at ports alone, so every gate stands between ports and what it
+drives. It counts the energies of both edges at every edge of an output, and those of all inputs: of
+gates of one input that is twice what they take. It charges the most that a pin may have.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pilaster.rtl.gates.activity import Activity
+from pilaster.rtl.gates.liberty import Library
+from pilaster.rtl.gates.netlist import Gate, Netlist, Port
+from pilaster.rtl.gates.nodes import MappedNetlist
+from pilaster.rtl.gates.opensta import PROGRAM, plain_cells, structure
+from pilaster.rtl.gates.power import gate_energies
+from pilaster.rtl.gates.timing import analyse_timing
+
+LIBERTY = Path(os.environ.get("PILASTER_DATA", "no folder")) / "liberty"
+LIBRARIES = [
+    Path(__file__).parent / "tiny.lib",
+    LIBERTY / "sg13g2_stdcell_typ_1p20V_25C.lib",
+    LIBERTY / "sky130hd_tt_025C_1v80.lib.gz",
+]
+PERIOD_NS, CYCLES = 10.0, 1000
+CLOCK = 2
+MOST_DRIVEN = 3
+
+pytestmark = pytest.mark.skipif(shutil.which(PROGRAM) is None, reason="OpenSTA is not installed")
+
+
+def gates_of_one_input(library):
+    """Cells whose output follows their one input."""
+    for cell in library.cells.values():
+        plain = cell.usable and cell.flip_flop is None and cell.clock_gate is None
+        if plain and len(cell.inputs) == len(cell.outputs) == 1:
+            (output,) = (cell.pins[name] for name in cell.outputs)
+            if output.function is not None and output.powers:
+                yield cell
+
+
+def between_ports(library):
+    """Every such cell driving one to three of its kind; gates, and nets in and out."""
+    gates, ports, nets, driven = [], [Port("clk", "input", (CLOCK,))], CLOCK + 1, []
+    for cell in gates_of_one_input(library):
+        (pin,), (output,) = cell.inputs, cell.outputs
+        for loads in range(1, MOST_DRIVEN + 1):
+            ports.append(Port(f"in{nets}", "input", (nets,)))
+            driven.append((len(gates), nets, nets + 1))
+            gates.append(Gate((), cell.name, {pin: nets, output: nets + 1}))
+            for load in range(loads):
+                gates.append(Gate((), cell.name, {pin: nets + 1, output: nets + 2 + load}))
+            nets += 2 + loads
+    return MappedNetlist(Netlist(nets, tuple(ports), tuple(gates), ()), library), driven
+
+
+def opensta(mapped, driven, toggles, folder):
+    """Internal and switching power of the gates that ports drive, in W: (gates, 2)."""
+    (folder / "cells.lib").write_bytes(plain_cells(mapped.library))
+    (folder / "netlist.v").write_text(structure(mapped.netlist))
+    lines = [
+        "read_liberty cells.lib",
+        "read_verilog netlist.v",
+        "link_design pilaster_top",
+        f"create_clock -name clock -period {PERIOD_NS} [get_ports n{CLOCK}]",
+        "set_input_delay 0 -clock clock [all_inputs]",
+    ]
+    for _, net, _ in driven:
+        told = f"-activity {toggles[net] / CYCLES} -duty 0.5"
+        lines.append(f"set_power_activity -input_ports [get_ports n{net}] {told}")
+    lines += [f"report_power -instances [get_cells g{gate}] -digits 8" for gate, _, _ in driven]
+    (folder / "run.tcl").write_text("\n".join([*lines, "exit", ""]))
+    told = subprocess.run(
+        [PROGRAM, "-no_splash", "-exit", "run.tcl"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    rows = re.findall(r"^\s*(\S+)\s+(\S+)\s+\S+\s+\S+ g\d+$", told, re.MULTILINE)
+    assert len(rows) == len(driven), told
+    return np.array(rows, float)
+
+
+@pytest.mark.parametrize("path", LIBRARIES, ids=lambda path: path.name)
+def test_opensta_finds_the_same_power(path, tmp_path):
+    if not path.exists():
+        pytest.skip("PILASTER_DATA names no folder with liberty/")
+    mapped, driven = between_ports(Library.read(path))
+    assert driven
+    rng = np.random.default_rng(2023)
+    toggles, high = np.zeros(mapped.netlist.nets), np.full(mapped.netlist.nets, 0.5)
+    for _, came, went in driven:
+        toggles[[came, went]] = CYCLES * rng.uniform(0.02, 0.6)
+    seen = Activity(CYCLES, 1, toggles, high, np.zeros(0), np.zeros(0), True, True)
+    found = gate_energies(mapped, seen, analyse_timing(mapped, PERIOD_NS, {}, {}), PERIOD_NS)
+    judged = opensta(mapped, driven, toggles, tmp_path) * CYCLES * PERIOD_NS * 1e3  # pJ
+    gates = [gate for gate, _, _ in driven]
+    internal, charged = judged.T
+    np.testing.assert_allclose(found.internal[gates], internal / 2, rtol=0.04)
+    assert found.internal[gates].sum() == pytest.approx(internal.sum() / 2, rel=0.02)
+    nets = [went for _, _, went in driven]
+    own = 0.5 * mapped.library.voltage**2 * mapped.loads[nets] * toggles[nets]
+    ratio = (charged / own).reshape(-1, MOST_DRIVEN)  # the same, whatever a cell drives
+    np.testing.assert_allclose(ratio, ratio[:, [0] * MOST_DRIVEN], rtol=1e-4)
+    assert (ratio > 0.999).all()
+    assert (ratio < 1.3).all()
