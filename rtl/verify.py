@@ -263,12 +263,17 @@ def _compare(
             actions_equal=not actions,
             utilisation=found.utilisation(stage.lanes),
             differences=(*first, *late, *actions),
-            counted=ActionCounts.of(
-                (action, attributes, found.counts.get(action, 0))
-                for action, attributes in counts.counts
-            ),
+            counted=_by_attributes(found.counts, counts),
             expected=counts,
         )
+
+
+def _by_attributes(totals: Mapping[str, int], model: ActionCounts) -> ActionCounts:
+    """Give the RTL's totals the model's attributes: where it has several, in their proportions."""
+    return ActionCounts.of(
+        (action, attributes, totals.get(action, 0) * count // model.of_action(action))
+        for (action, attributes), count in model.counts.items()
+    )
 
 
 def _compare_values(
