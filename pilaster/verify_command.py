@@ -102,6 +102,9 @@ def _verify(options: argparse.Namespace) -> int:
             raise InputError(f"--{name} {path}: its folder does not exist")
     if options.waves is not None and (options.power or options.saif is not None):
         raise InputError("--waves: a run with --power or --saif writes none; run it once more")
+    for name, value in (("energy", options.energy), ("clock-mhz", options.clock_mhz)):
+        if value is not None and not options.power:
+            raise InputError(f"--{name} {value}: means something only with --power")
     table = EnergyTable.load(options.energy or DEFAULT_TABLE) if options.power else None
     verdict = verify(
         network,

@@ -70,3 +70,10 @@ def test_an_unknown_table_is_one_line(command):
     outcome = command("verify", "digits", "--power", "--energy", "none")
     assert outcome.code == 2
     assert "'none' is not shipped" in outcome.err
+
+
+@pytest.mark.parametrize("words", [("--energy", "sg13g2"), ("--clock-mhz", 25)])
+def test_what_prices_needs_something_to_price(command, words):
+    outcome = command("verify", "digits", *words)
+    assert outcome.code == 2
+    assert "only with --power" in outcome.err
