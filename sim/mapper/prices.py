@@ -286,10 +286,11 @@ def _conv_energies(found: ConvCandidates, tiles: BlockTiles, pricing: Pricing) -
     for action in (Action.PSUM_READ, Action.PSUM_WRITE):
         energy += waits * _energy(table, action, hardware.psum_word, hardware.psum_depth)
 
-    bank = _each(table.memory_clock_pj, hardware.psum_word, hardware.psum_depth)
-    clock = (waits > 0) * bank * hardware.banks
-    clock = clock + _each(lambda at: table.clock_pj(at.bits), hardware.register_bits, None)
-    energy += pricing.image_cycles * clock
+    if pricing.image_cycles:
+        bank = _each(table.memory_clock_pj, hardware.psum_word, hardware.psum_depth)
+        clock = (waits > 0) * bank * hardware.banks
+        clock = clock + _each(lambda at: table.clock_pj(at.bits), hardware.register_bits, None)
+        energy += pricing.image_cycles * clock
     passes = classes.counts[:, 0] @ runs.deferred + classes.counts[:, 1] @ runs.total
     energy += passes * rows_out * table.energy_pj(Action.ROW, Attributes())
 
@@ -298,7 +299,7 @@ def _conv_energies(found: ConvCandidates, tiles: BlockTiles, pricing: Pricing) -
     once = table.energy_pj(Action.REQUANTIZE, scale)
     energy += outputs * geometry.layer.out_channels * once
     energy += outputs * outs * _energy(table, Action.STREAM, block.out_channels * widths.output)
-    if pricing.clock_mhz is not None and table.has_leakage:
+    if pricing.image_cycles and pricing.clock_mhz is not None and table.has_leakage:
         power = block.lanes * (table.leakage_uw((), 1) or 0.0)
         banks = hardware.banks * _leaking(table, hardware.psum_word, hardware.psum_depth)
         power += (waits > 0) * banks
