@@ -10,17 +10,17 @@ import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from pilaster.models.errors import InputError
 from pilaster.rtl.gates.gate_verilog import CLOCK
-from pilaster.rtl.gates.liberty import Library
 from pilaster.rtl.gates.netlist import HIGH, LOW, Netlist
 from pilaster.rtl.gates.nodes import MappedNetlist
 from pilaster.rtl.verilog import TOP
 
-__all__ = ["PROGRAM", "StaReport", "plain_cells", "run_opensta", "structure"]
+__all__ = ["PROGRAM", "StaReport", "ask_opensta", "run_opensta"]
 
 PROGRAM = "sta"
 
@@ -33,8 +33,7 @@ link_design {top}
 create_clock -name clock -period {period} [get_ports {clock}]
 set_input_delay 0 -clock clock [get_ports {{{inputs}}}]
 set_output_delay 0 -clock clock [all_outputs]
-report_power -digits 8
-report_worst_slack
+{commands}
 exit
 """
 
@@ -48,26 +47,42 @@ class StaReport:
 
 
 def run_opensta(mapped: MappedNetlist, period_ns: float) -> StaReport | None:
-    """Ask OpenSTA, with memories that neither delay nor are set up; None where it is missing.
+    """Ask OpenSTA for its report; None where it is missing.
 
     Raises
     ------
     InputError
         If it does not answer.
     """
+    told = ask_opensta(mapped, period_ns, ("report_power -digits 8", "report_worst_slack"))
+    return None if told is None else _read(told)
+
+
+def ask_opensta(mapped: MappedNetlist, period_ns: float, commands: Iterable[str]) -> str | None:
+    """Give what OpenSTA says to commands on a netlist; None where it is missing.
+
+    Net `i` that a port or a memory drives is its port `n<i>`, gate `i` its cell `g<i>`. Memories
+    neither delay nor are set up.
+    """
     program = shutil.which(PROGRAM)
     if program is None:
         return None
     netlist = mapped.netlist
     clock = netlist.port(CLOCK).nets[0]
+    inputs = [f"n{net}" for net in _sources(netlist) if net != clock]
+    script = _SCRIPT.format(
+        top=TOP,
+        period=period_ns,
+        clock=f"n{clock}",
+        inputs=" ".join(inputs),
+        commands="\n".join(commands),
+    )
     with tempfile.TemporaryDirectory(prefix="pilaster-") as name:
         folder = Path(name)
-        (folder / "cells.lib").write_bytes(plain_cells(mapped.library))
-        (folder / "netlist.v").write_text(structure(netlist), encoding="ascii")
-        inputs = [f"n{net}" for net in _sources(netlist) if net != clock]
-        script = _SCRIPT.format(
-            top=TOP, period=period_ns, clock=f"n{clock}", inputs=" ".join(inputs)
-        )
+        # Wires have no capacitance in our own calculation, so they have none here.
+        cells = _WIRE_LOAD.sub(rb"\g<1>0", mapped.library.plain_text)
+        (folder / "cells.lib").write_bytes(cells)
+        (folder / "netlist.v").write_text(_structure(netlist), encoding="ascii")
         (folder / "run.tcl").write_text(script, encoding="ascii")
         told = subprocess.run(
             [program, "-no_splash", "-exit", "run.tcl"],
@@ -76,12 +91,7 @@ def run_opensta(mapped: MappedNetlist, period_ns: float) -> StaReport | None:
             text=True,
             check=False,
         )
-    return _read(told.stdout + told.stderr)
-
-
-def plain_cells(library: Library) -> bytes:
-    """Text of a library whose wires have no capacitance, as they have none in our calculation."""
-    return _WIRE_LOAD.sub(rb"\g<1>0", library.plain_text)
+    return told.stdout + told.stderr
 
 
 def _sources(netlist: Netlist) -> list[int]:
@@ -92,7 +102,7 @@ def _sources(netlist: Netlist) -> list[int]:
     return list(dict.fromkeys(nets))
 
 
-def structure(netlist: Netlist) -> str:
+def _structure(netlist: Netlist) -> str:
     """Netlist as Verilog; what memories drive comes in by ports, and what they take goes out."""
     sources = _sources(netlist)
     ends = [net for port in netlist.ports if port.direction == "output" for net in port.nets]

@@ -18,7 +18,7 @@ from pilaster.rtl.gates.activity import Activity
 from pilaster.rtl.gates.liberty import Library
 from pilaster.rtl.gates.netlist import Gate, Netlist, Port
 from pilaster.rtl.gates.nodes import MappedNetlist
-from pilaster.rtl.gates.opensta import PROGRAM, plain_cells, structure
+from pilaster.rtl.gates.opensta import PROGRAM, ask_opensta
 from pilaster.rtl.gates.power import gate_energies
 from pilaster.rtl.gates.timing import analyse_timing
 
@@ -70,36 +70,22 @@ def between_ports(library):
     return MappedNetlist(Netlist(nets, tuple(ports), tuple(gates), ()), library), driven
 
 
-def opensta(mapped, driven, toggles, folder):
+def opensta(mapped, driven, toggles):
     """Internal and switching power of the gates that ports drive, in W: (gates, 2)."""
-    (folder / "cells.lib").write_bytes(plain_cells(mapped.library))
-    (folder / "netlist.v").write_text(structure(mapped.netlist))
-    lines = [
-        "read_liberty cells.lib",
-        "read_verilog netlist.v",
-        "link_design pilaster_top",
-        f"create_clock -name clock -period {PERIOD_NS} [get_ports n{CLOCK}]",
-        "set_input_delay 0 -clock clock [all_inputs]",
+    commands = [
+        f"set_power_activity -input_ports [get_ports n{net}] "
+        f"-activity {toggles[net] / CYCLES} -duty 0.5"
+        for _, net, _ in driven
     ]
-    for _, net, _ in driven:
-        told = f"-activity {toggles[net] / CYCLES} -duty 0.5"
-        lines.append(f"set_power_activity -input_ports [get_ports n{net}] {told}")
-    lines += [f"report_power -instances [get_cells g{gate}] -digits 8" for gate, _, _ in driven]
-    (folder / "run.tcl").write_text("\n".join([*lines, "exit", ""]))
-    told = subprocess.run(
-        [PROGRAM, "-no_splash", "-exit", "run.tcl"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    commands += [f"report_power -instances [get_cells g{gate}] -digits 8" for gate, _, _ in driven]
+    told = ask_opensta(mapped, PERIOD_NS, commands)
     rows = re.findall(r"^\s*(\S+)\s+(\S+)\s+\S+\s+\S+ g\d+$", told, re.MULTILINE)
     assert len(rows) == len(driven), told
     return np.array(rows, float)
 
 
 @pytest.mark.parametrize("path", LIBRARIES, ids=lambda path: path.name)
-def test_opensta_finds_the_same_power(path, tmp_path):
+def test_opensta_finds_the_same_power(path):
     if not path.exists():
         pytest.skip("PILASTER_DATA names no folder with liberty/")
     mapped, driven = between_ports(Library.read(path))
@@ -110,7 +96,7 @@ def test_opensta_finds_the_same_power(path, tmp_path):
         toggles[[came, went]] = CYCLES * rng.uniform(0.02, 0.6)
     seen = Activity(CYCLES, 1, toggles, high, np.zeros(0), np.zeros(0), True, True)
     found = gate_energies(mapped, seen, analyse_timing(mapped, PERIOD_NS, {}, {}), PERIOD_NS)
-    judged = opensta(mapped, driven, toggles, tmp_path) * CYCLES * PERIOD_NS * 1e3  # pJ
+    judged = opensta(mapped, driven, toggles) * CYCLES * PERIOD_NS * 1e3  # pJ
     gates = [gate for gate, _, _ in driven]
     internal, charged = judged.T
     np.testing.assert_allclose(found.internal[gates], internal / 2, rtol=0.04)
