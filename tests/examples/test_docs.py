@@ -2,60 +2,70 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
 
 import pilaster as pl
-from tests.pilaster.conftest import Command, command
+from tests.examples.inputs import DATA, bring_files
+from tests.examples.pages import NOTES, PAGES, Reader, blocks_of
 
-__all__ = ["command"]
-
-DOCS = Path(__file__).parents[2] / "docs"
-
-
-def blocks(page: str, language: str) -> list[str]:
-    text = (DOCS / page).read_text(encoding="utf-8")
-    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+SLOW = [page for page in PAGES if any(block.note in ("slow", "data") for block in blocks_of(page))]
 
 
-def test_mapping_in_python(capsys: pytest.CaptureFixture[str]) -> None:
-    (block,) = blocks("mapping.md", "python")
-    exec(block, {})
-    shown = re.findall(r"print\(.*?\)\s+# (.*)", block)
-    printed = capsys.readouterr().out.splitlines()
-    assert printed[: len(shown)] == shown
-    assert len(printed) == len(shown) + len(pl.load("digits").graph.nodes)
+@pytest.mark.parametrize("page", PAGES)
+def test_a_block_that_is_not_run_says_why(page: str) -> None:
+    for block in blocks_of(page):
+        assert block.language in ("", "console", "python", "text", "yaml"), str(block)
+        if block.note:
+            assert block.note.startswith(NOTES), f"{block}: {block.note}"
+        if block.skipped:
+            assert len(block.note.split()) > 3, f"{block}: says no reason"
 
 
-def test_mapping_on_the_command_line(command: Command) -> None:
-    (block,) = blocks("mapping.md", "console")
-    for line in block.splitlines():
-        program, *words = line.split()
-        assert program == "pilaster"
-        assert command(*words).code == 0
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_does_what_it_shows(page: str, tmp_path: Path) -> None:
+    follow(page, tmp_path, ("slow", "data"))
 
 
-def test_a_refusal_reads_as_shown() -> None:
-    (block,) = blocks("mapping.md", "text")
+@pytest.mark.slow
+@pytest.mark.parametrize("page", SLOW)
+def test_a_page_does_what_it_shows_at_length(page: str, tmp_path: Path) -> None:
+    follow(page, tmp_path, () if DATA.is_dir() else ("data",))
+
+
+def follow(page: str, folder: Path, left_out: tuple[str, ...]) -> None:
+    blocks = [block for block in blocks_of(page) if not block.skipped and block.language]
+    reader = Reader(folder)
+    if any(block.note not in left_out for block in blocks):
+        bring_files(folder)
+    printed = True
+    for block in blocks:
+        printed = block.note not in left_out and (printed or block.note != "output")
+        if printed:
+            reader.follow(block)
+
+
+def test_what_a_page_shows_is_compared(tmp_path: Path) -> None:
+    """The reader notices what is not so: a value, a line, an exit code."""
+    from tests.examples.pages import Block
+
+    for language, text in (
+        ("python", "print(1 + 1)  # 3\n"),
+        ("python", "1 + 1  # 3\n"),
+        ("console", "$ echo one\ntwo\n"),
+        ("console", "$ echo one; false\none\n"),
+        ("console", "pip install 'pilaster[nothing]'\n"),
+        ("console", "make nothing\n"),
+    ):
+        with pytest.raises(AssertionError):
+            Reader(tmp_path).follow(Block("page", 1, language, "", text))
+
+
+def test_a_refusal_of_the_mapper_is_the_same_in_python() -> None:
+    (block,) = (block for block in blocks_of("docs/mapping.md") if "max_lanes: 20" in block.text)
     with pytest.raises(pl.Infeasible) as caught:
         pl.map(pl.load("digits"), column_interval=200, max_latency=400, max_lanes=20)
-    assert f"pilaster: {caught.value}" == " ".join(block.split())
-
-
-def test_exploring_in_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("pandas")
-    monkeypatch.chdir(tmp_path)
-    (block,) = blocks("exploring.md", "python")
-    exec(block, names := {})  # type: ignore[var-annotated]
-    found = names["found"]
-    assert found.differences == ()
-    assert (tmp_path / "digits" / "front.csv").exists()
-
-
-def test_exploring_on_the_command_line(command: Command) -> None:
-    (block,) = blocks("exploring.md", "console")
-    program, *words = block.splitlines()[0].split()
-    assert program == "pilaster"
-    assert command(*words, "--machines", 800).code == 0
+    assert (
+        f"pilaster: {caught.value}".split() == block.text[block.text.index("pilaster: ") :].split()
+    )
