@@ -2,13 +2,14 @@
 # make test      set up, then pass the tests
 # make test-slow the tests that take longer
 # make lint      formatting, lints and types
+# make docs      the documentation site, in build/site
 # make bench     what is fast, measured
 
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-slow lint bench clean
+.PHONY: demo test test-slow lint docs bench clean
 
 demo: $(VENV)/.core
 	$(BIN)/pilaster run lenet5 --report demo
@@ -25,6 +26,9 @@ lint: $(VENV)/.dev
 	rm -rf build/types
 	$(BIN)/pip install --quiet --no-deps --target build/types .
 	MYPYPATH=build/types $(BIN)/mypy -p pilaster
+
+docs: $(VENV)/.dev
+	$(BIN)/sphinx-build -W --keep-going -q docs build/site
 
 bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/bench.py

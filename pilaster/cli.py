@@ -24,7 +24,8 @@ class _Parser(argparse.ArgumentParser):
         self.exit(EXIT_BAD_INPUT, f"{self.prog}: {line} (try {self.prog} --help)\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_parser() -> argparse.ArgumentParser:
+    """Make the parser of the whole command line."""
     parser = _Parser(
         prog="pilaster",
         description="Simulate column-wise CNN accelerators: values, cycles and energy.",
@@ -64,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = command_parser().parse_args(arguments)
     try:
         code: int = options.handler(options)
         if sys.stdout is not None:  # it is None where the caller has closed it

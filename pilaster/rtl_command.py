@@ -11,7 +11,7 @@ from pilaster.options import add_load_weights, add_machine, add_network, load_ne
 __all__ = ["add_command"]
 
 HELP = """\
-Write a machine as Verilog: pilaster_top.v, the contents of its larger memories (*.hex), files.f,
+Write a machine as Verilog: pilaster_top.v, the contents of its larger memories (NAME.hex), files.f,
 machine.yaml, and README.md, which tells ports, order, number formats and cycles.
 """
 
