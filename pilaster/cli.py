@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
+from pilaster.console import replace_unprintable
 from pilaster.models.errors import InputError
 
 __all__ = ["main"]
@@ -35,7 +36,6 @@ def command_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     from pilaster import (
         bitstream_command,
-        boards_command,
         characterize_command,
         explore_command,
         host_command,
@@ -57,7 +57,6 @@ def command_parser() -> argparse.ArgumentParser:
     characterize_command.add_command(commands)
     bitstream_command.add_command(commands)
     host_command.add_command(commands)
-    boards_command.add_command(commands)
     reproduce_command.add_command(commands)
     listing.add_commands(commands)
     return parser
@@ -65,6 +64,7 @@ def command_parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
+    replace_unprintable()
     options = command_parser().parse_args(arguments)
     try:
         code: int = options.handler(options)

@@ -170,9 +170,7 @@ def _shown() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _print(found: Exploration) -> None:
-    from rich.table import Table
-
-    from pilaster.console import PlainConsole
+    from pilaster.console import number, print_table
     from pilaster.reports.explore import axis_title
     from pilaster.sim.explore import Axis
 
@@ -181,13 +179,11 @@ def _print(found: Exploration) -> None:
     axes = dict.fromkeys((*request.axes, *energies))
     count = len(found.front)
     some = sorted({place * (count - 1) // (MOST_ROWS - 1) for place in range(MOST_ROWS)})
-    table = Table(box=None, pad_edge=False)
-    for title in ("machine", *map(axis_title, axes)):
-        table.add_column(title, justify="right", overflow="fold", max_width=20)
-    for row in some:
-        cells = (f"{columns[axis.column][row]:,.0f}" for axis in axes)
-        table.add_row(str(columns["machine"][row]), *cells)
-    PlainConsole().print(table)
+    rows = [
+        (str(columns["machine"][row]), *(f"{columns[axis.column][row]:,.0f}" for axis in axes))
+        for row in some
+    ]
+    print_table([number("machine"), *(number(axis_title(axis)) for axis in axes)], rows)
     print()
     if len(some) < count:
         print(f"{len(some)} of {count:,} machines of the front; all of them are in front.csv")

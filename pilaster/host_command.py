@@ -140,19 +140,16 @@ def _host(options: argparse.Namespace) -> int:
 
 
 def _print_actions(compared: Sequence[Compared], images: int) -> None:
-    from rich.table import Table
+    from pilaster.console import number, print_table, word
 
-    from pilaster.console import PlainConsole
-
-    table = Table(box=None, pad_edge=False)
-    for title in ("stage", "action"):
-        table.add_column(title, no_wrap=True)
-    for title in ("device", "model", ""):
-        table.add_column(title, justify="right", no_wrap=True)
-    for each in compared:
-        mark = "" if each.equal else "DIFFERS"
-        table.add_row(each.stage, each.action, f"{each.device:,}", f"{each.model:,}", mark)
-    PlainConsole().print(table)
+    rows = [
+        (
+            *(each.stage, each.action, f"{each.device:,}", f"{each.model:,}"),
+            "" if each.equal else "DIFFERS",
+        )
+        for each in compared
+    ]
+    print_table([*map(word, ("stage", "action")), *map(number, ("device", "model", ""))], rows)
     wrong = sum(not each.equal for each in compared)
     told = f"{wrong} of {len(compared)} counts DIFFER from" if wrong else "all counts are"
     print(f"actions of {images} image(s), since the device was last reset: {told} the model's\n")

@@ -1,9 +1,15 @@
-"""`pilaster networks`, `machines` and `tables`: what there is to run."""
+"""`pilaster networks`, `machines`, `tables` and `boards`: what there is to run."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pilaster.models.energy import EnergyTable
 
 __all__ = ["add_commands"]
 
@@ -26,72 +32,144 @@ def add_commands(commands: Any) -> None:
     )
     tables.add_argument("name", metavar="NAME", nargs="?")
     tables.set_defaults(handler=_tables)
-
-
-def _print_table(titles: list[str], rows: list[list[str]]) -> None:
-    from rich.table import Table
-
-    from pilaster.console import PlainConsole
-
-    table = Table(box=None, pad_edge=False)
-    for title in titles:
-        number = all(row[titles.index(title)].replace(",", "").isdigit() for row in rows)
-        table.add_column(title, justify="right" if number else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*row)
-    PlainConsole().print(table)
+    boards = commands.add_parser("boards", help="list the boards and what they hold")
+    boards.set_defaults(handler=_boards)
+    for command in (networks, machines, tables, boards):
+        command.add_argument(
+            "--json", action="store_true", help="print one JSON object and no table"
+        )
 
 
 def _networks(options: argparse.Namespace) -> int:
-    from pilaster.models.zoo import ZOO
+    from pilaster.api.listings import networks
+    from pilaster.console import number, print_table, word
 
-    rows = []
-    for name, entry in ZOO.items():
-        graph = entry.build()
-        weights = "trained" if entry.trained else "synthetic"
-        rows.append([name, entry.title, str(graph.input_shape), f"{graph.macs:,}", weights])
-    _print_table(["network", "what", "input", "MACs", "weights"], rows)
+    listed = networks()
+    if options.json:
+        print(json.dumps({name: asdict(network) for name, network in listed.items()}))
+        return 0
+    rows = [
+        (
+            *(name, network.title, str(network.input_shape), f"{network.macs:,}"),
+            "trained" if network.trained else "synthetic",
+        )
+        for name, network in listed.items()
+    ]
+    words = [word(title) for title in ("network", "what", "input")]
+    print_table([*words, number("MACs"), word("weights")], rows)
     return 0
 
 
 def _machines(options: argparse.Namespace) -> int:
-    from pilaster.models.layers import Pool
-    from pilaster.models.zoo import ZOO
-    from pilaster.sim.machine_file import load_machine, machine_names, machine_path, read_machine
+    from pilaster.api.listings import machines
+    from pilaster.console import number, print_table, word
+    from pilaster.models.userfile import read_text
+    from pilaster.sim.machine_file import machine_entry, machine_path, read_machine
 
     if options.name is not None:
         path = machine_path(options.name)
-        read_machine(path)
-        print(path.read_text(encoding="utf-8"), end="")
+        machine = read_machine(path)
+        if options.json:
+            print(json.dumps(machine_entry(machine)))
+        else:
+            print(read_text(path, str(path)), end="")
         return 0
-    rows = []
-    for name in machine_names():
-        machine = load_machine(name)
-        graph = ZOO[machine.network].build()
-        laned = [node.name for node in graph.nodes if not isinstance(node.layer, Pool)]
-        lanes = sum(machine.stages[layer].fold.lanes for layer in laned)
-        schedules = sorted({str(spec.schedule) for spec in machine.stages.values()})
-        interval = f"{machine.column_interval:,}"
-        rows.append([name, machine.network, "+".join(schedules), interval, f"{lanes:,}"])
-    _print_table(["machine", "network", "schedule", "column interval", "lanes"], rows)
+    listed = machines()
+    if options.json:
+        print(json.dumps({name: asdict(machine) for name, machine in listed.items()}))
+        return 0
+    rows = [
+        (
+            *(name, machine.network, "+".join(machine.schedules)),
+            *(f"{machine.column_interval_cycles:,}", f"{machine.lanes:,}"),
+        )
+        for name, machine in listed.items()
+    ]
+    words = [word(title) for title in ("machine", "network", "schedule")]
+    print_table([*words, number("column interval"), number("lanes")], rows)
     return 0
 
 
 def _tables(options: argparse.Namespace) -> int:
-    from pilaster.models.energy import EnergyTable, table_names
+    from pilaster.api.listings import tables
+    from pilaster.console import print_table, word
+    from pilaster.models.energy import EnergyTable
 
     if options.name is not None:
         table = EnergyTable.load(options.name)
-        rows = [
-            [e.name, "; ".join(e.values), e.scaling, e.converted_from, e.source]
-            for e in table.listing
-        ]
-        _print_table(["entry", "values", "scaling", "converted from", "source"], rows)
+        if options.json:
+            print(json.dumps(table.as_dict()))
+        else:
+            _print_entries(table)
         return 0
-    tables = [EnergyTable.load(name) for name in table_names()]
+    listed = tables()
+    if options.json:
+        print(json.dumps({name: _told(table) for name, table in listed.items()}))
+        return 0
+    titles = ("table", "technology", "area", "clock", "leakage", "what")
     rows = [
-        [t.name, t.title, f"{t.node_nm:g} nm, {t.voltage_v:g} V", ", ".join(t.missing) or "-"]
-        for t in tables
+        (
+            *(name, _technology(table)),
+            *map(_yes, (table.has_area, table.has_clock, table.has_leakage)),
+            table.title,
+        )
+        for name, table in listed.items()
     ]
-    _print_table(["table", "what", "technology", "leaves out"], rows)
+    print_table([word(title) for title in titles], rows)
+    return 0
+
+
+def _told(table: EnergyTable) -> dict[str, Any]:
+    """Give all of a table but its entries."""
+    return {key: value for key, value in table.as_dict().items() if key != "entries"}
+
+
+def _technology(table: EnergyTable) -> str:
+    return f"{table.node_nm:g} nm, {table.voltage_v:g} V"
+
+
+def _yes(known: bool) -> str:
+    return "yes" if known else "-"
+
+
+def _print_entries(table: EnergyTable) -> None:
+    """Print a value a line, and the sources below, each once."""
+    from pilaster.console import number, print_table, word
+
+    print(f"{table.name}: {table.title}; {_technology(table)}")
+    print(f"leaves out: {', '.join(table.missing) or 'nothing'}\n")
+    sources: dict[str, int] = {}
+    rows: list[Sequence[str]] = []
+    for entry in table.entries.values():
+        name, scaling = entry.name, entry.scaling
+        if origin := entry.converted_from:
+            scaling += f", from {origin.node_nm:g} nm, {origin.voltage_v:g} V by {origin.rule}"
+        for point in entry.published:
+            place = sources.setdefault(point.source or entry.source, len(sources) + 1)
+            at = ", ".join(f"{key} {value}" for key, value in point.named.items())
+            rows.append((name, f"{point.value:g}", entry.unit, at, scaling, str(place)))
+            name = scaling = ""
+    columns = [word("entry"), number("value"), *map(word, ("unit", "at", "scaling"))]
+    print_table([*columns, number("source")], rows)
+    print("\nsources")
+    for source, place in sources.items():
+        print(f"{place:>3}  {source}")
+
+
+def _boards(options: argparse.Namespace) -> int:
+    from pilaster.api.listings import boards
+    from pilaster.console import number, print_table, word
+
+    listed = boards()
+    if options.json:
+        print(json.dumps({name: board.as_dict() for name, board in listed.items()}))
+        return 0
+    rows = []
+    for name, board in listed.items():
+        device = board.device
+        counts = (device.luts, device.multipliers, device.block_rams, device.sprams)
+        cells = [f"{count:,}" if count else "-" for count in counts]
+        rows.append((name, board.title, device.name, *cells, f"{board.clock[1] / 1e6:g}"))
+    titles = ("LUTs", "DSPs", "RAMs", "SPRAMs", "MHz")
+    print_table([*map(word, ("board", "what", "FPGA")), *map(number, titles)], rows)
     return 0

@@ -30,6 +30,7 @@ The table shows, for every stage,
 
 EXAMPLES = """\
 examples:
+  pilaster map lenet5 --column-interval 256 --max-latency 2000
   pilaster map lenet5 --column-interval 256 --max-latency 2000 --out mine.yaml
   pilaster run lenet5 --machine mine.yaml
   pilaster map lenet5 --column-interval 256 --objective energy --out frugal.yaml
@@ -92,7 +93,7 @@ def add_command(commands: Any) -> None:
         help="a layer with more bits of weights takes them from DRAM (default: all on chip)",
     )
     command.add_argument(
-        "--out", metavar="M.yaml", type=Path, required=True, help="file to write the machine to"
+        "--out", metavar="M.yaml", type=Path, help="file to write the machine to (default: none)"
     )
     command.add_argument("--json", action="store_true", help="print one JSON object and no table")
     command.set_defaults(handler=_map)
@@ -105,8 +106,8 @@ def _map(options: argparse.Namespace) -> int:
     from pilaster.sim.mapper import Infeasible, map_network
 
     network = load_network(options)
-    folder, name = options.out.parent, options.out.name
-    check_writable(folder, [name], "machine")
+    if options.out is not None:
+        check_writable(options.out.parent, [options.out.name], "machine")
     try:
         found = map_network(
             network,
@@ -123,37 +124,36 @@ def _map(options: argparse.Namespace) -> int:
     except Infeasible as reason:
         print(f"pilaster: {reason}", file=sys.stderr)
         return EXIT_INFEASIBLE
-    text = machine_yaml(found.machine)
-    write_files(folder, {name: text.encode()}, "machine")
+    if options.out is not None:
+        text = machine_yaml(found.machine)
+        write_files(options.out.parent, {options.out.name: text.encode()}, "machine")
     if options.json:
         print(json.dumps(found.as_dict(), allow_nan=False))
     else:
         _print(found)
-    with Progress("files", 0) as progress:
-        progress.say(f"wrote {options.out}")
+    if options.out is not None:
+        with Progress("files", 0) as progress:
+            progress.say(f"wrote {options.out}")
     return 0
 
 
 def _print(found: Mapping) -> None:
-    from rich.table import Table
-
-    from pilaster.console import PlainConsole
+    from pilaster.console import number, print_table, word
     from pilaster.sim.machine_file import fold_text
 
-    table = Table(box=None, pad_edge=False)
-    table.add_column("stage")
-    for title in ("lanes", "busy", "last column", "slack"):
-        table.add_column(title, justify="right")
-    table.add_column("fold", overflow="fold")
-    for stage in found.stages:
-        numbers = (stage.busy_cycles, stage.last_column_cycles, stage.slack_cycles)
-        table.add_row(
+    counts = map(number, ("lanes", "busy", "last column", "slack"))
+    rows = [
+        (
             stage.name,
             f"{stage.lanes:,}" if stage.lanes else "-",
-            *(f"{number:,}" for number in numbers),
+            f"{stage.busy_cycles:,}",
+            f"{stage.last_column_cycles:,}",
+            f"{stage.slack_cycles:,}",
             fold_text(found.machine.stages[stage.name].fold),
         )
-    PlainConsole().print(table)
+        for stage in found.stages
+    ]
+    print_table([word("stage"), *counts, word("fold")], rows)
     print()
     print(f"{_summary(found)}; {_proof(found)}")
 

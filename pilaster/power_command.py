@@ -146,38 +146,31 @@ def _csv(found: PowerMeasurement) -> str:
 
 
 def _print(found: PowerMeasurement) -> None:
-    from rich.table import Table
+    from pilaster.console import number, print_table, word
+    from pilaster.rtl.gates.measure import MemoryPower
 
-    from pilaster.console import PlainConsole
-
-    table = Table(box=None, pad_edge=False)
-    for title in ("stage", "component"):
-        table.add_column(title, no_wrap=True)
-    for title in ("internal", "switching", "clock", "leakage", "all", "share", "um2"):
-        table.add_column(title, justify="right", no_wrap=True)
-    total = found.energy_pj
-    for part in found.components:
-        energies = (part.internal_pj, part.switching_pj, part.clock_pj, part.leakage_pj)
-        table.add_row(
-            part.stage,
-            part.component,
-            *(f"{value / 1e3:,.2f}" for value in (*energies, part.energy_pj)),
-            f"{part.energy_pj / total:.1%}",
-            f"{part.area_um2:,.0f}",
+    rows = []
+    for part in found.parts:
+        name, clock = part.component, ""
+        if isinstance(part, MemoryPower):
+            name = part.name
+        else:
+            clock = f"{part.clock_pj / 1e3:,.2f}"
+        rows.append(
+            (
+                part.stage,
+                name,
+                f"{part.internal_pj / 1e3:,.2f}",
+                f"{part.switching_pj / 1e3:,.2f}",
+                clock,
+                f"{part.leakage_pj / 1e3:,.2f}",
+                f"{part.energy_pj / 1e3:,.2f}",
+                f"{part.energy_pj / found.energy_pj:.1%}",
+                f"{part.area_um2:,.0f}",
+            )
         )
-    for memory in found.memories:
-        table.add_row(
-            memory.stage,
-            memory.name,
-            f"{memory.internal_pj / 1e3:,.2f}",
-            f"{memory.switching_pj / 1e3:,.2f}",
-            "",
-            f"{memory.leakage_pj / 1e3:,.2f}",
-            f"{memory.energy_pj / 1e3:,.2f}",
-            f"{memory.energy_pj / total:.1%}",
-            f"{memory.area_um2:,.0f}",
-        )
-    PlainConsole().print(table)
+    titles = ("internal", "switching", "clock", "leakage", "all", "share", "um2")
+    print_table([word("stage"), word("component"), *map(number, titles)], rows)
     print("\nenergies in nJ an image; clock is part of internal and switching")
     for memory in found.memories:
         print(

@@ -172,15 +172,6 @@ def _print_eyeriss(rows: tuple[Row, ...]) -> None:
 def _print_table(
     words: tuple[str, ...], numbers: tuple[str, ...], rows: list[tuple[str, ...]]
 ) -> None:
-    from rich.table import Table
+    from pilaster.console import number, print_table, word
 
-    from pilaster.console import PlainConsole
-
-    table = Table(box=None, pad_edge=False)
-    for title in words:
-        table.add_column(title)
-    for title in numbers:
-        table.add_column(title, justify="right")
-    for row in rows:
-        table.add_row(*row)
-    PlainConsole().print(table)
+    print_table([*map(word, words), *map(number, numbers)], rows)

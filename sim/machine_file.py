@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
@@ -19,6 +19,7 @@ from pilaster.sim.timing import COLUMN_BUFFERS
 __all__ = [
     "fold_text",
     "load_machine",
+    "machine_entry",
     "machine_names",
     "machine_path",
     "machine_yaml",
@@ -125,27 +126,43 @@ def read_machine(path: Path) -> Machine:
 
 def machine_yaml(machine: Machine) -> str:
     """Write a machine as the text of a YAML file that `read_machine` reads back."""
-    lines = [
-        f"name: {_text(machine.name)}",
-        f"network: {_text(machine.network)}",
-        f"column_interval: {machine.column_interval}  # cycles between two columns at the input",
-    ]
+    entry = machine_entry(machine)
+    stages, schedule = entry.pop("stages"), entry.pop("schedule")
+    lines = []
+    for key, value in entry.items():
+        remark = "  # cycles between two columns at the input" if key == "column_interval" else ""
+        lines.append(f"{key}: {_text(value) if isinstance(value, str) else value}{remark}")
+    lines += [f"schedule: {schedule}", "stages:"]
+    lines += [f"  {_text(name)}: {{{_entry_text(stage)}}}" for name, stage in stages.items()]
+    return "\n".join(lines) + "\n"
+
+
+def machine_entry(machine: Machine) -> dict[str, Any]:
+    """Give a machine as the plain values of its file: as JSON, `read_machine` reads them back."""
+    entry: dict[str, Any] = {
+        "name": machine.name,
+        "network": machine.network,
+        "column_interval": machine.column_interval,
+    }
     if machine.weight_memory_bits is not None:
-        lines.append(f"weight_memory_bits: {machine.weight_memory_bits}")
+        entry["weight_memory_bits"] = machine.weight_memory_bits
     schedules = {spec.schedule for spec in machine.stages.values()}
     common = schedules.pop() if len(schedules) == 1 else Schedule.SCATTER
-    lines += [f"schedule: {common}", "stages:"]
-    for name, spec in machine.stages.items():
-        entry = _fold_entry(spec.fold)
-        if spec.schedule is not common:
-            entry["schedule"] = str(spec.schedule)
-        if spec.dram_bits_per_cycle:
-            entry["dram_bits_per_cycle"] = spec.dram_bits_per_cycle
-        if spec.arm_columns:
-            entry["arm_columns"] = list(spec.arm_columns)
-        text = _entry_text(entry)
-        lines.append(f"  {_text(name)}: {{{text}}}")
-    return "\n".join(lines) + "\n"
+    entry["schedule"] = str(common)
+    entry["stages"] = {name: _stage_entry(spec, common) for name, spec in machine.stages.items()}
+    return entry
+
+
+def _stage_entry(spec: StageSpec, common: Schedule) -> dict[str, Entry]:
+    """Give a stage's values, without what is as by default or in common."""
+    entry = _fold_entry(spec.fold)
+    if spec.schedule is not common:
+        entry["schedule"] = str(spec.schedule)
+    if spec.dram_bits_per_cycle:
+        entry["dram_bits_per_cycle"] = spec.dram_bits_per_cycle
+    if spec.arm_columns:
+        entry["arm_columns"] = list(spec.arm_columns)
+    return entry
 
 
 def fold_text(fold: Fold) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from pilaster.models.energy.actions import Action, Attributes
 from pilaster.models.energy.compose import PRIMITIVES, SMALL_MEMORIES, UNCOMPOSED, parts
@@ -236,6 +237,17 @@ class EnergyTable:
         """Every entry as published, for a report."""
         return tuple(_listed(entry) for entry in self.entries.values())
 
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain values, for JSON: values as published, and what is missing."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "node_nm": self.node_nm,
+            "voltage_v": self.voltage_v,
+            "missing": list(self.missing),
+            "entries": [_entry_dict(entry) for entry in self.entries.values()],
+        }
+
     def _compute_pj(self, action: Action, attributes: Attributes) -> float:
         if action is Action.CLOCK and attributes.bits == 0:
             return 0.0
@@ -319,6 +331,20 @@ def _conversion(file: TableFile, entry: Entry, label: str) -> float:
         )
     except InputError as error:
         raise InputError(f"{label}: entry {entry.name}: converted_from: {error}") from error
+
+
+def _entry_dict(entry: Entry) -> dict[str, Any]:
+    origin = entry.converted_from
+    return {
+        "name": entry.name,
+        "unit": entry.unit,
+        "scaling": entry.scaling,
+        "converted_from": None if origin is None else origin.model_dump(),
+        "values": [
+            {"value": point.value, "at": point.named, "source": point.source or entry.source}
+            for point in entry.published
+        ],
+    }
 
 
 def _listed(entry: Entry) -> Listing:

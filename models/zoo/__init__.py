@@ -54,18 +54,16 @@ class ZooEntry:
 
 
 ZOO = {
-    "digits": ZooEntry("small CNN for 8x8 digits", architectures.digits, True),
-    "lenet5": ZooEntry("LeNet-5 for 32x32 digits", architectures.lenet5, True),
-    "alexnet": ZooEntry("AlexNet, 227x227x3, two groups", architectures.alexnet, False),
-    "vgg16": ZooEntry("VGG-16, 224x224x3", architectures.vgg16, False),
-    "resnet8": ZooEntry("ResNet-8 of MLPerf Tiny, 32x32x3", tiny.resnet8, False),
-    "dscnn": ZooEntry("DS-CNN of MLPerf Tiny, 49 frames of 10", tiny.dscnn, False),
-    "mobilenet_v1_025": ZooEntry(
-        "MobileNet-v1 0.25 of MLPerf Tiny, 96x96x3", tiny.mobilenet_v1_025, False
-    ),
-    "squeezenet": ZooEntry("SqueezeNet 1.1, 224x224x3", branching.squeezenet, False),
-    "googlenet": ZooEntry("GoogLeNet, 224x224x3", branching.googlenet, False),
-    "resnet18": ZooEntry("ResNet-18, 224x224x3", branching.resnet18, False),
+    "digits": ZooEntry("small CNN for digits", architectures.digits, True),
+    "lenet5": ZooEntry("LeNet-5 for digits", architectures.lenet5, True),
+    "alexnet": ZooEntry("AlexNet, two groups", architectures.alexnet, False),
+    "vgg16": ZooEntry("VGG-16", architectures.vgg16, False),
+    "resnet8": ZooEntry("ResNet-8, MLPerf Tiny", tiny.resnet8, False),
+    "dscnn": ZooEntry("DS-CNN, MLPerf Tiny", tiny.dscnn, False),
+    "mobilenet_v1_025": ZooEntry("MobileNet, MLPerf Tiny", tiny.mobilenet_v1_025, False),
+    "squeezenet": ZooEntry("SqueezeNet 1.1", branching.squeezenet, False),
+    "googlenet": ZooEntry("GoogLeNet", branching.googlenet, False),
+    "resnet18": ZooEntry("ResNet-18", branching.resnet18, False),
 }
 """Networks by name."""
 

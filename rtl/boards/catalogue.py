@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 from pilaster.models.errors import InputError
 
@@ -64,6 +65,19 @@ class Board:
     keep: str
     uart_connector: tuple[str, str, str] | None = None
     baud: int = 1_000_000
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give plain values, for JSON: what the board is, and what it holds."""
+        return {
+            "title": self.title,
+            "device": self.device.name,
+            "luts": self.device.luts,
+            "multipliers": self.device.multipliers,
+            "block_rams": self.device.block_rams,
+            "sprams": self.device.sprams,
+            "oscillator_mhz": self.clock[1] / 1e6,
+            "baud": self.baud,
+        }
 
 
 # Capacities: nextpnr 0.11's own count of each device (`Device utilisation`).

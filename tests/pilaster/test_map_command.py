@@ -30,6 +30,14 @@ def test_the_machine_that_is_written_runs_and_keeps_the_request(
     assert [path.name for path in tmp_path.iterdir()] == ["m.yaml"]
 
 
+def test_without_a_file_there_is_the_table_alone(command: Command, tmp_path: Path) -> None:
+    shown = command(*REQUEST)
+    written = command(*REQUEST, "--out", "m.yaml")
+    assert (shown.code, shown.err) == (0, "")
+    assert shown.out == written.out
+    assert [path.name for path in tmp_path.iterdir()] == ["m.yaml"]
+
+
 def test_json_is_one_object_and_the_same_as_in_python(command: Command) -> None:
     outcome = command(
         *(*REQUEST, "--objective", "power", "--energy", "ihp130", "--clock-mhz", 10),

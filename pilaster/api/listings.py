@@ -1,0 +1,124 @@
+"""What comes with Pilaster: networks, machines, energy tables and boards, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pilaster.models.energy import EnergyTable
+    from pilaster.models.shape import Shape
+    from pilaster.rtl.boards.catalogue import Board
+
+__all__ = ["ListedMachine", "ListedNetwork", "boards", "machines", "networks", "tables"]
+
+
+@dataclass(frozen=True)
+class ListedNetwork:
+    """A network that `load` knows by name.
+
+    Attributes
+    ----------
+    input_shape : of an image
+    macs : multiply-accumulates an image, products with padding included
+    trained : whether real weights come with it; others have seeded ones
+    """
+
+    title: str
+    input_shape: Shape
+    layers: int
+    macs: int
+    trained: bool
+
+
+@dataclass(frozen=True)
+class ListedMachine:
+    """A machine that `load_machine` knows by name.
+
+    Attributes
+    ----------
+    schedules : of its stages, each once
+    column_interval_cycles : between two columns at the input
+    lanes : multipliers of all stages
+    """
+
+    network: str
+    schedules: tuple[str, ...]
+    column_interval_cycles: int
+    lanes: int
+
+
+def networks() -> Mapping[str, ListedNetwork]:
+    """Give the networks that come with Pilaster, by name.
+
+    Examples
+    --------
+    >>> import pilaster as pl
+    >>> pl.networks()["lenet5"].macs
+    416520
+    """
+    from pilaster.models.zoo import ZOO
+
+    listed = {}
+    for name, entry in ZOO.items():
+        graph = entry.build()
+        listed[name] = ListedNetwork(
+            entry.title, graph.input_shape, len(graph.nodes), graph.macs, entry.trained
+        )
+    return listed
+
+
+def machines() -> Mapping[str, ListedMachine]:
+    """Give the machines that come with Pilaster, by name.
+
+    Examples
+    --------
+    >>> import pilaster as pl
+    >>> pl.machines()["lenet5"].lanes
+    87
+    """
+    from pilaster.models.layers import Weighted
+    from pilaster.models.zoo import ZOO
+    from pilaster.sim.machine_file import load_machine, machine_names
+
+    listed = {}
+    for name in machine_names():
+        machine = load_machine(name)
+        nodes = ZOO[machine.network].build().nodes
+        laned = [node.name for node in nodes if isinstance(node.layer, Weighted)]
+        listed[name] = ListedMachine(
+            machine.network,
+            tuple(sorted({str(spec.schedule) for spec in machine.stages.values()})),
+            machine.column_interval,
+            sum(machine.stages[layer].fold.lanes for layer in laned),
+        )
+    return listed
+
+
+def tables() -> Mapping[str, EnergyTable]:
+    """Give the energy tables that come with Pilaster, by name.
+
+    Examples
+    --------
+    >>> import pilaster as pl
+    >>> [name for name, table in pl.tables().items() if table.has_area]
+    ['ihp130']
+    """
+    from pilaster.models.energy import EnergyTable, table_names
+
+    return {name: EnergyTable.load(name) for name in table_names()}
+
+
+def boards() -> Mapping[str, Board]:
+    """Give the boards that `bitstream` knows, by name.
+
+    Examples
+    --------
+    >>> import pilaster as pl
+    >>> pl.boards()["icebreaker"].device.luts
+    5280
+    """
+    from pilaster.rtl.boards.catalogue import BOARDS
+
+    return dict(BOARDS)
