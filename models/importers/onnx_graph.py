@@ -1,4 +1,8 @@
-"""The graph of an .onnx file: layers with real weights, and the quantisation that it states.
+"""The graph of an .onnx file: what its operators do, each to a value that never changes.
+
+A value is what one operator gives; names that stand for the same value, behind Identity or Flatten,
+are one value here, so that its readers can be counted. What is folded into a layer is decided when
+all readers are known: see `onnx_floats` and `onnx_integers`.
 
 Source: the ONNX operator specification. Maps are channels first in a file and channels last here.
 """
@@ -6,17 +10,20 @@ Source: the ONNX operator specification. Maps are channels first in a file and c
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
-from pilaster.models.graph import INPUT, Graph, Node
+from pilaster.models.graph import INPUT
 from pilaster.models.importers.onnx_file import OnnxModel, OnnxNode
+from pilaster.models.importers.steps import Action, IntegerBounds, Quantizer, Step
 from pilaster.models.importers.values import UNPADDED, Value
-from pilaster.models.layers import Conv, Join, Layer, Weighted, Window
+from pilaster.models.layers import Concat, Join, Layer, Pool, Weighted
 from pilaster.models.quantization import TensorQuantization
 from pilaster.models.shape import Shape
 
@@ -44,47 +51,70 @@ class Constant:
 
 @dataclass
 class OnnxGraph:
-    """Layers as they are found, with what is known of each.
+    """Steps as they are found, with what is known of each.
 
     Attributes
     ----------
+    shapes : of the values, by the step that gives them
     weights, biases : of the layers, real; weights are (out, rows, columns, in / groups)
     integers, scales : of weights that the file has quantised, by layer; scales by output channel
-    tensors : quantisation that the file states, by tensor of the graph
+    stated : quantisation of integers by those who read them, by value
+    fills : (node, value, integer) of integers that are padded with: must be their zero points
     """
 
     model: OnnxModel
     shape: Shape
-    nodes: list[Node] = field(default_factory=list)
+    steps: dict[str, Step] = field(default_factory=dict)
     weights: dict[str, Floats] = field(default_factory=dict)
     biases: dict[str, Floats] = field(default_factory=dict)
     integers: dict[str, NDArray[np.int64]] = field(default_factory=dict)
     scales: dict[str, Floats] = field(default_factory=dict)
-    tensors: dict[str, TensorQuantization] = field(default_factory=dict)
+    stated: dict[str, TensorQuantization] = field(default_factory=dict)
+    fills: list[tuple[str, str, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.constants = {name: Constant(a) for name, a in self.model.constants.items()}
-        self.values = {self.model.source: Value(INPUT)}
+        whole = np.issubdtype(self.model.dtype, np.integer)
+        self.values = {self.model.source: Value(INPUT, whole=bool(whole))}
         self.shapes = {INPUT: self.shape}
-        self._reads = Counter(name for node in self.model.nodes for name in node.inputs)
-        self._reads[self.model.target] += 1
 
-    def graph(self, name: str) -> Graph:
-        """Give the layers as a graph, which must lead to the file's output."""
+    @property
+    def target(self) -> Value:
+        """What the file's output is."""
         last = self.values.get(self.model.target)
-        if last is None or not self.nodes:
+        if last is None or not self.steps:
             raise InputError("no layer leads from the input to the output")
         if last.padding != UNPADDED:
             raise InputError("ends with a Pad, must end with a layer")
-        graph = Graph(name, self.shape, tuple(self.nodes))
-        if graph.outputs[0] != last.name:
-            raise InputError(f"layer {graph.outputs[0]} does not lead to the output")
-        return graph
+        return last
 
     @property
     def host(self) -> tuple[str, ...]:
         """Operators at the end that are left to the host."""
-        return self.values[self.model.target].host
+        return self.target.host
+
+    @property
+    def quantized(self) -> bool:
+        """Whether the file states integers of activations."""
+        return bool(self.stated) or any(
+            isinstance(s.action, Quantizer) for s in self.steps.values()
+        )
+
+    @cached_property
+    def readers(self) -> Mapping[str, int]:
+        """How many read each value, the file's output among them, once all operators are there.
+
+        Raises
+        ------
+        InputError
+            If nothing reads what a step gives.
+        """
+        found = Counter(name for step in self.steps.values() for name in step.sources)
+        found[self.target.name] += 1
+        for step in self.steps.values():
+            if not found[step.name]:
+                raise InputError(f"{step.where}: does not lead to the output")
+        return found
 
     # What operators read.
 
@@ -118,13 +148,25 @@ class OnnxGraph:
             raise InputError(f"reads the result of {found.host[-1]}, which is left to the host")
         return found
 
-    def map(self, node: OnnxNode, index: int = 0) -> str:
-        """Give the name of a map that an operator reads, with no padding around it."""
+    def real(self, node: OnnxNode, index: int = 0) -> Value:
+        """Give reals that an operator reads."""
+        value = self.value(node, index)
+        if value.whole:
+            raise InputError("reads integers as reals; put DequantizeLinear before it")
+        return value
+
+    def map(self, node: OnnxNode, index: int = 0) -> Value:
+        """Give a map that an operator reads, with no padding around it; reals or integers."""
         value = self.value(node, index)
         if value.padding != UNPADDED:
             raise InputError("reads the result of a Pad; only convolutions may")
         self.unflattened(value)
-        return value.name
+        return value
+
+    def real_map(self, node: OnnxNode, index: int = 0) -> Value:
+        """Give a map of reals, with no padding around it."""
+        self.real(node, index)
+        return self.map(node, index)
 
     def unflattened(self, value: Value) -> Shape:
         """Give the shape of a value that is not flattened."""
@@ -132,6 +174,13 @@ class OnnxGraph:
         if value.flat and (shape.height, shape.width) != (1, 1):
             raise InputError(f"reads a flattened map of {shape}; only a dense layer may")
         return shape
+
+    def dims(self, value: Value) -> tuple[int, ...]:
+        """Sizes that a value of one image has in the file."""
+        shape = self.shapes[value.name]
+        if value.flat:
+            return (1, shape.size)
+        return (1, shape.channels, shape.height, shape.width)
 
     # What operators give.
 
@@ -149,30 +198,41 @@ class OnnxGraph:
             raise InputError("has no output of its own")
         self.constants[node.outputs[0]] = constant
 
-    def add(self, node: OnnxNode, layer: Layer, sources: tuple[str, ...]) -> str:
-        """Add a layer whose output is the operator's, and give its name."""
-        if node.name in self.shapes:
-            raise InputError(f"the name {node.name} is used twice")
+    def step(self, node: OnnxNode, action: Action, sources: tuple[str, ...], shape: Shape) -> str:
+        """Add a step, and give the name of its value: the node's, and more behind a first one."""
+        name, where = node.name, f"node {node.name} ({node.kind})"
+        while name in self.steps:
+            name += "+"
+        self.steps[name] = Step(name, where, action, sources)
+        self.shapes[name] = shape
+        return name
+
+    def change(self, node: OnnxNode, value: Value, action: Action) -> Value:
+        """Add a step from a value to another of its shape, and give that."""
+        name = self.step(node, action, (value.name,), self.shapes[value.name])
+        return replace(value, name=name)
+
+    def add(self, node: OnnxNode, layer: Layer, sources: tuple[str, ...]) -> Value:
+        """Add a layer, and give the reals that it computes."""
+        shapes = tuple(self.shapes[source] for source in sources)
         if isinstance(layer, Join):
-            shape = layer.joined_shape(tuple(self.shapes[source] for source in sources))
+            shape = layer.joined_shape(shapes)
         else:
-            shape = layer.output_shape(self.shapes[sources[0]])
-        self.set(node, Value(node.name))
-        self.nodes.append(Node(node.name, layer, sources))
-        self.shapes[node.name] = shape
-        return node.name
+            shape = layer.output_shape(shapes[0])
+        return Value(self.step(node, layer, sources, shape))
 
     def add_weighted(
         self, node: OnnxNode, layer: Weighted, source: str, weight: Constant, bias: Floats
-    ) -> str:
+    ) -> Value:
         """Add a layer with weights (out, rows, columns, in / groups), as floats or integers."""
-        name = self.add(node, layer, (source,))
+        value = self.add(node, layer, (source,))
         expected = layer.weight_shape(self.shapes[source])
         if weight.real.shape != expected or bias.shape != expected[:1]:
             raise InputError(
                 f"weights {weight.real.shape} and biases {bias.shape} do not fit, must be "
                 f"{expected} and {expected[:1]} in rows, columns and channels"
             )
+        name = value.name
         self.weights[name], self.biases[name] = weight.real.astype(np.float64), bias
         if weight.integers is not None and weight.scales is not None:
             self.integers[name] = weight.integers
@@ -183,39 +243,22 @@ class OnnxGraph:
                     f"has {weight.scales.size} weight scales for {expected[0]} outputs"
                 )
             self.scales[name] = np.broadcast_to(weight.scales.ravel(), expected[:1])
-        return name
-
-    def add_scaling(self, node: OnnxNode, source: str, factor: Floats, offset: Floats) -> str:
-        """Add a depthwise convolution that multiplies each channel and adds to it."""
-        channels = self.shapes[source].channels
-        if factor.shape != (channels,) or offset.shape != (channels,):
-            raise InputError(f"has {factor.size} factors for {channels} channels")
-        layer = Conv(channels, Window((1, 1)), channels)
-        real = factor.reshape(channels, 1, 1, 1)
-        weight = Constant(real)
-        if (factor == 1).all():
-            weight = Constant(real, np.ones(real.shape, np.int64), np.ones(1))
-        return self.add_weighted(node, layer, source, weight, offset)
-
-    def fusable(self, node: OnnxNode) -> Node | None:
-        """Give the layer that an operator may be fused to: it alone reads the layer's result."""
-        if self._reads[node.inputs[0]] != 1:
-            return None
-        value = self.value(node)
-        found = next((n for n in self.nodes if n.name == value.name), None)
-        if found is None or value.padding != UNPADDED or found.name in self.tensors:
-            return None
-        return None if getattr(found.layer, "relu", False) else found
-
-    def replace_layer(self, name: str, **changes: Any) -> None:
-        """Change a layer."""
-        place = next(i for i, node in enumerate(self.nodes) if node.name == name)
-        node = self.nodes[place]
-        self.nodes[place] = replace(node, layer=replace(node.layer, **changes))
+        return value
 
     # Quantisation.
 
-    def annotate(self, name: str, tensor: TensorQuantization) -> None:
-        """State the quantisation of a tensor of the graph."""
-        if self.tensors.setdefault(name, tensor) != tensor:
-            raise InputError(f"gives {name} a second scale; one is supported")
+    def state(self, value: Value, tensor: TensorQuantization) -> None:
+        """State what the integers of a value stand for, and those that it is made of."""
+        if not value.whole:
+            raise InputError("reads reals as integers; there is no QuantizeLinear before it")
+        names = [value.name]
+        for name in names:
+            step = self.steps.get(name)
+            known = self.stated.get(name, tensor)
+            if step is not None and isinstance(step.action, Quantizer):
+                known = step.action.tensor
+            if known != tensor:
+                raise InputError(f"gives {name} a second scale; one is supported")
+            self.stated[name] = tensor
+            if step is not None and isinstance(step.action, IntegerBounds | Pool | Concat):
+                names.extend(step.sources)

@@ -21,24 +21,34 @@ from pilaster.models.importers.values import (
     dilated,
     padded,
 )
-from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Pool, Weighted, Window
+from pilaster.models.layers import Concat, Conv, FullyConnected, Pool, Window
 from pilaster.models.shape import Padding, Shape, same_padding
 
-__all__ = ["OPERATORS", "Handler", "add_conv", "add_dense", "global_average", "host", "pool"]
+__all__ = [
+    "OPERATORS",
+    "Handler",
+    "add_conv",
+    "add_dense",
+    "add_global_average",
+    "add_pool",
+    "host",
+]
 
 Handler = Callable[[OnnxGraph, OnnxNode], None]
 
 
 def conv(graph: OnnxGraph, node: OnnxNode) -> None:
     """Conv: weights (out, in / groups, rows, columns)."""
-    add_conv(graph, node, graph.needed(node, 1), graph.constant(node, 2))
+    weight, bias = graph.needed(node, 1), graph.constant(node, 2)
+    graph.set(node, add_conv(graph, node, graph.real(node), weight, bias))
 
 
-def add_conv(graph: OnnxGraph, node: OnnxNode, weight: Constant, bias: Constant | None) -> None:
-    """Add a convolution whose weights and biases are given, of the value that comes first."""
+def add_conv(
+    graph: OnnxGraph, node: OnnxNode, value: Value, weight: Constant, bias: Constant | None
+) -> Value:
+    """Add a convolution of a value, whose weights and biases are given."""
     if weight.real.ndim != 4 or weight.real.size == 0:
         raise InputError(f"needs weights of 4 axes, has the shape {weight.real.shape}")
-    value = graph.value(node)
     shape = padded(graph.unflattened(value), value.padding)
     dilation = _pair(node.attributes.get("dilations", (1, 1)), "dilations")
     if min(dilation) < 1:
@@ -57,7 +67,7 @@ def add_conv(graph: OnnxGraph, node: OnnxNode, weight: Constant, bias: Constant 
             integers = dilated(integers, dilation).astype(np.int64)
         last = replace(last, real=dilated(last.real, dilation), integers=integers)
     biases = np.zeros(len(last.real)) if bias is None else bias.real.astype(np.float64)
-    graph.add_weighted(node, layer, value.name, last, biases)
+    return graph.add_weighted(node, layer, value.name, last, biases)
 
 
 def _channels_last(weight: Constant) -> Constant:
@@ -115,24 +125,26 @@ def gemm(graph: OnnxGraph, node: OnnxNode) -> None:
     if alpha != 1.0:
         weight = Constant(weight.real * alpha)
     real = None if bias is None else bias.real.astype(np.float64) * beta
-    add_dense(graph, node, weight, real, transposed=bool(found.get("transB", 0)))
+    transposed = bool(found.get("transB", 0))
+    value = graph.real(node)
+    graph.set(node, add_dense(graph, node, value, weight, real, transposed=transposed))
 
 
 def matmul(graph: OnnxGraph, node: OnnxNode) -> None:
     """MatMul of a map and constant weights (in, out)."""
-    add_dense(graph, node, graph.needed(node, 1), None, transposed=False)
+    value, weight = graph.real(node), graph.needed(node, 1)
+    graph.set(node, add_dense(graph, node, value, weight, None, transposed=False))
 
 
 def add_dense(
-    graph: OnnxGraph, node: OnnxNode, weight: Constant, bias: Any, *, transposed: bool
-) -> None:
+    graph: OnnxGraph, node: OnnxNode, value: Value, weight: Constant, bias: Any, *, transposed: bool
+) -> Value:
     """Add a dense layer over a whole map, which a file flattens channels first.
 
     transposed : whether the weights are (out, in), else (in, out)
     """
     if weight.real.ndim != 2 or weight.real.size == 0:
         raise InputError(f"needs weights of 2 axes, has the shape {weight.real.shape}")
-    value = graph.value(node)
     shape = graph.shapes[value.name]
     outputs, inputs = weight.real.shape if transposed else weight.real.shape[::-1]
     if inputs != shape.size or value.padding != UNPADDED:
@@ -148,71 +160,23 @@ def add_dense(
     integers = None if weight.integers is None else ordered(weight.integers)
     axis = weight.axis if transposed else 1 - weight.axis
     last = Constant(ordered(weight.real), integers, weight.scales, axis)
-    biases = np.zeros(outputs) if bias is None else np.asarray(bias, np.float64).ravel()
-    if biases.size == 1:
-        biases = np.broadcast_to(biases, (outputs,))
-    graph.add_weighted(node, FullyConnected(outputs), value.name, last, biases)
-
-
-def batch_norm(graph: OnnxGraph, node: OnnxNode) -> None:
-    """BatchNormalization, folded into the layer before it, or a depthwise convolution by one."""
-    scale, shift, mean, variance = (
-        graph.needed(node, index).real.astype(np.float64) for index in range(1, 5)
-    )
-    if not scale.shape == shift.shape == mean.shape == variance.shape:
-        raise InputError("has parameters of different shapes")
-    epsilon = float(node.attributes.get("epsilon", 1e-5))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        factor = scale / np.sqrt(variance + epsilon)
-    offset = shift - mean * factor
-    target = graph.fusable(node)
-    if target is None or not isinstance(target.layer, Weighted):
-        graph.add_scaling(node, graph.map(node), factor, offset)
-        return
-    name = target.name
-    if factor.shape != graph.biases[name].shape:
-        raise InputError(f"has {factor.size} factors for {graph.biases[name].size} channels")
-    graph.weights[name] = graph.weights[name] * factor[:, None, None, None]
-    graph.biases[name] = graph.biases[name] * factor + offset
-    if name in graph.integers:
-        sign = np.sign(factor).astype(np.int64)
-        graph.integers[name] = graph.integers[name] * sign[:, None, None, None]
-        graph.scales[name] = graph.scales[name] * np.where(sign == 0, 1.0, np.abs(factor))
-    graph.set(node, graph.value(node))
-
-
-def relu(graph: OnnxGraph, node: OnnxNode) -> None:
-    """Relu."""
-    _activate(graph, node, None)
-
-
-def clip(graph: OnnxGraph, node: OnnxNode) -> None:
-    """Clip from zero: a ReLU with a ceiling."""
-    limits = []
-    for index, (key, default) in enumerate((("min", -np.inf), ("max", np.inf)), 1):
-        stated = graph.constant(node, index)
-        value = node.attributes.get(key, default) if stated is None else stated.real
-        limits.append(float(np.asarray(value, np.float64).reshape(())))
-    if limits[0] != 0.0 or not limits[1] > 0.0:
-        raise InputError(f"clips to {limits[0]:g} to {limits[1]:g}; it must be from 0 up")
-    _activate(graph, node, None if np.isinf(limits[1]) else limits[1])
-
-
-def _activate(graph: OnnxGraph, node: OnnxNode, ceiling: float | None) -> None:
-    value = graph.value(node)
-    target = graph.fusable(node)
-    if target is not None and isinstance(target.layer, Weighted | Add):
-        graph.replace_layer(target.name, relu=True, ceiling=ceiling)
-        graph.set(node, value)
-        return
-    channels = graph.shapes[graph.map(node)].channels
-    name = graph.add_scaling(node, value.name, np.ones(channels), np.zeros(channels))
-    graph.replace_layer(name, relu=True, ceiling=ceiling)
+    found = np.zeros(1) if bias is None else np.asarray(bias, np.float64)
+    if found.ndim > 2 or (*(1, 1), *found.shape)[-2] != 1 or found.size not in (1, outputs):
+        raise InputError(f"has biases of the shape {found.shape} for {outputs} outputs")
+    biases = np.broadcast_to(found.ravel(), (outputs,))
+    dense = graph.add_weighted(node, FullyConnected(outputs), value.name, last, biases)
+    return replace(dense, flat=True)
 
 
 def pool(graph: OnnxGraph, node: OnnxNode) -> None:
     """MaxPool and AveragePool; padding takes part in neither."""
-    name = graph.map(node)
+    mode = "max" if node.kind == "MaxPool" else "average"
+    value = graph.map(node) if mode == "max" else graph.real_map(node)
+    graph.set(node, replace(add_pool(graph, node, value), whole=value.whole))
+
+
+def add_pool(graph: OnnxGraph, node: OnnxNode, value: Value) -> Value:
+    """Add a pool of a map."""
     found = node.attributes
     mode = "max" if node.kind == "MaxPool" else "average"
     if len(node.outputs) > 1 and node.outputs[1]:
@@ -220,57 +184,43 @@ def pool(graph: OnnxGraph, node: OnnxNode) -> None:
     if _pair(found.get("dilations", (1, 1)), "dilations") != (1, 1):
         raise InputError("is dilated; only convolutions may be")
     kernel = _pair(found.get("kernel_shape", ()), "kernel_shape")
-    window = _window(node, graph.shapes[name], kernel, UNPADDED, ceil=bool(found.get("ceil_mode")))
+    shape = graph.shapes[value.name]
+    window = _window(node, shape, kernel, UNPADDED, ceil=bool(found.get("ceil_mode")))
     if mode == "average" and found.get("count_include_pad", 0) and window.padding != UNPADDED:
         raise InputError("counts padding into its average (count_include_pad); it must not")
-    graph.add(node, Pool(mode, window), (name,))  # type: ignore[arg-type]
+    return graph.add(node, Pool(mode, window), (value.name,))  # type: ignore[arg-type]
 
 
 def global_average(graph: OnnxGraph, node: OnnxNode) -> None:
     """GlobalAveragePool, and ReduceMean over rows and columns."""
-    name = graph.map(node)
+    value = graph.real_map(node)
+    mean = add_global_average(graph, node, value)
     if node.kind == "ReduceMean":
         axes = graph.constant(node, 1)
         stated = node.attributes.get("axes", ()) if axes is None else axes.real.ravel().tolist()
         if sorted(_integer(axis) % 4 for axis in stated) != [2, 3]:
             raise InputError(f"must be over rows and columns, axes 2 and 3, not {stated}")
-    shape = graph.shapes[name]
-    graph.add(node, Pool("average", Window((shape.height, shape.width))), (name,))
+        mean = replace(mean, flat=not node.attributes.get("keepdims", 1))
+    graph.set(node, mean)
 
 
-def add(graph: OnnxGraph, node: OnnxNode) -> None:
-    """Add and Sum of two maps; Add of constants to the layer before it."""
-    if len(node.inputs) != 2:
-        raise InputError(f"has {len(node.inputs)} inputs, must have two")
-    constants = [index for index in range(2) if graph.is_constant(node, index)]
-    if not constants:
-        graph.add(node, Add(), (graph.map(node, 0), graph.map(node, 1)))
-        return
-    computed = replace(node, inputs=(node.inputs[1 - constants[0]], *node.inputs))
-    added = graph.needed(node, constants[0]).real.astype(np.float64)
-    target = graph.fusable(computed)
-    channels = graph.shapes[graph.value(computed).name].channels
-    per_channel = added.ravel()
-    if per_channel.size == 1:
-        per_channel = np.broadcast_to(per_channel, (channels,))
-    on_channels = added.size == 1 or added.shape[max(0, added.ndim - 3)] == channels
-    flat = graph.value(computed).flat or isinstance(getattr(target, "layer", None), FullyConnected)
-    if per_channel.size != channels or not (on_channels or flat):
-        raise InputError(f"adds a constant of the shape {added.shape}, must be one a channel")
-    if target is None or not isinstance(target.layer, Weighted):
-        graph.add_scaling(node, graph.map(computed), np.ones(channels), per_channel)
-        return
-    graph.biases[target.name] = graph.biases[target.name] + per_channel
-    graph.set(node, graph.value(computed))
+def add_global_average(graph: OnnxGraph, node: OnnxNode, value: Value) -> Value:
+    """Add the average over a whole map."""
+    shape = graph.shapes[value.name]
+    return graph.add(node, Pool("average", Window((shape.height, shape.width))), (value.name,))
 
 
 def concat(graph: OnnxGraph, node: OnnxNode) -> None:
     """Concat along channels."""
     axis = _integer(node.attributes.get("axis", 1))
-    names = tuple(graph.map(node, index) for index in range(len(node.inputs)))
     if axis not in (1, -3):
         raise InputError(f"is along axis {axis}, must be along channels, axis 1")
-    graph.add(node, Concat(), names)
+    values = [graph.map(node, index) for index in range(len(node.inputs))]
+    whole = {value.whole for value in values}
+    if len(whole) != 1:
+        raise InputError("reads both integers and reals")
+    joined = graph.add(node, Concat(), tuple(value.name for value in values))
+    graph.set(node, replace(joined, whole=whole.pop()))
 
 
 def flatten(graph: OnnxGraph, node: OnnxNode) -> None:
@@ -352,17 +302,22 @@ def transpose(graph: OnnxGraph, node: OnnxNode) -> None:
 
 def pad(graph: OnnxGraph, node: OnnxNode) -> None:
     """Pad with zeros, for the convolution that reads it."""
-    name = graph.map(node)
+    value = graph.map(node)
     if node.attributes.get("mode", "constant") != "constant":
         raise InputError(f"mode {node.attributes['mode']}: must be constant")
     stated, fill = graph.constant(node, 1), graph.constant(node, 2)
     amounts = node.attributes.get("pads", ()) if stated is None else stated.real.ravel().tolist()
     if len(amounts) != 8 or any(amounts[i] for i in (0, 1, 4, 5)):
         raise InputError(f"must pad rows and columns only, not {tuple(amounts)}")
-    if node.attributes.get("value", 0.0) or (fill is not None and fill.real.any()):
+    filled = np.asarray(node.attributes.get("value", 0.0) if fill is None else fill.real)
+    if filled.size != 1:
+        raise InputError(f"pads with {filled.size} values, must be one")
+    if value.whole:
+        graph.fills.append((f"node {node.name} ({node.kind})", value.name, int(filled.item())))
+    elif filled.item() != 0:
         raise InputError("must pad with zeros")
     _, _, top, left, _, _, bottom, right = map(_integer, amounts)
-    graph.set(node, Value(name, padding=Padding(top, bottom, left, right)))
+    graph.set(node, replace(value, padding=Padding(top, bottom, left, right)))
 
 
 def constant(graph: OnnxGraph, node: OnnxNode) -> None:
@@ -414,11 +369,8 @@ def _pair(values: Any, what: str) -> tuple[int, int]:
 
 
 OPERATORS: Mapping[str, Handler] = {
-    "Add": add,
     "ArgMax": host,
     "AveragePool": pool,
-    "BatchNormalization": batch_norm,
-    "Clip": clip,
     "Concat": concat,
     "Constant": constant,
     "ConstantOfShape": constant_of_shape,
@@ -433,11 +385,9 @@ OPERATORS: Mapping[str, Handler] = {
     "MaxPool": pool,
     "Pad": pad,
     "ReduceMean": global_average,
-    "Relu": relu,
     "Reshape": reshape,
     "Softmax": host,
     "Squeeze": squeeze,
-    "Sum": add,
     "Transpose": transpose,
 }
 """Operators by name."""

@@ -16,6 +16,7 @@ from pilaster.models.errors import InputError
 from pilaster.models.importers.onnx_file import OnnxNode
 from pilaster.models.importers.onnx_graph import Constant, OnnxGraph
 from pilaster.models.importers.onnx_operators import Handler
+from pilaster.models.importers.steps import Quantizer
 from pilaster.models.quantization import TensorQuantization
 from pilaster.models.quantizer import MOST_BITS
 
@@ -59,10 +60,8 @@ def quant(graph: OnnxGraph, node: OnnxNode) -> None:
         raise InputError(f"rounding_mode {rounding}: an activation's must be ROUND")
     if scale.size != 1 or zero.size != 1:
         raise InputError(f"has {scale.size} scales for an activation, must have one")
-    value = graph.value(node)
     tensor = TensorQuantization(float(scale.item()), int(zero.item()), minimum, maximum)
-    graph.annotate(value.name, tensor)
-    graph.set(node, value)
+    graph.set(node, graph.change(node, graph.real(node), Quantizer(tensor)))
 
 
 def bipolar_quant(graph: OnnxGraph, node: OnnxNode) -> None:

@@ -19,10 +19,12 @@ from pilaster.models.importers.onnx_operators import (
     Handler,
     add_conv,
     add_dense,
-    global_average,
+    add_global_average,
+    add_pool,
     host,
-    pool,
 )
+from pilaster.models.importers.steps import Quantizer
+from pilaster.models.importers.values import Value
 from pilaster.models.layers import Add, Concat
 from pilaster.models.quantization import TensorQuantization
 
@@ -35,44 +37,54 @@ RANGES: Mapping[np.dtype[np.generic], tuple[int, int]] = {
 
 
 def quantize_linear(graph: OnnxGraph, node: OnnxNode) -> None:
-    """QuantizeLinear: states a tensor's quantisation."""
-    _state(graph, node)
-
-
-def _state(graph: OnnxGraph, node: OnnxNode) -> None:
+    """QuantizeLinear: of a value, its integers."""
     left = graph.values.get(node.inputs[0]) if node.inputs else None
     if left is not None and left.host:
         graph.set(node, left)
         return
-    value = graph.value(node)
-    graph.annotate(value.name, _activation(graph, node, 1))
-    graph.set(node, value)
+    graph.set(node, _quantized(graph, node, graph.real(node), 1))
 
 
 def dequantize_linear(graph: OnnxGraph, node: OnnxNode) -> None:
-    """DequantizeLinear: of a constant, gives its real values; else states the quantisation."""
+    """DequantizeLinear: of a constant, its real values; else what the integers stand for."""
     if graph.is_constant(node, 0):
         graph.give(node, _constant(graph, node, 0, 1))
         return
-    _state(graph, node)
+    left = graph.values.get(node.inputs[0]) if node.inputs else None
+    if left is not None and left.host:
+        graph.set(node, left)
+        return
+    graph.set(node, _dequantized(graph, node, graph.value(node), 1))
+
+
+def _quantized(graph: OnnxGraph, node: OnnxNode, value: Value, place: int) -> Value:
+    """Give the integers of reals, whose scale stands in a place, and its zero point behind it."""
+    tensor = _activation(graph, node, place)
+    return replace(graph.change(node, value, Quantizer(tensor)), whole=True)
+
+
+def _dequantized(graph: OnnxGraph, node: OnnxNode, value: Value, place: int) -> Value:
+    """Give the reals of integers, whose scale stands in a place, and its zero point behind it."""
+    graph.state(value, _activation(graph, node, place))
+    return replace(value, whole=False)
 
 
 def qlinear_conv(graph: OnnxGraph, node: OnnxNode) -> None:
     """QLinearConv(x, scale, zero, w, scale, zero, scale, zero, bias)."""
-    graph.annotate(graph.value(node).name, _activation(graph, node, 1))
+    value = _dequantized(graph, node, graph.value(node), 1)
     weight = _constant(graph, node, 3, 4)
     bias = graph.constant(node, 8)
     if bias is not None:
         bias = _bias(bias, graph.needed(node, 1), weight)
-    add_conv(graph, node, weight, bias)
-    graph.annotate(node.name, _activation(graph, node, 6))
+    graph.set(node, _quantized(graph, node, add_conv(graph, node, value, weight, bias), 6))
 
 
 def qlinear_matmul(graph: OnnxGraph, node: OnnxNode) -> None:
     """QLinearMatMul(a, scale, zero, b, scale, zero, scale, zero)."""
-    graph.annotate(graph.value(node).name, _activation(graph, node, 1))
-    add_dense(graph, node, _constant(graph, node, 3, 4), None, transposed=False)
-    graph.annotate(node.name, _activation(graph, node, 6))
+    value = _dequantized(graph, node, graph.value(node), 1)
+    weight = _constant(graph, node, 3, 4)
+    dense = add_dense(graph, node, value, weight, None, transposed=False)
+    graph.set(node, _quantized(graph, node, dense, 6))
 
 
 def qgemm(graph: OnnxGraph, node: OnnxNode) -> None:
@@ -80,20 +92,21 @@ def qgemm(graph: OnnxGraph, node: OnnxNode) -> None:
     found = node.attributes
     if found.get("transA", 0) or float(found.get("alpha", 1.0)) != 1.0:
         raise InputError("transA must be 0 and alpha 1")
-    graph.annotate(graph.value(node).name, _activation(graph, node, 1))
+    value = _dequantized(graph, node, graph.value(node), 1)
     weight, bias = _constant(graph, node, 3, 4), graph.constant(node, 6)
     real = None if bias is None else _bias(bias, graph.needed(node, 1), weight).real
-    add_dense(graph, node, weight, real, transposed=bool(found.get("transB", 0)))
-    graph.annotate(node.name, _activation(graph, node, 7))
+    transposed = bool(found.get("transB", 0))
+    dense = add_dense(graph, node, value, weight, real, transposed=transposed)
+    graph.set(node, _quantized(graph, node, dense, 7))
 
 
 def qlinear_add(graph: OnnxGraph, node: OnnxNode) -> None:
     """QLinearAdd(a, scale, zero, b, scale, zero, scale, zero)."""
-    names = (graph.map(node, 0), graph.map(node, 3))
-    for name, place in zip(names, (1, 4), strict=True):
-        graph.annotate(name, _activation(graph, node, place))
-    graph.add(node, Add(), names)
-    graph.annotate(node.name, _activation(graph, node, 6))
+    values = [_dequantized(graph, node, graph.map(node, place), place + 1) for place in (0, 3)]
+    if graph.dims(values[0]) != graph.dims(values[1]):
+        raise InputError("adds values of different shapes")
+    total = graph.add(node, Add(), tuple(value.name for value in values))
+    graph.set(node, _quantized(graph, node, total, 6))
 
 
 def qlinear_concat(graph: OnnxGraph, node: OnnxNode) -> None:
@@ -101,29 +114,25 @@ def qlinear_concat(graph: OnnxGraph, node: OnnxNode) -> None:
     if node.attributes.get("axis") not in (1, -3):
         raise InputError("must be along channels, axis 1")
     places = range(2, len(node.inputs), 3)
-    names = tuple(graph.map(node, place) for place in places)
-    for name, place in zip(names, places, strict=True):
-        graph.annotate(name, _activation(graph, node, place + 1))
-    graph.add(node, Concat(), names)
-    graph.annotate(node.name, _activation(graph, node, 0))
+    values = [_dequantized(graph, node, graph.map(node, place), place + 1) for place in places]
+    joined = graph.add(node, Concat(), tuple(value.name for value in values))
+    graph.set(node, _quantized(graph, node, joined, 0))
 
 
 def qlinear_global_average(graph: OnnxGraph, node: OnnxNode) -> None:
     """QLinearGlobalAveragePool(x, scale, zero, scale, zero)."""
     if node.attributes.get("channels_last", 0):
         raise InputError("channels_last must be 0")
-    graph.annotate(graph.value(node).name, _activation(graph, node, 1))
-    global_average(graph, replace(node, inputs=node.inputs[:1]))
-    graph.annotate(node.name, _activation(graph, node, 3))
+    value = _dequantized(graph, node, graph.map(node), 1)
+    graph.set(node, _quantized(graph, node, add_global_average(graph, node, value), 3))
 
 
 def qlinear_average(graph: OnnxGraph, node: OnnxNode) -> None:
     """QLinearAveragePool(x, scale, zero, scale, zero)."""
     if node.attributes.get("channels_last", 0):
         raise InputError("channels_last must be 0")
-    graph.annotate(graph.value(node).name, _activation(graph, node, 1))
-    pool(graph, replace(node, inputs=node.inputs[:1]))
-    graph.annotate(node.name, _activation(graph, node, 3))
+    value = _dequantized(graph, node, graph.map(node), 1)
+    graph.set(node, _quantized(graph, node, add_pool(graph, node, value), 3))
 
 
 def _scale(graph: OnnxGraph, node: OnnxNode, place: int) -> NDArray[np.float64]:

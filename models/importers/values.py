@@ -27,16 +27,18 @@ class Value:
 
     Attributes
     ----------
-    name : of the graph's tensor
+    name : of what is computed
     flat : whether the file has it flattened
     padding : zeros that a PAD put around it
     host : operators behind it that are left to the host
+    whole : whether the file has it as integers, between its quantisers
     """
 
     name: str
     flat: bool = False
     padding: Padding = UNPADDED
     host: tuple[str, ...] = ()
+    whole: bool = False
 
 
 def ones(

@@ -117,6 +117,7 @@ def run(model: Any, images: NDArray[Any], names: list[str]) -> dict[str, NDArray
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(
         copy.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )

@@ -13,9 +13,11 @@ from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT as SOURCE
 from pilaster.models.importers import import_network
 from pilaster.models.importers.onnx import build
+from pilaster.models.importers.onnx_floats import float_network
+from pilaster.models.importers.onnx_integers import integer_network
 from pilaster.models.layers import Conv, Join, Pool
 from pilaster.models.network import Network
-from pilaster.models.quantizer import FloatNetwork, float_tensors
+from pilaster.models.quantizer import float_tensors
 from pilaster.models.reference.conv import conv
 from pilaster.models.reference.join import join
 from pilaster.models.reference.network import classify, infer, infer_by_columns, tensors
@@ -124,7 +126,7 @@ def test_real_numbers_are_onnx_runtimes(name: str, seed: int, tmp_path: Path) ->
     path = tmp_path / "float.onnx"
     onnx.save(model, path)
     found = build(path)
-    network = FloatNetwork(found.graph("float"), found.weights, found.biases)
+    network = float_network(found, "float").network
     images = writer.images(4)
     judged = run(model, images, [writer.nodes[-1].input[0] if host else output])
     (expected,) = judged.values()
@@ -194,12 +196,11 @@ def test_every_layer_is_within_one_of_onnx_runtimes_integers(
 def integer_tensors(path: Path) -> dict[str, str]:
     """Give the file's integer tensor of each tensor of the graph."""
     found = build(path)
-    makers = [n for n in found.model.nodes if n.kind.startswith("Q") or n.kind == "MaxPool"]
+    held = integer_network(found, "", "").held
     return {
-        found.values[node.outputs[0]].name: node.outputs[0]
-        for node in makers
-        if (node.kind != "MaxPool" or any(n.kind == "QLinearConv" for n in makers))
-        and not found.values[node.outputs[0]].host
+        held[value.name]: name
+        for name, value in found.values.items()
+        if value.whole and not value.host
     }
 
 

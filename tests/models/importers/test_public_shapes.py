@@ -10,6 +10,7 @@ import pytest
 from pilaster.models.errors import InputError
 from pilaster.models.importers import import_network
 from pilaster.models.importers.onnx import build
+from pilaster.models.importers.onnx_floats import float_network
 from pilaster.models.layers import Conv, Pool
 from pilaster.models.zoo import branching
 from tests.models.importers.test_mlperf_tiny import MODELS
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.skipif(
 
 def test_squeezenet_is_that_of_the_onnx_model_zoo() -> None:
     ours = branching.squeezenet()
-    theirs = build(MODELS / "light_squeezenet.onnx").graph("squeezenet")
+    theirs = float_network(build(MODELS / "light_squeezenet.onnx"), "squeezenet").network.graph
     assert ours.macs == theirs.macs
 
     def windows(graph: object) -> list[str]:
@@ -33,7 +34,7 @@ def test_squeezenet_is_that_of_the_onnx_model_zoo() -> None:
 
 
 def test_batch_normalisation_of_resnet50_is_folded() -> None:
-    graph = build(MODELS / "light_resnet50.onnx").graph("resnet50")
+    graph = float_network(build(MODELS / "light_resnet50.onnx"), "resnet50").network.graph
     # He et al., CVPR 2016, table 1: 3.8 G MACs with the stride in the first 1x1; here in the 3x3.
     assert graph.macs == 4_089_184_256
     assert len([node for node in graph.nodes if isinstance(node.layer, Conv)]) == 53

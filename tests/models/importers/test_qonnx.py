@@ -14,6 +14,7 @@ from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT as SOURCE
 from pilaster.models.importers import import_network
 from pilaster.models.importers.onnx import build
+from pilaster.models.importers.onnx_integers import integer_network
 from pilaster.models.layers import Pool
 from pilaster.rtl.verify import verify
 from pilaster.sim.default import default_machine
@@ -62,9 +63,10 @@ def test_every_layer_is_what_qonnx_computes(weight_bits, activation_bits, tmp_pa
     found = import_network(path)
     images = writer.images(20)
     graph = build(path)
+    held = integer_network(graph, "", "").held
     assert {p.weight_bits for p in found.precisions.values()} == {weight_bits}
     makers = {
-        graph.values[n.outputs[0]].name: n.outputs[0]
+        held[graph.values[n.outputs[0]].name]: n.outputs[0]
         for n in graph.model.nodes
         if n.kind == "Quant" and n.outputs[0] in graph.values
     }

@@ -1,0 +1,486 @@
+"""A network of integers from the steps of an .onnx file whose activations are quantised.
+
+A quantiser reads a layer, through factors, bounds and max pools, which all grow with what they are
+given: quantised first and bounded then, the integers are the same. So each quantiser makes a layer
+of its own: two that read one convolution make two convolutions, and what other layers read of it
+must be quantised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pilaster.models.errors import InputError
+from pilaster.models.graph import INPUT, Graph, Node
+from pilaster.models.importers.onnx_graph import OnnxGraph
+from pilaster.models.importers.steps import Bounds, IntegerBounds, Quantizer, Scaling, Step
+from pilaster.models.importers.values import UNPADDED, precision
+from pilaster.models.joins import JoinParameters, join_parameters
+from pilaster.models.layers import Add, Concat, Conv, Join, Layer, Pool, Weighted, Window
+from pilaster.models.network import ByteScale, Network
+from pilaster.models.quantization import (
+    ConvParameters,
+    Rounding,
+    TensorQuantization,
+    quantize_multiplier,
+    signed_bits,
+)
+from pilaster.models.quantizer import MOST_BITS
+from pilaster.models.shape import Shape
+
+__all__ = ["IntegerLowering", "integer_network"]
+
+Floats = NDArray[np.float64]
+
+FINE_BITS = 14
+"""Places behind the point of a factor's weight, so that its offset is rounded finely too."""
+
+
+@dataclass(frozen=True)
+class IntegerLowering:
+    """A network, and the tensor that holds each value of the file that is still there."""
+
+    network: Network
+    held: Mapping[str, str]
+
+
+def integer_network(found: OnnxGraph, name: str, note: str) -> IntegerLowering:
+    """Make a network of the integers that a file states.
+
+    Raises
+    ------
+    InputError
+        If a layer reads what is not quantised, or integers are too wide.
+    """
+    layers = _Layers(found)
+    for step in found.steps.values():
+        try:
+            layers.add(step)
+        except InputError as error:
+            raise InputError(f"{step.where}: {error}") from error
+    last = layers.finish()
+    graph = Graph(name, found.shape, tuple(layers.nodes.values()))
+    if graph.outputs[0] != last:
+        raise InputError(f"layer {graph.outputs[0]} does not lead to the output")
+    first = layers.tensors[INPUT]
+    byte_scale = ByteScale()
+    if np.issubdtype(found.model.dtype, np.integer):
+        byte_scale = ByteScale(first.scale, first.scale * (first.minimum - first.zero_point))
+    network = Network(
+        graph,
+        layers.tensors,
+        layers.parameters,
+        {name: precision(parameters) for name, parameters in layers.parameters.items()},
+        False,
+        note,
+        layers.joins,
+        byte_scale,
+    )
+    return IntegerLowering(network, layers.held)
+
+
+@dataclass(frozen=True)
+class _Path:
+    """What a quantiser reads: a value, and what is done to it on the way.
+
+    scalings : the first of it
+    later : bounds and max pools behind these
+    """
+
+    base: str
+    scalings: tuple[Scaling, ...]
+    later: tuple[Step, ...]
+    alone: bool
+
+    @property
+    def pools(self) -> tuple[Step, ...]:
+        """The max pools, in order."""
+        return tuple(step for step in self.later if isinstance(step.action, Pool))
+
+    @property
+    def ceiling(self) -> float | None:
+        """The least upper bound where values are kept from zero up; else none."""
+        bounds = [step.action for step in self.later if isinstance(step.action, Bounds)]
+        if all(bound.low != 0 for bound in bounds):
+            return None
+        return min(bound.high for bound in bounds)
+
+    def bounded(self, tensor: TensorQuantization) -> TensorQuantization:
+        """Bound integers as the reals are on the way to their quantiser."""
+        for step in self.later:
+            if isinstance(step.action, Bounds):
+                tensor = _narrowed(tensor, *_quantized_bounds(tensor, step.action))
+        return tensor
+
+
+class _Layers:
+    """The layers so far.
+
+    Attributes
+    ----------
+    held : tensor that holds a value, by value; others are reals that no tensor holds
+    """
+
+    def __init__(self, found: OnnxGraph) -> None:
+        self._found = found
+        self._made: dict[tuple[object, ...], str] = {}
+        self._alone: dict[str, bool] = {}
+        self.nodes: dict[str, Node] = {}
+        self.tensors: dict[str, TensorQuantization] = {}
+        self.parameters: dict[str, ConvParameters] = {}
+        self.joins: dict[str, JoinParameters] = {}
+        self.held: dict[str, str] = {}
+        if INPUT in found.stated:
+            self._put(INPUT, found.stated[INPUT])
+            self.held[INPUT] = INPUT
+
+    def add(self, step: Step) -> None:
+        """Do a step, if it gives what a tensor can hold; others wait for their quantiser."""
+        action, sources = step.action, step.sources
+        if isinstance(action, Quantizer):
+            self._quantize(step, action.tensor)
+        elif isinstance(action, IntegerBounds):
+            tensor = self._tensor(sources[0])
+            self._narrow(step, _narrowed(tensor, action.low, action.high))
+        elif any(source not in self.held for source in sources):
+            return
+        elif isinstance(action, Bounds):
+            tensor = self._tensor(sources[0])
+            if _on_grid(tensor, action):
+                self._narrow(step, _narrowed(tensor, *_quantized_bounds(tensor, action)))
+        elif isinstance(action, Pool) and action.mode == "max":
+            self._pool(step, self.held[sources[0]])
+        elif isinstance(action, Concat):
+            tensors = [self._tensor(source) for source in sources]
+            if all(_same(tensor, tensors[0]) for tensor in tensors):
+                low = min(tensor.minimum for tensor in tensors)
+                high = max(tensor.maximum for tensor in tensors)
+                joined = replace(tensors[0], minimum=low, maximum=high)
+                self.held[step.name] = self._emit(step.name, step, joined)
+
+    def finish(self) -> str:
+        """Give the tensor that holds the output, whose sums may be left to the most bits."""
+        target = self._found.target.name
+        if target not in self.held:
+            path = self._path(target)
+            base = self._found.steps.get(path.base)
+            if base is not None and isinstance(base.action, Weighted) and not path.pools:
+                tensor = path.bounded(self._sums(base, path.scalings))
+                self.held[target] = self._quantized(path, base, tensor, base.name)
+        last = self._source(target)
+        for where, value, fill in self._found.fills:
+            zero = self._tensor(value).zero_point
+            if fill != zero:
+                raise InputError(
+                    f"{where}: pads with {fill}, which stands for no zero; the zero point is {zero}"
+                )
+        return last
+
+    # Values and tensors.
+
+    def _tensor(self, value: str) -> TensorQuantization:
+        return self.tensors[self._source(value)]
+
+    def _source(self, value: str) -> str:
+        """Give the tensor that holds what a layer reads."""
+        step = self._found.steps.get(value)
+        if value not in self.held and step is not None and isinstance(step.action, Pool):
+            self._average_in_sums(step, step.action)
+        if value not in self.held:
+            raise InputError(
+                f"{value} is not quantised: there is no QuantizeLinear and no Quant behind it"
+            )
+        return self.held[value]
+
+    def _put(self, tensor: str, found: TensorQuantization) -> None:
+        if found.bits > MOST_BITS:
+            raise InputError(f"{tensor} needs {found.bits} bits, must be {MOST_BITS} at most")
+        self.tensors[tensor] = found
+        self._alone[tensor] = True
+
+    def _path(self, value: str) -> _Path:
+        """Go back from a quantiser to what it reads."""
+        steps: list[Step] = []
+        alone = self._found.readers[value] == 1
+        while value not in self.held and value != INPUT:
+            step = self._found.steps[value]
+            action = step.action
+            passes = isinstance(action, Scaling | Bounds)
+            if not passes and not (isinstance(action, Pool) and action.mode == "max"):
+                break
+            steps.insert(0, step)
+            value = step.sources[0]
+            alone = alone and self._found.readers[value] == 1
+        count = 0
+        while count < len(steps) and isinstance(steps[count].action, Scaling):
+            count += 1
+        first, later = steps[:count], tuple(steps[count:])
+        if any(isinstance(step.action, Scaling) for step in later):
+            raise InputError(
+                f"reads {steps[-1].name}, where a factor follows a bound; put a quantiser between"
+            )
+        scalings = tuple(step.action for step in first if isinstance(step.action, Scaling))
+        return _Path(value, scalings, later, alone)
+
+    # Quantisers.
+
+    def _quantize(self, step: Step, tensor: TensorQuantization) -> None:
+        path = self._path(step.sources[0])
+        base = self._found.steps.get(path.base)
+        key = (path.base, tuple(map(id, path.scalings)), tuple(s.name for s in path.later), tensor)
+        if key not in self._made:
+            bounded = path.bounded(tensor)
+            if path.base in self.held:
+                made = self._rescaled(step, path, bounded)
+            elif base is None:
+                made = self._image(path, bounded)
+            else:
+                made = self._quantized(path, base, bounded, step.name)
+            for pool in path.pools:
+                made = self._pooled(f"{pool.name}_{step.name}", pool, made)
+            self._made[key] = made
+        self.held[step.name] = self._made[key]
+
+    def _image(self, path: _Path, tensor: TensorQuantization) -> str:
+        if path.scalings:
+            raise InputError("reads the image times a factor; quantise the image first")
+        if self.tensors.get(INPUT, tensor) != tensor:
+            raise InputError("quantises the image in a second way; one is supported")
+        self.tensors[INPUT] = tensor
+        self._alone[INPUT] = path.alone
+        return INPUT
+
+    def _quantized(
+        self, path: _Path, base: Step, tensor: TensorQuantization, quantizer: str
+    ) -> str:
+        """Give the tensor of a layer whose reals a quantiser reads."""
+        name = base.name if base.name not in self.nodes else f"{base.name}_{quantizer}"
+        name = name.replace("+", "")
+        if path.scalings and not isinstance(base.action, Weighted):
+            raise InputError(f"reads {base.name} times a factor; put a quantiser between")
+        made = self._emit(name, base, tensor, path.scalings)
+        node = self.nodes[made]
+        if path.ceiling and isinstance(node.layer, Weighted | Add):
+            ceiling = None if np.isinf(path.ceiling) else path.ceiling
+            layer = replace(node.layer, relu=True, ceiling=ceiling)
+            self.nodes[made] = replace(node, layer=layer)
+        return made
+
+    def _rescaled(self, step: Step, path: _Path, tensor: TensorQuantization) -> str:
+        """Give integers of what is quantised already."""
+        source = self.held[path.base]
+        if not path.scalings and _same(self.tensors[source], tensor):
+            found = self.tensors[source]
+            narrow = _narrowed(found, tensor.minimum, tensor.maximum)
+            return self._bounded(source, narrow, step.name, alone=path.alone)
+        return self._scaled(step.name, source, path.scalings, tensor)
+
+    def _narrow(self, step: Step, tensor: TensorQuantization) -> None:
+        """Hold the integers of a value, bounded."""
+        alone = self._found.readers[step.sources[0]] == 1
+        source = self.held[step.sources[0]]
+        self.held[step.name] = self._bounded(source, tensor, step.name, alone=alone)
+
+    def _bounded(self, source: str, tensor: TensorQuantization, name: str, *, alone: bool) -> str:
+        """Bound a tensor's integers: where they are made, if only this reads them."""
+        if self.tensors[source] == tensor:
+            self._alone[source] = self._alone[source] and alone
+            return source
+        made = self.nodes.get(source)
+        if self._alone[source] and alone and not (made and isinstance(made.layer, Pool)):
+            self.tensors[source] = tensor
+            return source
+        return self._scaled(name, source, (), tensor)
+
+    # Layers.
+
+    def _emit(
+        self,
+        name: str,
+        step: Step,
+        tensor: TensorQuantization,
+        scalings: Sequence[Scaling] = (),
+    ) -> str:
+        """Add a layer that gives a tensor."""
+        layer, sources = step.action, tuple(self._source(source) for source in step.sources)
+        assert isinstance(layer, Layer)
+        found = tuple(self.tensors[source] for source in sources)
+        try:
+            if isinstance(layer, Join):
+                self.joins[name] = join_parameters(layer, found, tensor)
+            elif isinstance(layer, Weighted):
+                parameters = self._weighted(step.name, scalings, found[0], tensor)
+                self.parameters[name] = parameters
+            elif not _same(found[0], tensor) or not _contains(tensor, found[0]):
+                layer = _averaging(layer, self._shape(sources[0]).channels)
+                self.parameters[name] = _average(layer, found[0], tensor)
+            else:
+                tensor = found[0]
+        except InputError as error:
+            raise InputError(f"layer {name}: {error}") from error
+        self.nodes[name] = Node(name, layer, sources)
+        self._put(name, tensor)
+        return name
+
+    def _weighted(
+        self,
+        name: str,
+        scalings: Sequence[Scaling],
+        source: TensorQuantization,
+        target: TensorQuantization,
+    ) -> ConvParameters:
+        """Give the integers of a layer and of the factors behind it."""
+        weight, scales, bias = self._folded(name, scalings)
+        if signed_bits(int(np.abs(weight).max())) > MOST_BITS:
+            raise InputError(f"its weights need more than {MOST_BITS} bits")
+        unit = source.scale * scales
+        return _parameters(weight, bias / unit, unit / target.scale, source)
+
+    def _folded(
+        self, name: str, scalings: Sequence[Scaling]
+    ) -> tuple[NDArray[np.int64], Floats, Floats]:
+        """Give integer weights, their scales, and real biases of a layer."""
+        if name not in self._found.integers:
+            raise InputError("its weights are not quantised, though activations are")
+        weight, scales = self._found.integers[name], self._found.scales[name]
+        bias = self._found.biases[name]
+        for scaling in scalings:
+            sign = np.sign(scaling.factor).astype(np.int64)
+            weight = weight * sign[:, None, None, None]
+            scales = scales * np.where(sign == 0, 1.0, np.abs(scaling.factor))
+            bias = bias * scaling.factor + scaling.offset
+        return weight, scales, bias
+
+    def _sums(self, step: Step, scalings: Sequence[Scaling]) -> TensorQuantization:
+        """Give a range of the most bits that a layer's sums never leave."""
+        source = self._tensor(step.sources[0])
+        weight, scales, bias = self._folded(step.name, scalings)
+        magnitude = np.abs(weight * scales[:, None, None, None])
+        largest = magnitude.sum(axis=(1, 2, 3)) * source.magnitude * source.scale
+        half = 1 << (MOST_BITS - 1)
+        scale = float((largest + np.abs(bias)).max() / (half - 1))
+        return TensorQuantization(scale or 1.0, 0, -half, half - 1)
+
+    def _scaled(
+        self,
+        name: str,
+        source: str,
+        scalings: Sequence[Scaling],
+        tensor: TensorQuantization,
+    ) -> str:
+        """Add a depthwise convolution that multiplies each channel and adds to it."""
+        found = self.tensors[source]
+        channels = self._shape(source).channels
+        factor, offset = np.ones(channels), np.zeros(channels)
+        for scaling in scalings:
+            factor, offset = factor * scaling.factor, offset * scaling.factor + scaling.offset
+        places = FINE_BITS if offset.any() else 0
+        sign = np.sign(factor).astype(np.int64).reshape(channels, 1, 1, 1)
+        unit = found.scale * np.where(factor == 0, 1.0, np.abs(factor)) / (1 << places)
+        layer = Conv(channels, Window((1, 1)), channels)
+        self.parameters[name] = _parameters(
+            sign << places, offset / unit, unit / tensor.scale, found
+        )
+        self.nodes[name] = Node(name, layer, (source,))
+        self._put(name, tensor)
+        return name
+
+    def _shape(self, tensor: str) -> Shape:
+        node = self.nodes.get(tensor)
+        if node is None:
+            return self._found.shape
+        shapes = tuple(self._shape(source) for source in node.inputs)
+        if isinstance(node.layer, Join):
+            return node.layer.joined_shape(shapes)
+        return node.layer.output_shape(shapes[0])
+
+    def _pool(self, step: Step, source: str) -> None:
+        self.held[step.name] = self._pooled(step.name, step, source)
+
+    def _pooled(self, name: str, step: Step, source: str) -> str:
+        """Add a max pool of a tensor."""
+        assert isinstance(step.action, Pool)
+        key = (step.name, source)
+        if key not in self._made:
+            name = step.name if step.name not in self.nodes else name
+            self.nodes[name] = Node(name, step.action, (source,))
+            self._put(name, self.tensors[source])
+            self._made[key] = name
+        return self._made[key]
+
+    def _average_in_sums(self, step: Step, layer: Pool) -> None:
+        """Hold averages that nothing quantises as sums, if these are narrow enough."""
+        (source,) = step.sources
+        if source not in self.held or layer.window.padding != UNPADDED:
+            return
+        found, count = self._tensor(source), int(np.prod(layer.window.kernel))
+        low, high = (count * edge for edge in found.stream_range)
+        tensor = TensorQuantization(found.scale / count, 0, low, high)
+        if tensor.bits <= MOST_BITS:
+            self.held[step.name] = self._emit(step.name, step, tensor)
+
+
+def _parameters(
+    weight: NDArray[np.int64], bias: Floats, real: Floats, source: TensorQuantization
+) -> ConvParameters:
+    """Give a layer's integers from its biases in units of a sum and what scales a sum."""
+    if not (np.abs(bias) < 1 << 31).all():
+        raise InputError("its biases need more than 32 bits")
+    multiplier, shift = quantize_multiplier(real)
+    whole = np.rint(bias).astype(np.int64)
+    found = ConvParameters(weight.astype(np.int16), whole, multiplier, shift, Rounding.ONCE)
+    if found.accumulator_bound(source.magnitude) >= 1 << 31:
+        raise InputError("its sums may need more than 32 bits")
+    return found
+
+
+def _averaging(layer: Layer, channels: int) -> Conv:
+    """Give the depthwise convolution of ones for an average that changes the scale."""
+    assert isinstance(layer, Pool)
+    if layer.window.padding != UNPADDED:
+        raise InputError("changes the scale, and has padding; only one of these is supported")
+    return Conv(channels, layer.window, channels)
+
+
+def _average(layer: Conv, source: TensorQuantization, target: TensorQuantization) -> ConvParameters:
+    channels, kernel = layer.out_channels, layer.window.kernel
+    real = np.full(channels, source.scale / (target.scale * kernel[0] * kernel[1]))
+    one = np.ones((channels, *kernel, 1), np.int64)
+    return _parameters(one, np.zeros(channels), real, source)
+
+
+def _same(first: TensorQuantization, second: TensorQuantization) -> bool:
+    """Whether integers of the one are those of the other."""
+    return (first.scale, first.zero_point) == (second.scale, second.zero_point)
+
+
+def _contains(outer: TensorQuantization, inner: TensorQuantization) -> bool:
+    return outer.minimum <= inner.minimum and inner.maximum <= outer.maximum
+
+
+def _narrowed(tensor: TensorQuantization, low: int, high: int) -> TensorQuantization:
+    minimum, maximum = (min(max(q, low), high) for q in (tensor.minimum, tensor.maximum))
+    return replace(tensor, minimum=minimum, maximum=maximum)
+
+
+def _quantized_bounds(tensor: TensorQuantization, bounds: Bounds) -> tuple[int, int]:
+    """Quantise bounds as their quantiser does, in single precision."""
+    low, high = (
+        int(np.clip(np.rint(np.float32(bound) / np.float32(tensor.scale)), *LIMITS))
+        for bound in (bounds.low, bounds.high)
+    )
+    return low + tensor.zero_point, high + tensor.zero_point
+
+
+LIMITS = (-(1 << 30), 1 << 30)
+"""Beyond all integers of an activation."""
+
+
+def _on_grid(tensor: TensorQuantization, bounds: Bounds) -> bool:
+    """Whether bounds leave values that the tensor's integers stand for exactly."""
+    low, high = (edge * tensor.scale for edge in tensor.stream_range)
+    return (bounds.low <= low or bounds.low == 0) and (bounds.high >= high or bounds.high == 0)
