@@ -64,10 +64,8 @@ class TensorQuantization:
     def __post_init__(self) -> None:
         if not 0 < self.scale < float("inf"):
             raise InputError(f"a quantisation scale must be positive, not {self.scale}")
-        if not self.minimum <= self.zero_point <= self.maximum:
-            raise InputError(
-                f"the zero point {self.zero_point} must lie in [{self.minimum}, {self.maximum}]"
-            )
+        if self.minimum > self.maximum:
+            raise InputError(f"there is no integer in [{self.minimum}, {self.maximum}]")
 
     @property
     def stream_range(self) -> tuple[int, int]:
@@ -84,7 +82,7 @@ class TensorQuantization:
     def bits(self) -> int:
         """Width of the stream: unsigned where no value is negative."""
         low, high = self.stream_range
-        if low == 0:
+        if low >= 0:
             return max(1, high.bit_length())
         return max((-low - 1).bit_length(), high.bit_length()) + 1
 

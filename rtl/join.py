@@ -278,7 +278,7 @@ class JoinComponent(wiring.Component):
 
 def _operand_bits(tensor: TensorQuantization) -> int:
     """Width of a stream's value as a signed number."""
-    return tensor.bits + (tensor.stream_range[0] == 0)
+    return tensor.bits + (tensor.stream_range[0] >= 0)
 
 
 def _count(events: Sequence[Value]) -> Value:

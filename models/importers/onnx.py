@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
+from pilaster.models.importers.onnx_attributes import check_node
 from pilaster.models.importers.onnx_elementwise import ELEMENTWISE
 from pilaster.models.importers.onnx_file import OnnxModel, read_onnx
 from pilaster.models.importers.onnx_floats import float_network
@@ -92,6 +93,7 @@ def build(path: Path) -> OnnxGraph:
         if handler is None:
             raise InputError(f"{where}: is not supported; supported are {', '.join(SUPPORTED)}")
         try:
+            check_node(node)
             with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused
                 handler(found, node)
         except InputError as error:

@@ -35,6 +35,8 @@ def batch_norm(graph: OnnxGraph, node: OnnxNode) -> None:
     for found in (scale, shift, mean, variance):
         if found.shape != (channels,):
             raise InputError(f"has parameters of the shape {found.shape} for {channels} channels")
+    if graph.model.opset < 7 and not node.attributes.get("is_test", 0):
+        raise InputError("is in training mode, as is_test is 0; export the model for inference")
     epsilon = float(node.attributes.get("epsilon", 1e-5))
     with np.errstate(divide="ignore", invalid="ignore"):
         factor = scale / np.sqrt(variance + epsilon)

@@ -46,6 +46,7 @@ class OnnxNode:
     name : the file's, of letters, digits and underscores, and unlike any other
     inputs, outputs : names of tensors; empty where an optional one is left out
     attributes : numbers, tuples, texts and arrays by name
+    domain : of the operator, by which its name has a meaning
     """
 
     name: str
@@ -53,6 +54,7 @@ class OnnxNode:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
+    domain: str = ""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,7 @@ class OnnxModel:
     source, target : name of the one input that is no constant, and of the one output
     shape : of the input, -1 where a size is dynamic
     dtype : of the input
+    opset : version of ONNX' own operators
     """
 
     nodes: tuple[OnnxNode, ...]
@@ -73,6 +76,7 @@ class OnnxModel:
     target: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+    opset: int
 
 
 def read_onnx(path: Path) -> OnnxModel:
@@ -106,6 +110,8 @@ def _model(onnx: Any, model: Any) -> OnnxModel:
     graph = model.graph
     if not graph.node:
         raise InputError("has no operators")
+    if model.functions or graph.sparse_initializer:
+        raise InputError("has functions or sparse tensors of its own; export it without")
     constants = {tensor.name: _array(onnx, tensor) for tensor in graph.initializer}
     inputs = [value for value in graph.input if value.name not in constants]
     if len(inputs) != 1 or len(graph.output) != 1:
@@ -131,7 +137,8 @@ def _model(onnx: Any, model: Any) -> OnnxModel:
             kind = f"{node.domain}.{kind}"
         attributes = {a.name: _attribute(onnx, a) for a in node.attribute}
         outputs = tuple(node.output)
-        nodes.append(OnnxNode(name, kind, tuple(node.input), outputs, MappingProxyType(attributes)))
+        found = MappingProxyType(attributes)
+        nodes.append(OnnxNode(name, kind, tuple(node.input), outputs, found, node.domain))
     return OnnxModel(
         tuple(nodes),
         MappingProxyType(constants),
@@ -139,6 +146,7 @@ def _model(onnx: Any, model: Any) -> OnnxModel:
         graph.output[0].name,
         shape,
         dtype,
+        next((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), 1),
     )
 
 

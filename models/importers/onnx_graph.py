@@ -247,6 +247,18 @@ class OnnxGraph:
 
     # Quantisation.
 
+    def integer_type(self, value: Value) -> np.dtype[Any] | None:
+        """Type that the integers of a value have in the file; None of reals."""
+        if not value.whole:
+            return None
+        name = value.name
+        while name in self.steps:
+            step = self.steps[name]
+            if isinstance(step.action, Quantizer):
+                return step.action.dtype
+            name = step.sources[0]
+        return self.model.dtype
+
     def state(self, value: Value, tensor: TensorQuantization) -> None:
         """State what the integers of a value stand for, and those that it is made of."""
         if not value.whole:

@@ -5,7 +5,7 @@ Source: the ONNX operator specification, https://onnx.ai/onnx/operators.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -83,6 +83,8 @@ def _window(
     mode = node.attributes.get("auto_pad", "NOTSET")
     if min(*kernel, *stride) < 1:
         raise InputError(f"kernel and stride must be positive: {kernel}, {stride}")
+    if mode != "NOTSET" and any(node.attributes.get("pads", ())):
+        raise InputError(f"has pads and auto_pad {mode}; only one of these may be there")
     if mode in ("SAME_UPPER", "SAME_LOWER"):
         padding = same_padding(shape, kernel, stride, odd_first=mode == "SAME_LOWER")
     elif mode == "VALID":
@@ -118,12 +120,12 @@ def _last_windows(
 def gemm(graph: OnnxGraph, node: OnnxNode) -> None:
     """Gemm of a map and constant weights."""
     found = node.attributes
-    if found.get("transA", 0):
-        raise InputError("transA must be 0")
     weight, bias = graph.needed(node, 1), graph.constant(node, 2)
     alpha, beta = float(found.get("alpha", 1.0)), float(found.get("beta", 1.0))
-    if alpha != 1.0:
-        weight = Constant(weight.real * alpha)
+    if alpha <= 0.0:
+        raise InputError(f"alpha must be positive, not {alpha:g}")
+    scales = None if weight.scales is None else weight.scales * alpha
+    weight = replace(weight, real=weight.real * alpha, scales=scales)
     real = None if bias is None else bias.real.astype(np.float64) * beta
     transposed = bool(found.get("transB", 0))
     value = graph.real(node)
@@ -179,8 +181,6 @@ def add_pool(graph: OnnxGraph, node: OnnxNode, value: Value) -> Value:
     """Add a pool of a map."""
     found = node.attributes
     mode = "max" if node.kind == "MaxPool" else "average"
-    if len(node.outputs) > 1 and node.outputs[1]:
-        raise InputError("gives the places of its maxima, which is not supported")
     if _pair(found.get("dilations", (1, 1)), "dilations") != (1, 1):
         raise InputError("is dilated; only convolutions may be")
     kernel = _pair(found.get("kernel_shape", ()), "kernel_shape")
@@ -240,6 +240,8 @@ def reshape(graph: OnnxGraph, node: OnnxNode) -> None:
     stated = graph.constant(node, 1)
     sizes = node.attributes.get("shape", ()) if stated is None else stated.real.ravel().tolist()
     shape = graph.shapes[value.name]
+    if node.attributes.get("allowzero", 0) and 0 in sizes:
+        raise InputError("has sizes of zero, which allowzero says are to be kept")
     if len(sizes) == 2 and sizes[1] in (-1, shape.size) and sizes[0] in (-1, 0, 1):
         graph.set(node, replace(value, flat=True))
     elif tuple(sizes[1:]) == (shape.channels, shape.height, shape.width) and not value.flat:
@@ -265,6 +267,10 @@ def squeeze(graph: OnnxGraph, node: OnnxNode) -> None:
     shape = graph.shapes[value.name]
     if (shape.height, shape.width) != (1, 1):
         raise InputError(f"reads the map {shape}, must read one of a single row and column")
+    found = graph.constant(node, 1)
+    axes = node.attributes.get("axes", ()) if found is None else found.real.ravel().tolist()
+    if axes and sorted(_integer(axis) % 4 for axis in axes) != [2, 3]:
+        raise InputError(f"must be of rows and columns, axes 2 and 3, not {tuple(axes)}")
     graph.set(node, replace(value, flat=True))
 
 
@@ -278,8 +284,19 @@ def _flattenable(graph: OnnxGraph, node: OnnxNode) -> Value:
     return found
 
 
+def dropout(graph: OnnxGraph, node: OnnxNode) -> None:
+    """Dropout: nothing, at inference."""
+    training = graph.constant(node, 2)
+    stated = 0 if training is None else training.real.any()
+    if graph.model.opset < 7:
+        stated = not node.attributes.get("is_test", 0)
+    if stated:
+        raise InputError("is in training mode; export the model for inference")
+    same(graph, node)
+
+
 def same(graph: OnnxGraph, node: OnnxNode) -> None:
-    """Identity and Dropout: nothing, at inference."""
+    """Identity: nothing."""
     if graph.is_constant(node, 0):
         graph.give(node, graph.needed(node, 0))
         return
@@ -303,10 +320,11 @@ def transpose(graph: OnnxGraph, node: OnnxNode) -> None:
 def pad(graph: OnnxGraph, node: OnnxNode) -> None:
     """Pad with zeros, for the convolution that reads it."""
     value = graph.map(node)
-    if node.attributes.get("mode", "constant") != "constant":
-        raise InputError(f"mode {node.attributes['mode']}: must be constant")
     stated, fill = graph.constant(node, 1), graph.constant(node, 2)
     amounts = node.attributes.get("pads", ()) if stated is None else stated.real.ravel().tolist()
+    axes = graph.constant(node, 3)
+    if axes is not None:
+        amounts = _on_all_axes(amounts, axes.real.ravel().tolist())
     if len(amounts) != 8 or any(amounts[i] for i in (0, 1, 4, 5)):
         raise InputError(f"must pad rows and columns only, not {tuple(amounts)}")
     filled = np.asarray(node.attributes.get("value", 0.0) if fill is None else fill.real)
@@ -318,6 +336,17 @@ def pad(graph: OnnxGraph, node: OnnxNode) -> None:
         raise InputError("must pad with zeros")
     _, _, top, left, _, _, bottom, right = map(_integer, amounts)
     graph.set(node, replace(value, padding=Padding(top, bottom, left, right)))
+
+
+def _on_all_axes(amounts: Sequence[Any], axes: Sequence[Any]) -> list[Any]:
+    """Spread what is padded before and behind some axes of a map over all four."""
+    places = [_integer(axis) % 4 for axis in axes]
+    if len(amounts) != 2 * len(places) or len(set(places)) != len(places):
+        raise InputError(f"has {len(amounts)} pads for the axes {list(axes)}")
+    spread = [0] * 8
+    for place, before, behind in zip(places, amounts, amounts[len(places) :], strict=False):
+        spread[place], spread[place + 4] = before, behind
+    return spread
 
 
 def constant(graph: OnnxGraph, node: OnnxNode) -> None:
@@ -353,6 +382,11 @@ HOST_NAMES = {
 def host(graph: OnnxGraph, node: OnnxNode) -> None:
     """Softmax and ArgMax at the end: left to the host."""
     value = _flattenable(graph, node)
+    rank = len(graph.dims(value))
+    default = 0 if node.kind == "ArgMax" else 1 if graph.model.opset < 13 else -1
+    axis = _integer(node.attributes.get("axis", default))
+    if axis not in (1, 1 - rank):
+        raise InputError(f"is along axis {axis}, must be along channels, axis 1")
     graph.set(node, replace(value, host=(*value.host, HOST_NAMES[node.kind])))
 
 
@@ -375,7 +409,7 @@ OPERATORS: Mapping[str, Handler] = {
     "Constant": constant,
     "ConstantOfShape": constant_of_shape,
     "Conv": conv,
-    "Dropout": same,
+    "Dropout": dropout,
     "Flatten": flatten,
     "Gemm": gemm,
     "GlobalAveragePool": global_average,

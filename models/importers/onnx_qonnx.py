@@ -60,6 +60,8 @@ def quant(graph: OnnxGraph, node: OnnxNode) -> None:
         raise InputError(f"rounding_mode {rounding}: an activation's must be ROUND")
     if scale.size != 1 or zero.size != 1:
         raise InputError(f"has {scale.size} scales for an activation, must have one")
+    if not minimum <= zero.item() <= maximum:
+        raise InputError(f"the zero point {zero.item():g} must lie in [{minimum}, {maximum}]")
     tensor = TensorQuantization(float(scale.item()), int(zero.item()), minimum, maximum)
     graph.set(node, graph.change(node, graph.real(node), Quantizer(tensor)))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +31,20 @@ from pilaster.models.quantization import TensorQuantization
 
 __all__ = ["QUANTIZERS"]
 
-RANGES: Mapping[np.dtype[np.generic], tuple[int, int]] = {
+RANGES: Mapping[np.dtype[Any], tuple[int, int]] = {
     np.dtype(kind): (int(np.iinfo(kind).min), int(np.iinfo(kind).max))
     for kind in (np.int8, np.uint8, np.int16, np.uint16)
 }
+
+
+OUTPUT_TYPES: Mapping[int, np.dtype[Any]] = {
+    0: np.dtype(np.uint8),
+    2: np.dtype(np.uint8),
+    3: np.dtype(np.int8),
+    4: np.dtype(np.uint16),
+    5: np.dtype(np.int16),
+}
+"""By the numbers of ONNX' data types; 0 where none is stated."""
 
 
 def quantize_linear(graph: OnnxGraph, node: OnnxNode) -> None:
@@ -59,14 +70,31 @@ def dequantize_linear(graph: OnnxGraph, node: OnnxNode) -> None:
 
 def _quantized(graph: OnnxGraph, node: OnnxNode, value: Value, place: int) -> Value:
     """Give the integers of reals, whose scale stands in a place, and its zero point behind it."""
-    tensor = _activation(graph, node, place)
-    return replace(graph.change(node, value, Quantizer(tensor)), whole=True)
+    tensor, dtype = _activation(graph, node, place, _output_type(graph, node))
+    return replace(graph.change(node, value, Quantizer(tensor, dtype)), whole=True)
 
 
 def _dequantized(graph: OnnxGraph, node: OnnxNode, value: Value, place: int) -> Value:
     """Give the reals of integers, whose scale stands in a place, and its zero point behind it."""
-    graph.state(value, _activation(graph, node, place))
+    found = graph.integer_type(value)
+    if found is None:
+        raise InputError("reads reals as integers; there is no QuantizeLinear before it")
+    tensor, dtype = _activation(graph, node, place, found)
+    if dtype != found:
+        raise InputError(f"has a zero point of {dtype} for integers of {found}")
+    graph.state(value, tensor)
     return replace(value, whole=False)
+
+
+def _output_type(graph: OnnxGraph, node: OnnxNode) -> np.dtype[Any]:
+    """Give the type of the integers that an operator gives where it has no zero point for them."""
+    if node.kind != "QuantizeLinear":  # the type of what it reads
+        place = 2 if node.kind == "QLinearConcat" else 0
+        return graph.integer_type(graph.value(node, place)) or np.dtype(np.uint8)
+    number = node.attributes.get("output_dtype", 0)
+    if number not in OUTPUT_TYPES:
+        raise InputError(f"output_dtype {number}: must be INT8, UINT8, INT16 or UINT16")
+    return OUTPUT_TYPES[number]
 
 
 def qlinear_conv(graph: OnnxGraph, node: OnnxNode) -> None:
@@ -89,13 +117,10 @@ def qlinear_matmul(graph: OnnxGraph, node: OnnxNode) -> None:
 
 def qgemm(graph: OnnxGraph, node: OnnxNode) -> None:
     """QGemm(a, scale, zero, b, scale, zero, bias, scale, zero)."""
-    found = node.attributes
-    if found.get("transA", 0) or float(found.get("alpha", 1.0)) != 1.0:
-        raise InputError("transA must be 0 and alpha 1")
     value = _dequantized(graph, node, graph.value(node), 1)
     weight, bias = _constant(graph, node, 3, 4), graph.constant(node, 6)
     real = None if bias is None else _bias(bias, graph.needed(node, 1), weight).real
-    transposed = bool(found.get("transB", 0))
+    transposed = bool(node.attributes.get("transB", 0))
     dense = add_dense(graph, node, value, weight, real, transposed=transposed)
     graph.set(node, _quantized(graph, node, dense, 7))
 
@@ -121,16 +146,12 @@ def qlinear_concat(graph: OnnxGraph, node: OnnxNode) -> None:
 
 def qlinear_global_average(graph: OnnxGraph, node: OnnxNode) -> None:
     """QLinearGlobalAveragePool(x, scale, zero, scale, zero)."""
-    if node.attributes.get("channels_last", 0):
-        raise InputError("channels_last must be 0")
     value = _dequantized(graph, node, graph.map(node), 1)
     graph.set(node, _quantized(graph, node, add_global_average(graph, node, value), 3))
 
 
 def qlinear_average(graph: OnnxGraph, node: OnnxNode) -> None:
     """QLinearAveragePool(x, scale, zero, scale, zero)."""
-    if node.attributes.get("channels_last", 0):
-        raise InputError("channels_last must be 0")
     value = _dequantized(graph, node, graph.map(node), 1)
     graph.set(node, _quantized(graph, node, add_pool(graph, node, value), 3))
 
@@ -142,19 +163,20 @@ def _scale(graph: OnnxGraph, node: OnnxNode, place: int) -> NDArray[np.float64]:
     return scale
 
 
-def _zero(graph: OnnxGraph, node: OnnxNode, place: int) -> NDArray[np.generic]:
-    found = graph.constant(node, place)
-    return np.zeros(1, np.uint8) if found is None else found.real
-
-
-def _activation(graph: OnnxGraph, node: OnnxNode, place: int) -> TensorQuantization:
-    """Give the quantisation whose scale stands in a place, and its zero point behind it."""
-    scale, zero = _scale(graph, node, place), _zero(graph, node, place + 1)
-    if scale.size != 1 or zero.size != 1:
+def _activation(
+    graph: OnnxGraph, node: OnnxNode, place: int, default: np.dtype[Any]
+) -> tuple[TensorQuantization, np.dtype[Any]]:
+    """Give the quantisation whose scale stands in a place, with its zero point behind it."""
+    scale, zero = _scale(graph, node, place), graph.constant(node, place + 1)
+    zeros: NDArray[Any] = np.zeros(1, default) if zero is None else zero.real
+    if scale.size != 1 or zeros.size != 1:
         raise InputError(f"has {scale.size} scales for an activation, must have one")
-    if zero.dtype not in RANGES:
-        raise InputError(f"quantises to {zero.dtype}, must be int8, uint8, int16 or uint16")
-    return TensorQuantization(float(scale.item()), int(zero.item()), *RANGES[zero.dtype])
+    if zeros.dtype not in RANGES:
+        raise InputError(f"quantises to {zeros.dtype}, must be int8, uint8, int16 or uint16")
+    if node.attributes.get("output_dtype", 0) and zeros.dtype != default:
+        raise InputError(f"output_dtype is {default}, and the zero point {zeros.dtype}")
+    tensor = TensorQuantization(float(scale.item()), int(zeros.item()), *RANGES[zeros.dtype])
+    return tensor, zeros.dtype
 
 
 def _constant(graph: OnnxGraph, node: OnnxNode, place: int, scale_place: int) -> Constant:
@@ -162,7 +184,8 @@ def _constant(graph: OnnxGraph, node: OnnxNode, place: int, scale_place: int) ->
     raw = graph.needed(node, place).real
     if not np.issubdtype(raw.dtype, np.integer):
         raise InputError(f"dequantises {raw.dtype}, must be integers")
-    scale, zero = _scale(graph, node, scale_place), _zero(graph, node, scale_place + 1)
+    scale, stated = _scale(graph, node, scale_place), graph.constant(node, scale_place + 1)
+    zero: NDArray[Any] = np.zeros(1, np.int64) if stated is None else stated.real
     axis = int(node.attributes.get("axis", 1 if node.kind == "DequantizeLinear" else 0))
     if node.kind == "QLinearMatMul":
         axis = 1

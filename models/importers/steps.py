@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,9 +42,13 @@ class IntegerBounds:
 
 @dataclass(frozen=True)
 class Quantizer:
-    """Reals made integers; who reads these knows what they stand for."""
+    """Reals made integers; who reads these knows what they stand for.
+
+    dtype : of the integers in the file; None where it keeps them as reals
+    """
 
     tensor: TensorQuantization
+    dtype: np.dtype[Any] | None = None
 
 
 Action = Layer | Scaling | Bounds | IntegerBounds | Quantizer

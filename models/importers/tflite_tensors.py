@@ -82,7 +82,10 @@ def quantization(info: TensorInfo) -> TensorQuantization:
         )
     if len(info.scales) != 1 or len(info.zero_points) != 1:
         raise InputError(f"tensor {info.name}: needs one scale and one zero point")
-    return TensorQuantization(float(info.scales[0]), int(info.zero_points[0]), LOW, HIGH)
+    zero = int(info.zero_points[0])
+    if not LOW <= zero <= HIGH:
+        raise InputError(f"tensor {info.name}: the zero point {zero} must lie in [{LOW}, {HIGH}]")
+    return TensorQuantization(float(info.scales[0]), zero, LOW, HIGH)
 
 
 def activation(fused: int) -> tuple[bool, float | None]:

@@ -121,7 +121,7 @@ ONNX: dict[str, tuple[Callable[[OnnxWriter], object], str]] = {
         "node n1 (Tanh): is not supported; supported are Add, ArgMax, AveragePool, Batch",
     ),
     "an operator behind softmax": (
-        lambda w: w.relu(w.add("Softmax", ["t0"], 2)),
+        lambda w: w.relu(w.add("Softmax", ["t0"], 2, axis=1)),
         "node n2 (Relu): reads the result of softmax, which is left to the host",
     ),
     "weights that are computed": (
