@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
 
-__all__ = ["Operator", "TensorInfo", "TfliteModel", "read_tflite"]
+__all__ = ["MOST_ELEMENTS", "NUMBERS", "Operator", "TensorInfo", "TfliteModel", "read_tflite"]
 
 IDENTIFIER = b"TFL3"
 
@@ -48,16 +48,43 @@ POOL = ("Pool2DOptions", (*STEPS, "FilterHeight", "FilterWidth"))
 
 DILATION = ("DilationHFactor", "DilationWFactor")
 
+REDUCER = ("ReducerOptions", ("KeepDims",))
+
+MASKS = ("BeginMask", "EndMask", "EllipsisMask", "NewAxisMask", "ShrinkAxisMask")
+
 OPTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "ADD": ("AddOptions", (FUSED,)),
     "AVERAGE_POOL_2D": POOL,
     "CONCATENATION": ("ConcatenationOptions", ("Axis", FUSED)),
     "CONV_2D": ("Conv2DOptions", (*STEPS, *DILATION)),
     "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", (*STEPS, *DILATION)),
-    "FULLY_CONNECTED": ("FullyConnectedOptions", ("WeightsFormat", FUSED)),
+    "FULLY_CONNECTED": ("FullyConnectedOptions", ("WeightsFormat", "KeepNumDims", FUSED)),
+    "GATHER": ("GatherOptions", ("Axis", "BatchDims")),
     "MAX_POOL_2D": POOL,
+    "MEAN": REDUCER,
+    "MUL": ("MulOptions", (FUSED,)),
+    "PACK": ("PackOptions", ("Axis",)),
+    "REDUCE_MAX": REDUCER,
+    "REDUCE_MIN": REDUCER,
+    "REDUCE_PROD": REDUCER,
+    "STRIDED_SLICE": ("StridedSliceOptions", MASKS),
+    "SUB": ("SubOptions", (FUSED,)),
+    "SUM": REDUCER,
+    "UNPACK": ("UnpackOptions", ("Axis",)),
 }
 """Options read, by operator: their table, and its fields."""
+
+
+NUMBERS: Mapping[str, type[np.generic]] = {
+    "BOOL": np.bool_,
+    "FLOAT32": np.float32,
+    "INT16": np.int16,
+    "INT32": np.int32,
+    "INT64": np.int64,
+    "INT8": np.int8,
+    "UINT8": np.uint8,
+}
+"""Types of constants that are understood."""
 
 
 @dataclass(frozen=True)
@@ -204,8 +231,7 @@ def _data(model: Any, tensor: Any, dtype: str) -> NDArray[np.generic] | None:
             raise InputError("weights outside the FlatBuffer are not supported")
         return None
     raw: NDArray[np.generic] = buffer.DataAsNumpy()  # not a copy
-    known = {"INT8": np.int8, "INT32": np.int32, "INT64": np.int64, "FLOAT32": np.float32}
-    return raw.view(known[dtype]) if dtype in known else raw
+    return raw.view(NUMBERS[dtype]) if dtype in NUMBERS else raw
 
 
 def _operator(

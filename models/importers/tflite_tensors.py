@@ -19,8 +19,8 @@ __all__ = [
     "activated",
     "activation",
     "described",
+    "edge_quantization",
     "elements",
-    "input_shape",
     "integers",
     "quantization",
     "weights_of",
@@ -38,20 +38,6 @@ ACTIVATIONS: Mapping[int, tuple[bool, float | None]] = {
     3: (True, 6.0),
 }
 """ReLU and its ceiling, by the schema's fused activation: NONE, RELU, RELU6."""
-
-
-def input_shape(info: TensorInfo) -> Shape:
-    """Shape of the graph's input, for a batch of any size."""
-    if any(size < 0 for size in info.shape[1:]):
-        raise InputError(f"the input has a dynamic shape, {info.shape}; export it with fixed sizes")
-    if len(info.shape) == 3:
-        return Shape(1, info.shape[1], info.shape[2])
-    if len(info.shape) != 4:
-        raise InputError(
-            f"the input has the shape {info.shape} and no columns; it must be "
-            f"(images, rows, columns, channels)"
-        )
-    return Shape(*info.shape[1:])
 
 
 def elements(info: TensorInfo) -> int:
@@ -86,6 +72,18 @@ def quantization(info: TensorInfo) -> TensorQuantization:
     if not LOW <= zero <= HIGH:
         raise InputError(f"tensor {info.name}: the zero point {zero} must lie in [{LOW}, {HIGH}]")
     return TensorQuantization(float(info.scales[0]), zero, LOW, HIGH)
+
+
+def edge_quantization(info: TensorInfo) -> TensorQuantization:
+    """Give the quantisation of an int8 activation, or of one that the file has as uint8.
+
+    The integers of uint8, less 128, are int8.
+    """
+    if info.dtype != "UINT8":
+        return quantization(info)
+    if len(info.zero_points) != 1:
+        raise InputError(f"tensor {info.name}: needs one scale and one zero point")
+    return quantization(replace(info, dtype="INT8", zero_points=info.zero_points + LOW))
 
 
 def activation(fused: int) -> tuple[bool, float | None]:

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
-from pilaster.models.layers import Window
+from pilaster.models.importers.layout import Layout
+from pilaster.models.layers import Conv, Window
 from pilaster.models.network import Precision
 from pilaster.models.quantization import ConvParameters, signed_bits
 from pilaster.models.shape import Padding, Shape
 
-__all__ = ["UNPADDED", "Value", "around", "dilated", "ones", "padded", "precision"]
+__all__ = [
+    "UNPADDED",
+    "MapValue",
+    "Value",
+    "around",
+    "dilated",
+    "ones",
+    "padded",
+    "padding_conv",
+    "precision",
+]
 
 UNPADDED = Padding()
 
@@ -41,6 +52,20 @@ class Value:
     whole: bool = False
 
 
+@dataclass(frozen=True)
+class MapValue(Value):
+    """A value, and how the file has its axes.
+
+    Attributes
+    ----------
+    layout : of the file's axes over the map's, with the padding
+    padded_by : name of the layer that writes the padding out
+    """
+
+    layout: Layout = field(default_factory=lambda: Layout((), ()))
+    padded_by: str = ""
+
+
 def ones(
     channels: int, window: Window, multiplier: NDArray[np.int64], shift: NDArray[np.int64]
 ) -> ConvParameters:
@@ -48,6 +73,16 @@ def ones(
     weight = np.ones((channels, *window.kernel, 1), np.int8)
     zero = np.zeros(channels, np.int64)
     return ConvParameters(weight, zero, zero + multiplier, zero + shift)
+
+
+def padding_conv(shape: Shape, padding: Padding) -> tuple[Conv, NDArray[np.int8]]:
+    """Give the depthwise convolution, and its weights, that puts zeros around a map."""
+    rows, columns = padding.top + padding.bottom, padding.left + padding.right
+    around = Padding(rows, rows, columns, columns)
+    layer = Conv(shape.channels, Window((rows + 1, columns + 1), (1, 1), around), shape.channels)
+    weight = np.zeros((shape.channels, rows + 1, columns + 1, 1), np.int8)
+    weight[:, padding.bottom, padding.right] = 1
+    return layer, weight
 
 
 def precision(parameters: ConvParameters) -> Precision:
