@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import Any
+
+from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
 from pilaster.models.shape import Shape
@@ -146,6 +149,14 @@ class Layout:
         left = iter(self.sizes)
         sizes = tuple(1 if place in places else next(left) for place in range(rank))
         return Layout(self.order, sizes)
+
+    def arranged(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Give a tensor of the file as a map (images, rows, columns, channels)."""
+        size = dict(self.order)
+        axes = [axis for axis, _ in self.order]
+        whole = values.reshape([size[axis] for axis in axes])
+        moved = whole.transpose([axes.index(axis) for axis in "NHWC" if axis in size])
+        return moved.reshape([size.get(axis, 1) for axis in "NHWC"])
 
     def along(self, axis: str) -> int | None:
         """Give the file's axis that has all of one axis of the map and no other; None for none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pilaster.models.errors import InputError
@@ -12,9 +13,10 @@ from pilaster.models.importers.tflite_fold import FOLDED, fold
 from pilaster.models.importers.tflite_graph import TfliteGraph
 from pilaster.models.importers.tflite_operators import OPERATORS
 from pilaster.models.importers.tflite_shapes import SHAPES
+from pilaster.models.importers.values import MapValue
 from pilaster.models.network import Network
 
-__all__ = ["SUPPORTED", "import_tflite"]
+__all__ = ["SUPPORTED", "import_tflite", "trace_tflite"]
 
 HANDLERS = {**OPERATORS, **ELEMENTWISE, **SHAPES}
 
@@ -34,6 +36,12 @@ def import_tflite(path: Path) -> Network:
         If the file cannot be read, or has what is not supported: the message names the file and the
         operator.
     """
+    network, _ = trace_tflite(path)
+    return network
+
+
+def trace_tflite(path: Path) -> tuple[Network, Mapping[str, MapValue]]:
+    """Import a file, and give what each of its tensors is in the graph, by number, in order."""
     model = read_tflite(path)
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise InputError(
@@ -46,7 +54,9 @@ def import_tflite(path: Path) -> Network:
     shape = model.tensors[model.inputs[0]].shape
     for axes in readings(CHANNELS_LAST, len(shape)) or (None,):
         try:
-            return _built(model, axes).network(path.stem, path.name)
+            graph = _built(model, axes)
+            values = {str(number): value for number, value in graph.values.items()}
+            return graph.network(path.stem, path.name), values
         except _RefusedError as refused:
             failures.append(refused)
         except InputError as error:

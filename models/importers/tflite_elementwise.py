@@ -22,7 +22,7 @@ from pilaster.models.joins import AddParameters, join_parameters
 from pilaster.models.layers import Add, Conv, Window
 from pilaster.models.quantization import ConvParameters, TensorQuantization, quantize_multiplier
 
-__all__ = ["ELEMENTWISE"]
+__all__ = ["ELEMENTWISE", "rescale"]
 
 Integers = NDArray[np.int64]
 
@@ -124,9 +124,13 @@ def _by_channel(graph: TfliteGraph, value: MapValue, info: TensorInfo) -> Intege
     return np.broadcast_to(info.data.ravel().astype(np.int64), (channels,))
 
 
-def rescale(graph: TfliteGraph, operator: Operator) -> None:
-    """QUANTIZE, RELU and RELU6 of int8."""
-    value = graph.whole(operator)
+def relu(graph: TfliteGraph, operator: Operator) -> None:
+    """RELU and RELU6."""
+    rescale(graph, operator, graph.whole(operator))
+
+
+def rescale(graph: TfliteGraph, operator: Operator, value: MapValue) -> None:
+    """Bring a value to the operator's scale, and within its bounds."""
     name = _scaling(graph, operator, value)
     real = np.array([graph.tensors[value.name].scale / graph.tensors[name].scale])
     channels = graph.shapes[value.name].channels
@@ -147,8 +151,8 @@ def _scaling(graph: TfliteGraph, operator: Operator, value: MapValue) -> str:
 ELEMENTWISE: Mapping[str, Handler] = {
     "ADD": add_or_shift,
     "MUL": multiply,
-    "RELU": rescale,
-    "RELU6": rescale,
+    "RELU": relu,
+    "RELU6": relu,
     "SUB": add_or_shift,
 }
 """Operators by name."""

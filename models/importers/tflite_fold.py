@@ -35,7 +35,8 @@ def fold(graph: TfliteGraph, operator: Operator) -> bool:
         If its inputs or options do not fit.
     """
     if operator.kind == "SHAPE":
-        sizes = graph.moved(operator).layout.sizes
+        left = graph.values.get(operator.inputs[0]) if operator.inputs else None
+        sizes = (left or graph.moved(operator)).layout.sizes
         _give(graph, operator, [np.array(sizes)])
         return True
     read = [graph.info(operator, i) for i, n in enumerate(operator.inputs) if n >= 0]

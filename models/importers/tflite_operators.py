@@ -25,7 +25,7 @@ from pilaster.models.importers.tflite_tensors import (
     weights_of,
     window_padding,
 )
-from pilaster.models.importers.values import UNPADDED, dilated, padded
+from pilaster.models.importers.values import UNPADDED, dilated, holds, padded
 from pilaster.models.joins import join_parameters
 from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Pool, Weighted, Window
 from pilaster.models.quantization import ConvParameters, Rounding, quantize_multiplier
@@ -80,11 +80,11 @@ def _convolution(
     extents = tuple(
         (size - 1) * step + 1 for size, step in zip(weight.shape[1:3], dilation, strict=True)
     )
-    pad = value.padding
-    if max(pad.top, pad.bottom) >= extents[0] or max(pad.left, pad.right) >= extents[1]:
+    size = padded(graph.shapes[value.name], value.padding)
+    padding = window_padding(options["Padding"], size, extents, stride, value.padding)
+    if not holds(extents, padding):
         value = graph.padded(value)
-    shape = padded(graph.shapes[value.name], value.padding)
-    padding = window_padding(options["Padding"], shape, extents, stride, value.padding)
+        padding = window_padding(options["Padding"], size, extents, stride, UNPADDED)
     window = Window((extents[0], extents[1]), stride, padding)
     layer = Conv(weight.shape[0], window, groups, relu, ceiling)
     layer.output_shape(graph.shapes[value.name])  # before a large kernel is written out
@@ -176,14 +176,20 @@ def _bias(graph: TfliteGraph, operator: Operator, outputs: int) -> NDArray[np.in
 
 def pool(graph: TfliteGraph, operator: Operator) -> None:
     """MAX_POOL_2D and AVERAGE_POOL_2D."""
-    value, options = graph.whole(operator), operator.options
-    axes, shape = graph.axes(value), graph.shapes[value.name]
+    value, options = graph.value(operator), operator.options
+    axes = graph.axes(value)
     kernel = (options["FilterHeight"], options["FilterWidth"])
     stride = (options["StrideH"], options["StrideW"])
     if axes == ONE_ROW:
         kernel, stride = kernel[::-1], stride[::-1]
-    padding = window_padding(options["Padding"], shape, kernel, stride, UNPADDED)
     mode: Literal["max", "average"] = "max" if operator.kind == "MAX_POOL_2D" else "average"
+    # Zeros around what is not negative are no maximum: they may be left out of the window.
+    absorbed = mode == "max" and graph.tensors[value.name].stream_range[0] >= 0
+    size = padded(graph.shapes[value.name], value.padding)
+    padding = window_padding(options["Padding"], size, kernel, stride, value.padding)
+    if not (absorbed and holds(kernel, padding)):
+        value = graph.padded(value)
+        padding = window_padding(options["Padding"], size, kernel, stride, UNPADDED)
     fused = options["FusedActivationFunction"]
     activation(fused)
     layer = Pool(mode, Window(kernel, stride, padding))

@@ -104,7 +104,7 @@ def quantize(graph: TfliteGraph, operator: Operator) -> None:
     if (source.scale, source.zero_point) == (tensor.scale, tensor.zero_point):
         graph.set(operator, value)
         return
-    rescale(graph, operator)
+    rescale(graph, operator, value)
 
 
 HOST_NAMES = {

@@ -20,6 +20,7 @@ __all__ = [
     "Value",
     "around",
     "dilated",
+    "holds",
     "ones",
     "padded",
     "padding_conv",
@@ -108,6 +109,12 @@ def padded(shape: Shape, padding: Padding) -> Shape:
     """Shape of a map with zeros around it."""
     height = shape.height + padding.top + padding.bottom
     return Shape(height, shape.width + padding.left + padding.right, shape.channels)
+
+
+def holds(kernel: tuple[int, ...], padding: Padding) -> bool:
+    """Whether a window is larger than the padding it reads."""
+    rows, columns = max(padding.top, padding.bottom), max(padding.left, padding.right)
+    return rows < kernel[0] and columns < kernel[1]
 
 
 def around(first: Padding, second: Padding) -> Padding:

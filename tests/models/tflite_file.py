@@ -34,7 +34,13 @@ TYPES = {
     for name in ("int8", "uint8", "int16", "int32", "int64", "float32")
 }
 
-VERSIONS = {"FULLY_CONNECTED": 4, "RESHAPE": 1, "EXPAND_DIMS": 1, "SQUEEZE": 1, "SOFTMAX": 2}
+VERSIONS = {
+    **{"FULLY_CONNECTED": 4, "SOFTMAX": 2, "LOGISTIC": 2, "MUL": 2},
+    **dict.fromkeys(("EXPAND_DIMS", "RESHAPE", "SQUEEZE"), 1),
+    **dict.fromkeys(
+        ("CAST", "GATHER", "PACK", "REDUCE_PROD", "SHAPE", "SLICE", "STRIDED_SLICE"), 1
+    ),
+}
 """Versions of an operator's int8 kernel, where that is not 3; a higher one is refused."""
 
 

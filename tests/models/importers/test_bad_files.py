@@ -224,15 +224,16 @@ def change(name: str, **changes: object) -> Callable[[TfliteWriter], None]:
 
 
 def unsupported(writer: TfliteWriter) -> None:
-    writer._add("LOGISTIC", ("t0",), writer.shapes["t0"], "ReshapeOptions", 0.1)
+    writer._add("TANH", ("t0",), writer.shapes["t0"], "ReshapeOptions", 0.1)
 
 
 TFLITE: dict[str, tuple[Callable[[TfliteWriter], None], str]] = {
     "an unsupported operator": (
         unsupported,
-        "operator 1 LOGISTIC: is not supported; supported are ADD, ARG_MAX, AVERAGE_POOL_2D, "
+        "operator 1 TANH: is not supported; supported are ADD, ARG_MAX, AVERAGE_POOL_2D, "
         "CONCATENATION, CONV_2D, DEPTHWISE_CONV_2D, DEQUANTIZE, EXPAND_DIMS, FULLY_CONNECTED, "
-        "MAX_POOL_2D, MEAN, PAD, QUANTIZE, RELU, RELU6, RESHAPE, SOFTMAX, SQUEEZE",
+        "LOGISTIC, LOG_SOFTMAX, MAX_POOL_2D, MEAN, MUL, PAD, PADV2, QUANTIZE, RELU, RELU6, "
+        "RESHAPE, SOFTMAX, SQUEEZE, SUB, TRANSPOSE",
     ),
     "a float input": (
         change(INPUT, dtype="float32"),
