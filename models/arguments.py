@@ -7,13 +7,15 @@ import os
 import reprlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
 
 __all__ = [
+    "as_array",
     "as_choice",
     "as_flag",
     "as_function",
@@ -129,6 +131,21 @@ def as_path(name: str, value: object) -> Path:
     if not possible:
         raise InputError(f"{name}: {str(value)!r} is a path that no file can have")
     return Path(value)
+
+
+def as_array(name: str, value: object, right: str) -> NDArray[Any]:
+    """Take an array of NumPy, none of whose values is masked.
+
+    right : what it must be, for the message
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    if not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray):
+        raise refusal(name, value, right)
+    return np.asarray(value)
 
 
 def as_function(name: str, value: Function) -> Function:

@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 from pilaster.models import idx
 from pilaster.models.errors import InputError
 
-__all__ = ["EMBEDDED_TRAIN_COUNT", "Dataset", "Split", "embedded_digits", "fit", "load"]
+__all__ = [
+    "EMBEDDED_TRAIN_COUNT",
+    "Dataset",
+    "Split",
+    "checked_pixels",
+    "embedded_digits",
+    "fit",
+    "load",
+]
 
 Split = Literal["train", "test", "all"]
 
@@ -143,6 +151,32 @@ def load(path: Path, split: Split = "test") -> Dataset:
         part,
         f"images of {path.name}",
     )
+
+
+def checked_pixels(where: str, images: NDArray[Any]) -> NDArray[Any]:
+    """Take pixels that are integers of 0 to 255, as bytes, or finite reals, as they are.
+
+    Raises
+    ------
+    InputError
+        if they are anything else; the message begins with `where`
+    """
+    if images.dtype == np.uint8 or not images.size:
+        return images
+    if np.issubdtype(images.dtype, np.integer):
+        low, high = images.min(), images.max()
+        if low < 0 or high > 255:
+            raise InputError(f"{where}: pixels are {low} to {high}; integers must be 0 to 255")
+        return images.astype(np.uint8)
+    if not np.issubdtype(images.dtype, np.floating):
+        raise InputError(
+            f"{where}: images are {images.dtype}; must be integers of 0 to 255 or floats"
+        )
+    if not np.isfinite(images).all():
+        raise InputError(
+            f"{where}: images hold NaN or infinity, values not finite; every pixel must be finite"
+        )
+    return images
 
 
 def fit(dataset: Dataset, height: int, width: int, channels: int) -> Dataset:
@@ -273,18 +307,11 @@ def _checked_images(path: Path, images: NDArray[Any]) -> NDArray[np.uint8] | NDA
         raise InputError(f"{path}: images have the shape {images.shape}; must hold an image")
     if images.ndim == 3:
         images = images[..., np.newaxis]
-    if np.issubdtype(images.dtype, np.integer):
-        low, high = images.min(), images.max()
-        if low < 0 or high > 255:
-            raise InputError(f"{path}: pixels are {low} to {high}; integers must be 0 to 255")
-        return images.astype(np.uint8, copy=False)
-    if np.issubdtype(images.dtype, np.floating):
-        with np.errstate(over="ignore"):
-            reals = images.astype(np.float32, copy=False)
-        if not np.isfinite(reals).all():
-            raise InputError(f"{path}: images hold NaN or infinity; every pixel must be finite")
-        return reals
-    raise InputError(f"{path}: images are {images.dtype}; must be integers of 0 to 255 or floats")
+    pixels = checked_pixels(str(path), images)
+    if pixels.dtype == np.uint8:
+        return pixels.astype(np.uint8, copy=False)
+    with np.errstate(over="ignore"):
+        return checked_pixels(str(path), pixels.astype(np.float32, copy=False))
 
 
 def _checked_labels(path: Path, labels: NDArray[Any], count: int) -> NDArray[np.int64]:

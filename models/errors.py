@@ -1,8 +1,8 @@
-"""The one error a user's input can cause."""
+"""What can go wrong: the one error that a user's input causes, and checks that do not hold."""
 
 from __future__ import annotations
 
-__all__ = ["InputError"]
+__all__ = ["CheckError", "InputError"]
 
 
 class InputError(ValueError):
@@ -14,3 +14,10 @@ class InputError(ValueError):
 
     def __init__(self, message: str) -> None:
         super().__init__(" ".join(message.split()))
+
+
+class CheckError(Exception):
+    """A check that does not hold, where nothing can be had without it.
+
+    The message is one line. The command line prints it and exits with code 1.
+    """

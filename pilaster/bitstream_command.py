@@ -59,37 +59,33 @@ def add_command(commands: Any) -> None:
 
 
 def _bitstream(options: argparse.Namespace) -> int:
-    from pilaster.api import load_machine
-    from pilaster.models.errors import InputError
+    import pilaster as pl
+    from pilaster.models.extras import needing
     from pilaster.models.output_files import check_writable
     from pilaster.progress import Progress
     from pilaster.rtl.boards.catalogue import board_named
 
     board = board_named(options.board)
     network = load_network(options)
-    machine = None if options.machine is None else load_machine(options.machine, network)
-    try:
-        from pilaster.rtl.boards.bitstream import build
-        from pilaster.rtl.boards.errors import BuildError
-        from pilaster.rtl.boards.folder import FILES, resource_table, write_build
-    except ImportError as error:
-        raise InputError(f"bitstreams need {error.name}: pip install 'pilaster[fpga]'") from error
+    machine = None if options.machine is None else pl.load_machine(options.machine, network)
+    with needing("bitstreams", "fpga"):
+        from pilaster.rtl.boards.folder import FILES, resource_table
     check_writable(options.out, FILES, "bitstream")
     with Progress("steps", 0) as progress:
         try:
-            found = build(
+            found = pl.bitstream(
                 network,
-                board,
                 machine,
-                clock_hz=options.clock_mhz and options.clock_mhz * 1e6,
+                board=board,
+                clock_mhz=options.clock_mhz,
                 baud=options.baud,
                 counters=options.counters,
-                say=progress.say,
+                progress=progress.say,
             )
-        except BuildError as error:
+        except pl.BuildError as error:
             print(f"pilaster: {' '.join(str(error).split())}", file=sys.stderr)
             return 1
-        for path in write_build(found, options.out):
+        for path in pl.write_bitstream(found, options.out):
             progress.say(f"wrote {path}")
     if options.json:
         print(json.dumps(found.as_dict(), allow_nan=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from typing import Any
 
@@ -75,61 +76,23 @@ def add_command(commands: Any) -> None:
 
 
 def _characterize(options: argparse.Namespace) -> int:
-    import re
-
-    from pilaster.api import load, load_machine
-    from pilaster.data import images_for
-    from pilaster.models.energy import EnergyTable
-    from pilaster.models.errors import InputError
-    from pilaster.models.output_files import check_writable, write_files
+    import pilaster as pl
+    from pilaster.models.output_files import check_writable
     from pilaster.progress import Progress
-    from pilaster.sim.machine_file import load_machine as machine_alone
-    from pilaster.sim.simulate import simulate
 
-    try:
-        from pilaster.rtl.gates.characterize import Run, blackened, characterize, table_yaml
-        from pilaster.rtl.gates.liberty import Library
-        from pilaster.rtl.gates.measure import measure_power
-        from pilaster.rtl.gates.sram import Macro
-    except ImportError as error:
-        raise InputError(
-            f"characterize needs {error.name}: pip install 'pilaster[fpga]'"
-        ) from error
-    library = Library.read(options.liberty)
-    macros = [Macro.read(path) for path in options.sram]
-    base = EnergyTable.load(options.energy)
-    folder, file = options.out.parent, options.out.name
-    check_writable(folder, [file], "table")
-    runs = []
+    check_writable(options.out.parent, [options.out.name], "table")
     with Progress("machines", 0) as progress:
-        first = options.machine[0]
-        for name, black in [*((each, False) for each in options.machine), (first, True)]:
-            network = load(machine_alone(name).network)
-            machine = load_machine(name, network)
-            dataset = images_for(network, None, options.skip + options.images)
-            assert dataset is not None
-            images: Any = dataset.images[options.skip :]
-            if black:
-                images = blackened(images)
-            measured = measure_power(
-                network,
-                machine,
-                library,
-                images,
-                options.clock_mhz,
-                macros=macros,
-                table=base,
-                say=progress.say,
-            )
-            if not measured.answers_equal or not measured.cycles_equal:
-                progress.say(f"pilaster: {name}: the netlist differs from the model")
-                return 1
-            model = simulate(network, machine, images, table=base, clock_mhz=options.clock_mhz)
-            runs.append(Run(measured, model, black))
-        stem = re.sub(r"[^A-Za-z0-9_.-]", "-", options.out.stem)
-        title = f"{options.node_nm} nm, measured at gates of {library.name}"
-        table = characterize(runs, base, stem, title, options.node_nm)
-        write_files(folder, {file: table_yaml(table).encode()}, "table")
-        progress.say(f"wrote {options.out}")
-    EnergyTable.load(options.out)
+        table = pl.characterize(
+            options.liberty,
+            machines=options.machine,
+            images=options.images,
+            skip=options.skip,
+            sram=options.sram,
+            clock_mhz=options.clock_mhz,
+            table=options.energy,
+            node_nm=options.node_nm,
+            name=re.sub(r"[^A-Za-z0-9_.-]", "-", options.out.stem).lstrip("_.-") or "measured",
+            progress=progress.say,
+        )
+        progress.say(f"wrote {pl.write_table(table, options.out)}")
     return 0

@@ -6,14 +6,15 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import NoReturn
 
+from pilaster import __version__
 from pilaster.console import replace_unprintable
-from pilaster.models.errors import InputError
+from pilaster.models.errors import CheckError, InputError
 
 __all__ = ["main"]
 
+EXIT_CHECK_FAILED = 1
 EXIT_BAD_INPUT = 2
 
 
@@ -32,7 +33,7 @@ def command_parser() -> argparse.ArgumentParser:
         description="Simulate column-wise CNN accelerators: values, cycles and energy.",
         epilog="Exit codes: 0 done, 1 a check did not hold, 2 bad usage or input.",
     )
-    parser.add_argument("--version", action="version", version=f"pilaster {version('pilaster')}")
+    parser.add_argument("--version", action="version", version=f"pilaster {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     from pilaster import (
         bitstream_command,
@@ -73,6 +74,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"pilaster: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
+    except CheckError as error:
+        print(f"pilaster: {error}", file=sys.stderr)
+        return EXIT_CHECK_FAILED
     except KeyboardInterrupt:
         print("pilaster: interrupted", file=sys.stderr)
         return 130

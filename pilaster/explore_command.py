@@ -107,15 +107,14 @@ def _range(text: str) -> tuple[int, ...]:
 
 
 def _explore(options: argparse.Namespace) -> int:
-    from pilaster.reports.explore import MACHINES, check_writable, has_parquet, write_exploration
-    from pilaster.sim.explore import explore_network
-    from pilaster.sim.mapper import Infeasible
+    import pilaster as pl
+    from pilaster.reports.explore import MACHINES, check_writable, has_parquet
 
     network = load_network(options)
     check_writable(options.out)
     try:
         with _shown() as progress:
-            found = explore_network(
+            found = pl.explore(
                 network,
                 column_interval=options.column_interval,
                 max_latency=options.max_latency,
@@ -128,10 +127,10 @@ def _explore(options: argparse.Namespace) -> int:
                 folder=options.out,
                 progress=progress,
             )
-    except Infeasible as reason:
+    except pl.Infeasible as reason:
         print(f"pilaster: {reason}", file=sys.stderr)
         return EXIT_FAILED
-    written = write_exploration(found, options.out)
+    written = pl.write_exploration(found, options.out)
     if options.json:
         print(json.dumps(found.as_dict(), allow_nan=False))
     else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from pilaster.rtl.boards.folder import BuildDescription
     from pilaster.rtl.host.actions import Compared
     from pilaster.rtl.host.client import Host, HostAnswer
+    from pilaster.rtl.host.session import Session
     from pilaster.sim.pipeline import Pipeline
 
 __all__ = ["add_command"]
@@ -71,24 +71,23 @@ def add_command(commands: Any) -> None:
 
 
 def _host(options: argparse.Namespace) -> int:
-    from pilaster.api import load_machine
+    import pilaster as pl
     from pilaster.data import images_for
     from pilaster.models.errors import InputError
-    from pilaster.models.reference.network import infer
+    from pilaster.models.extras import needing
+    from pilaster.sim.pipeline import Pipeline
 
-    try:
+    with needing("the host", "fpga"):
         from pilaster.rtl.boards.folder import read_build
         from pilaster.rtl.host.actions import compare
         from pilaster.rtl.host.client import Host, LinkError
+        from pilaster.rtl.host.session import judge
         from pilaster.rtl.host.wire_format import WireFormat
-    except ImportError as error:
-        raise InputError(f"the host needs {error.name}: pip install 'pilaster[fpga]'") from error
-    from pilaster.sim.pipeline import Pipeline
 
     build = read_build(options.build)
     options.network = options.network or build.network
     network = load_network(options)
-    pipeline = Pipeline(network, load_machine(build.machine, network))
+    pipeline = Pipeline(network, pl.load_machine(build.machine, network))
     wire = WireFormat(pipeline, build.loaded, build.counters)
     if wire.design != build.design:
         raise InputError(
@@ -117,14 +116,18 @@ def _host(options: argparse.Namespace) -> int:
         except LinkError as error:
             print(f"pilaster: {build.board}: {error}", file=sys.stderr)
             return 1
-    right = infer(network, values)
-    wrong = [
-        i for i, (a, r) in enumerate(zip(answers, right, strict=True)) if (a.values != r).any()
-    ]
-    cycles = (after.cycles - before.cycles) % (1 << 32)
     labels = None if dataset is None or dataset.labels is None else dataset.labels.tolist()
-    report = _report(answers, labels, wrong, cycles, info.clock_hz)
-    report |= {"network": network.name, "board": build.board, "retries": host.retries}
+    session = judge(
+        network,
+        values,
+        answers,
+        labels,
+        board=build.board,
+        cycles=after.cycles - before.cycles,
+        clock_hz=info.clock_hz,
+        retries=host.retries,
+    )
+    report = session.as_dict()
     compared: tuple[Compared, ...] = ()
     if counts is not None:
         since = values[len(values) - host.answered :]
@@ -135,8 +138,8 @@ def _host(options: argparse.Namespace) -> int:
     else:
         if compared:
             _print_actions(compared, host.answered)
-        print(_text(report))
-    return 1 if wrong or not all(each.equal for each in compared) else 0
+        print(_text(session))
+    return 1 if session.wrong_images or not all(each.equal for each in compared) else 0
 
 
 def _print_actions(compared: Sequence[Compared], images: int) -> None:
@@ -183,6 +186,7 @@ def _live(
     import numpy as np
 
     from pilaster.models.errors import InputError
+    from pilaster.rtl.host.session import answer_class
 
     shape = network.graph.input_shape
     size = shape.height * shape.channels
@@ -203,16 +207,12 @@ def _live(
         if shown:
             cycles = answer.latency_cycles
             after = "" if cycles is None else f", {cycles / clock_hz * 1e6:,.1f} us after its end"
-            print(f"image {len(answers)}: class {_class(answer)}{after}", flush=True)
+            print(f"image {len(answers)}: class {answer_class(answer)}{after}", flush=True)
         answers.append(answer)
     if not answers:
         raise InputError("standard input: no columns came")
     images = np.stack(columns).reshape(-1, shape.width, shape.height, shape.channels)
     return images.transpose(0, 2, 1, 3), answers
-
-
-def _class(answer: HostAnswer) -> int:
-    return int(answer.values.reshape(-1).argmax())
 
 
 @contextmanager
@@ -240,43 +240,18 @@ def _link(
         link.close()
 
 
-def _report(
-    answers: Sequence[HostAnswer],
-    labels: Sequence[int] | None,
-    wrong: Sequence[int],
-    cycles: int,
-    clock_hz: int,
-) -> dict[str, Any]:
-    classes = [_class(answer) for answer in answers]
-    latencies = [a.latency_cycles for a in answers if a.latency_cycles is not None]
-    latency = statistics.median(latencies) if latencies else None
-    return {
-        "images": len(answers),
-        "classes": classes,
-        "labels": labels,
-        "accuracy": None
-        if labels is None
-        else sum(c == label for c, label in zip(classes, labels, strict=True)) / len(classes),
-        "wrong_images": list(wrong),
-        "latency_after_last_column_cycles": latency,
-        "latency_after_last_column_us": None if latency is None else latency / clock_hz * 1e6,
-        "images_per_second": len(answers) * clock_hz / cycles,
-        "clock_mhz": clock_hz / 1e6,
-    }
-
-
-def _text(report: dict[str, Any]) -> str:
-    lines = ["answers: " + " ".join(map(str, report["classes"]))]
-    if report["labels"] is not None:
-        lines.append(f"labels:  {' '.join(map(str, report['labels']))}")
+def _text(session: Session) -> str:
+    lines = ["answers: " + " ".join(map(str, session.classes))]
+    if session.labels is not None:
+        lines.append(f"labels:  {' '.join(map(str, session.labels))}")
     told = "all values are the reference's"
-    if report["wrong_images"]:
-        told = f"values DIFFER from the reference's in images {report['wrong_images']}"
-    latency = report["latency_after_last_column_us"]
+    if session.wrong_images:
+        told = f"values DIFFER from the reference's in images {list(session.wrong_images)}"
+    latency = session.latency_us
     after = "" if latency is None else f"; {latency:,.1f} us from the last column to the answer"
     lines.append(
-        f"{report['network']} on {report['board']}: {report['images']} image(s), {told}; "
-        f"{report['images_per_second']:,.1f} images/s over the line at "
-        f"{report['clock_mhz']:g} MHz{after}; {report['retries']} retries"
+        f"{session.network} on {session.board}: {session.images} image(s), {told}; "
+        f"{session.images_per_second:,.1f} images/s over the line at "
+        f"{session.clock_hz / 1e6:g} MHz{after}; {session.retries} retries"
     )
     return "\n".join(lines)

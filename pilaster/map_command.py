@@ -100,16 +100,15 @@ def add_command(commands: Any) -> None:
 
 
 def _map(options: argparse.Namespace) -> int:
-    from pilaster.models.output_files import check_writable, write_files
+    import pilaster as pl
+    from pilaster.models.output_files import check_writable
     from pilaster.progress import Progress
-    from pilaster.sim.machine_file import machine_yaml
-    from pilaster.sim.mapper import Infeasible, map_network
 
     network = load_network(options)
     if options.out is not None:
         check_writable(options.out.parent, [options.out.name], "machine")
     try:
-        found = map_network(
+        found = pl.map(
             network,
             column_interval=options.column_interval,
             max_latency=options.max_latency,
@@ -121,19 +120,17 @@ def _map(options: argparse.Namespace) -> int:
             schedule=options.schedule,
             on_chip_weight_bits=options.on_chip_weight_bits,
         )
-    except Infeasible as reason:
+    except pl.Infeasible as reason:
         print(f"pilaster: {reason}", file=sys.stderr)
         return EXIT_INFEASIBLE
-    if options.out is not None:
-        text = machine_yaml(found.machine)
-        write_files(options.out.parent, {options.out.name: text.encode()}, "machine")
-    if options.json:
-        print(json.dumps(found.as_dict(), allow_nan=False))
-    else:
-        _print(found)
-    if options.out is not None:
-        with Progress("files", 0) as progress:
-            progress.say(f"wrote {options.out}")
+    with Progress("files", 0) as progress:
+        written = options.out and pl.write_machine(found.machine, options.out)
+        if options.json:
+            print(json.dumps(found.as_dict(), allow_nan=False))
+        else:
+            _print(found)
+        if written:
+            progress.say(f"wrote {written}")
     return 0
 
 

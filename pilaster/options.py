@@ -142,11 +142,11 @@ def add_libraries(command: argparse.ArgumentParser, clock_mhz: float) -> None:
 
 def load_network(options: argparse.Namespace) -> Network:
     """Load the network that the options of `add_network` name."""
-    from pilaster.api import load
+    import pilaster as pl
     from pilaster.models.datasets import load as load_images
 
     images = None if options.calibration is None else load_images(options.calibration).images
-    return load(options.network, columns=options.columns, calibration=images, bits=options.bits)
+    return pl.load(options.network, columns=options.columns, calibration=images, bits=options.bits)
 
 
 def _widths(text: str) -> tuple[int, int]:

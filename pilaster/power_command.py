@@ -30,7 +30,6 @@ Exit code 1 where an answer or a cycle differs, or the clock is not met.
 DEFAULT_IMAGES = 20
 DEFAULT_MHZ = 25.0
 DEFAULT_TABLE = "ihp130"
-FILES = ("power.json", "power.csv")
 
 
 def add_command(commands: Any) -> None:
@@ -60,32 +59,24 @@ def add_command(commands: Any) -> None:
         "--no-clock-gates", action="store_true", help="clock every register in every cycle"
     )
     command.add_argument(
-        "--report", metavar="DIR", type=Path, help=f"write {' and '.join(FILES)} there"
+        "--report", metavar="DIR", type=Path, help="write power.json and power.csv there"
     )
     command.add_argument("--json", action="store_true", help="print one JSON object and no table")
     command.set_defaults(handler=_power)
 
 
 def _power(options: argparse.Namespace) -> int:
-    from pilaster.api import load_machine
+    import pilaster as pl
     from pilaster.data import images_for
     from pilaster.models.energy import EnergyTable
-    from pilaster.models.errors import InputError
-    from pilaster.models.output_files import check_writable, write_files
+    from pilaster.models.extras import needing
+    from pilaster.models.output_files import check_writable
     from pilaster.progress import Progress
-    from pilaster.sim.simulate import simulate
 
     network = load_network(options)
-    machine = load_machine(options.machine, network)
-    try:
-        from pilaster.rtl.gates.bill import compare_bill
-        from pilaster.rtl.gates.liberty import Library
-        from pilaster.rtl.gates.measure import measure_power
-        from pilaster.rtl.gates.sram import Macro
-    except ImportError as error:
-        raise InputError(f"power needs {error.name}: pip install 'pilaster[fpga]'") from error
-    library = Library.read(options.liberty)
-    macros = [Macro.read(path) for path in options.sram]
+    machine = pl.load_machine(options.machine, network)
+    with needing("power", "fpga"):
+        from pilaster.rtl.gates.files import FILES, power_dict
     table = EnergyTable.load(options.energy)
     priced = None if options.bill is None else EnergyTable.load(options.bill)
     if options.report is not None:
@@ -93,56 +84,32 @@ def _power(options: argparse.Namespace) -> int:
     dataset = images_for(network, options.data, options.images)
     assert dataset is not None
     with Progress("steps", 0) as progress:
-        found = measure_power(
+        found = pl.power(
             network,
             machine,
-            library,
             dataset.images,
-            options.clock_mhz,
-            macros=macros,
+            liberty=options.liberty,
+            sram=options.sram,
+            clock_mhz=options.clock_mhz,
             table=table,
-            gated=not options.no_clock_gates,
-            say=progress.say,
+            clock_gates=not options.no_clock_gates,
+            progress=progress.say,
         )
-        lines: tuple[BillLine, ...] = ()
+        bill: tuple[BillLine, ...] = ()
         if priced is not None:
             clock = options.clock_mhz
-            model = simulate(network, machine, dataset.images, table=priced, clock_mhz=clock)
-            lines = compare_bill(found, model)
-        bill = [vars(line) for line in lines]
-        text = json.dumps({**found.as_dict(), "bill": bill}, allow_nan=False)
+            model = pl.simulate(network, machine, dataset.images, table=priced, clock_mhz=clock)
+            bill = pl.compare_bill(found, model)
         if options.report is not None:
-            files = {"power.json": f"{text}\n".encode(), "power.csv": _csv(found).encode()}
-            for path in write_files(options.report, files, "report"):
+            for path in pl.write_power(found, options.report, bill):
                 progress.say(f"wrote {path}")
     if options.json:
-        print(text)
+        print(json.dumps(power_dict(found, bill), allow_nan=False))
     else:
         _print(found)
         if priced is not None:
-            _print_bill(lines, priced.name)
+            _print_bill(bill, priced.name)
     return 0 if found.holds else 1
-
-
-def _csv(found: PowerMeasurement) -> str:
-    """Components and memories, a line each."""
-    lines = [
-        "stage,component,what,gates,registers,leakage_pj,internal_pj,switching_pj,clock_pj,"
-        "energy_pj,area_um2"
-    ]
-    for part in found.components:
-        lines.append(
-            f"{part.stage},{part.component},gates,{part.gates},{part.registers},"
-            f"{part.leakage_pj:.6g},{part.internal_pj:.6g},{part.switching_pj:.6g},"
-            f"{part.clock_pj:.6g},{part.energy_pj:.6g},{part.area_um2:.6g}"
-        )
-    for memory in found.memories:
-        lines.append(
-            f"{memory.stage},{memory.component},{memory.name}: {memory.what},,,"
-            f"{memory.leakage_pj:.6g},{memory.internal_pj:.6g},{memory.switching_pj:.6g},,"
-            f"{memory.energy_pj:.6g},{memory.area_um2:.6g}"
-        )
-    return "\n".join([*lines, ""])
 
 
 def _print(found: PowerMeasurement) -> None:
@@ -202,14 +169,8 @@ def _print_summary(found: PowerMeasurement) -> None:
         print(
             f"OpenSTA: slack {found.opensta.slack_ns:+.2f} ns and leakage "
             f"{found.opensta.leakage_uw:.3g} uW without memories; here leakage of gates is "
-            f"{_gates_leakage_uw(found):.3g} uW"
+            f"{found.gates_leakage_uw:.3g} uW"
         )
-
-
-def _gates_leakage_uw(found: PowerMeasurement) -> float:
-    """Mean leakage of all gates."""
-    leakage_pj = sum(part.leakage_pj for part in found.components) * found.images
-    return leakage_pj / (found.cycles / found.clock_mhz)
 
 
 def _print_bill(lines: tuple[BillLine, ...], table: str) -> None:

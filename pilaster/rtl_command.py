@@ -40,14 +40,14 @@ def add_command(commands: Any) -> None:
 
 
 def _rtl(options: argparse.Namespace) -> int:
-    from pilaster.api import load_machine, write_rtl
+    import pilaster as pl
     from pilaster.progress import Progress
 
     network = load_network(options)
-    machine = load_machine(options.machine, network)
+    machine = pl.load_machine(options.machine, network)
     with Progress("files", 0) as progress:
         progress.say(f"writing the RTL of {network.name} on {machine.name}")
-        paths = write_rtl(
+        paths = pl.write_rtl(
             network, machine, options.out, bus=options.bus, load_weights=options.load_weights
         )
         for path in paths:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +82,11 @@ def add_command(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from pilaster.api import load_machine
+    import pilaster as pl
     from pilaster.data import images_for
-    from pilaster.models.energy.table import EnergyTable
-    from pilaster.models.errors import InputError
+    from pilaster.models.energy import EnergyTable
     from pilaster.progress import Progress
-    from pilaster.sim.simulate import DEFAULT_TABLE, simulate
+    from pilaster.sim.simulate import DEFAULT_TABLE
 
     if options.report is not None:
         from pilaster.reports.write import check_writable
@@ -96,10 +94,10 @@ def _run(options: argparse.Namespace) -> int:
         check_writable(options.report)
     table = EnergyTable.load(options.energy or DEFAULT_TABLE)
     network = load_network(options)
-    machine = load_machine(options.machine, network)
+    machine = pl.load_machine(options.machine, network)
     dataset = images_for(network, options.data, options.images)
     with Progress("images", len(dataset.images) if dataset else 0) as progress:
-        result = simulate(
+        result = pl.simulate(
             network,
             machine,
             dataset.images if dataset else None,
@@ -109,8 +107,6 @@ def _run(options: argparse.Namespace) -> int:
             data=dataset.note if dataset else "none",
             progress=progress.show,
         )
-    if not math.isfinite(result.energy.total_pj):
-        raise InputError(f"energy table {table.name}: prices are too large to add up")
     if options.json:
         print(json.dumps(result.as_dict(), allow_nan=False))
     else:
@@ -119,8 +115,6 @@ def _run(options: argparse.Namespace) -> int:
 
         print_result(result, PlainConsole())
     if options.report is not None:
-        from pilaster.reports.write import write_report
-
-        for path in write_report(result, options.report):
+        for path in pl.write_report(result, options.report):
             progress.say(f"wrote {path}")
     return 0

@@ -85,7 +85,7 @@ def add_command(commands: Any) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from pilaster.api import load_machine, verify
+    import pilaster as pl
     from pilaster.data import images_for
     from pilaster.models.energy import EnergyTable
     from pilaster.models.errors import InputError
@@ -93,7 +93,7 @@ def _verify(options: argparse.Namespace) -> int:
     from pilaster.sim.simulate import DEFAULT_TABLE
 
     network = load_network(options)
-    machine = load_machine(options.machine, network)
+    machine = pl.load_machine(options.machine, network)
     dataset = images_for(network, options.data, options.images)
     assert dataset is not None
     for name in ("waves", "saif"):
@@ -106,7 +106,7 @@ def _verify(options: argparse.Namespace) -> int:
         if value is not None and not options.power:
             raise InputError(f"--{name} {value}: means something only with --power")
     table = EnergyTable.load(options.energy or DEFAULT_TABLE) if options.power else None
-    verdict = verify(
+    verdict = pl.verify(
         network,
         machine,
         dataset.images,
@@ -119,11 +119,11 @@ def _verify(options: argparse.Namespace) -> int:
     )
     stages = None
     if table is not None:
-        from pilaster.rtl.verified_power import stage_powers
+        from pilaster.rtl.verified_power import power_dict, stage_powers
 
         stages = stage_powers(Pipeline(network, machine), verdict, table, options.clock_mhz)
     if options.json:
-        power = {} if stages is None else _power_json(stages, verdict, options.clock_mhz)
+        power = {} if stages is None else power_dict(stages, verdict, options.clock_mhz)
         print(json.dumps({**verdict.as_dict(), **power}, allow_nan=False))
     else:
         _print(verdict, options)
@@ -132,42 +132,10 @@ def _verify(options: argparse.Namespace) -> int:
     return 0 if verdict.equal else 1
 
 
-def _power_json(
-    stages: Sequence[StagePower], verdict: Verdict, clock_mhz: float | None
-) -> dict[str, Any]:
-    """Energies in pJ an image by stage and action, and by part with what registers did."""
-    return {
-        "energy_pj": {
-            stage.name: {"rtl": stage.rtl_pj, "model": stage.model_pj}
-            for stage in stages
-            if stage.rtl_pj
-        },
-        "parts": [
-            {"stage": stage.name, "part": name, **vars(part)}
-            for stage in stages
-            for name, part in stage.parts.items()
-        ],
-        "power_mw": _power_mw(stages, verdict, clock_mhz),
-    }
-
-
-def _power_mw(
-    stages: Sequence[StagePower], verdict: Verdict, clock_mhz: float | None
-) -> float | None:
-    """Mean power over the run, of the RTL."""
-    if clock_mhz is None:
-        return None
-    energy = sum(stage.total.rtl_pj for stage in stages) * verdict.images
-    return energy / (verdict.rtl_cycles / clock_mhz) / 1e3
-
-
 def _print_power(stages: Sequence[StagePower], verdict: Verdict, clock_mhz: float | None) -> None:
-    from pilaster.rtl.parts import PARTS
-    from pilaster.rtl.verified_power import PartPower
+    from pilaster.rtl.verified_power import PartPower, by_part, power_mw
 
-    of_parts = {
-        part: sum((s.parts.get(part, PartPower()) for s in stages), PartPower()) for part in PARTS
-    }
+    of_parts = by_part(stages)
     of_stages = {stage.name: stage.total for stage in stages}
     for title, lines in (("stage", of_stages), ("part", of_parts)):
         print(f"\n{title:<18}{'RTL, nJ':>12}{'model, nJ':>12}{'register bits':>15}{'toggles':>12}")
@@ -176,33 +144,29 @@ def _print_power(stages: Sequence[StagePower], verdict: Verdict, clock_mhz: floa
                 f"{name:<18}{line.rtl_pj / 1e3:>12,.2f}{line.model_pj / 1e3:>12,.2f}"
                 f"{line.register_bits:>15,}{line.toggles:>12,.0f}"
             )
-    power = _power_mw(stages, verdict, clock_mhz)
+    power = power_mw(stages, verdict, clock_mhz)
     told = "" if power is None else f"; {power:,.3g} mW at {clock_mhz:g} MHz"
     print(f"energies and toggles of registers are those of an image{told}")
 
 
 def _print(verdict: Verdict, options: argparse.Namespace) -> None:
-    rows = [("stage", "values", "wrong", "cycles", "actions", "lanes used", "verdict")]
-    for stage in verdict.stages:
-        equal = not stage.differences
-        rows.append(
-            (
-                stage.name,
-                f"{stage.values:,}",
-                f"{stage.mismatches:,}",
-                "equal" if stage.cycles_equal else "DIFFER",
-                "equal" if stage.actions_equal else "DIFFER",
-                f"{stage.utilisation:.1%}" if stage.utilisation else "-",
-                "equal" if equal else "DIFFERENT",
-            )
+    from pilaster.console import number, print_table, word
+
+    rows = [
+        (
+            stage.name,
+            f"{stage.values:,}",
+            f"{stage.mismatches:,}",
+            "equal" if stage.cycles_equal else "DIFFER",
+            "equal" if stage.actions_equal else "DIFFER",
+            f"{stage.utilisation:.1%}" if stage.utilisation else "-",
+            "DIFFERENT" if stage.differences else "equal",
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        cells = [
-            cell.rjust(width) if i in (1, 2, 5) else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        print("  ".join(cells).rstrip())
+        for stage in verdict.stages
+    ]
+    counts, laws = map(number, ("values", "wrong")), map(word, ("cycles", "actions"))
+    columns = [word("stage"), *counts, *laws, number("lanes used"), word("verdict")]
+    print_table(columns, rows)
     print()
     for stage in verdict.stages:
         for difference in stage.differences:

@@ -5,16 +5,18 @@ Beside it stands what the registers did, which no table prices.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pilaster.models.energy.table import EnergyTable
-from pilaster.rtl.parts import energy_by_part, part_of
+from pilaster.rtl.parts import PARTS, energy_by_part, part_of
 from pilaster.rtl.verify import StageVerdict, Verdict
 from pilaster.sim.energy import stage_energy_pj
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.stages import Stage
 
-__all__ = ["PartPower", "StagePower", "stage_powers"]
+__all__ = ["PartPower", "StagePower", "by_part", "power_dict", "power_mw", "stage_powers"]
 
 
 @dataclass(frozen=True)
@@ -106,3 +108,43 @@ def _of_stage(
     for part, energy in energy_by_part(model, pools=not stage.lanes).items():
         parts[part] = parts.get(part, PartPower()) + PartPower(model_pj=energy)
     return StagePower(stage.name, rtl, model, parts)
+
+
+def by_part(stages: Sequence[StagePower]) -> dict[str, PartPower]:
+    """Add up the stages' parts of a name."""
+    return {
+        part: sum((stage.parts.get(part, PartPower()) for stage in stages), PartPower())
+        for part in PARTS
+    }
+
+
+def power_mw(
+    stages: Sequence[StagePower], verdict: Verdict, clock_mhz: float | None
+) -> float | None:
+    """Mean power over the run, of the RTL; None where no clock is known."""
+    if clock_mhz is None:
+        return None
+    energy = sum(stage.total.rtl_pj for stage in stages) * verdict.images
+    return energy / (verdict.rtl_cycles / clock_mhz) / 1e3
+
+
+def power_dict(
+    stages: Sequence[StagePower], verdict: Verdict, clock_mhz: float | None
+) -> dict[str, Any]:
+    """Give plain values, for JSON.
+
+    Energies in pJ an image by stage and action, and by part with what registers did.
+    """
+    return {
+        "energy_pj": {
+            stage.name: {"rtl": stage.rtl_pj, "model": stage.model_pj}
+            for stage in stages
+            if stage.rtl_pj
+        },
+        "parts": [
+            {"stage": stage.name, "part": name, **vars(part)}
+            for stage in stages
+            for name, part in stage.parts.items()
+        ],
+        "power_mw": power_mw(stages, verdict, clock_mhz),
+    }

@@ -101,7 +101,29 @@ class EnergyTable:
         if isinstance(name_or_path, str) and name_or_path in table_names():
             return _load_shipped(name_or_path)
         label = str(name_or_path)
-        return _from_file(read_table(table_path(name_or_path), label), label)
+        return cls.of(read_table(table_path(name_or_path), label), label)
+
+    @classmethod
+    def of(cls, file: TableFile, label: str) -> EnergyTable:
+        """Make a table of a file's contents, which messages call `label`.
+
+        Raises
+        ------
+        InputError
+            If something that every machine does has no price, or a conversion is not possible.
+        """
+        return _from_file(file, label)
+
+    @property
+    def file(self) -> TableFile:
+        """The table as its file has it."""
+        return TableFile(
+            name=self.name,
+            title=self.title,
+            node_nm=self.node_nm,
+            voltage_v=self.voltage_v,
+            entries=tuple(self.entries.values()),
+        )
 
     def with_entries(self, name: str, title: str, entries: Iterable[Entry]) -> EnergyTable:
         """Give a table of this one's entries and more; an entry of the same name is replaced."""

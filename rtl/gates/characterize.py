@@ -15,13 +15,13 @@ from itertools import chain, combinations
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from pilaster.models.energy.actions import Action, Attributes
 from pilaster.models.energy.schema import TableFile
 from pilaster.models.energy.table import EnergyTable
 from pilaster.models.energy.units import RELATIVE_UNIT
+from pilaster.models.energy.write import table_yaml
 from pilaster.models.errors import InputError
 from pilaster.rtl.gates.bill import compare_bill
 from pilaster.rtl.gates.measure import PowerMeasurement
@@ -367,14 +367,3 @@ def _leakage_entry(runs: Sequence[Run], where: str) -> dict[str, Any]:
         lanes += run.model.lanes
     source = f"{where}; all gates of a machine over its lanes"
     return _plain_entry("lane_leakage", "nW", gates / lanes * 1e3, "constant", source)
-
-
-def table_yaml(table: TableFile) -> str:
-    """Write a table as the text of its file."""
-    plain = table.model_dump(exclude_none=True)
-    plain["entries"] = [
-        {**entry, **({"points": list(entry["points"])} if "points" in entry else {})}
-        for entry in plain["entries"]
-    ]
-    text: str = yaml.safe_dump(plain, sort_keys=False, width=100, allow_unicode=True)
-    return f"# Measured by `pilaster characterize`. The format: docs/energy-tables.md.\n\n{text}"

@@ -139,6 +139,12 @@ class PowerMeasurement:
         return sum(part.area_um2 for part in self.parts)
 
     @property
+    def gates_leakage_uw(self) -> float:
+        """Mean leakage of the gates, without memories."""
+        leakage_pj = sum(part.leakage_pj for part in self.components) * self.images
+        return leakage_pj / (self.cycles / self.clock_mhz)
+
+    @property
     def holds(self) -> bool:
         """Whether the netlist is the machine, and meets its clock."""
         return self.answers_equal and self.cycles_equal and self.slack_ns >= 0

@@ -52,7 +52,6 @@ ARGUMENTS: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
         ("--column-interval", "must be a whole number from 1, not '0'"),
     ),
     "map without an interval": (("map", "digits", "--out", "m.yaml"), ("--column-interval",)),
-    "map without a file": (("map", "digits", "--column-interval", 99), ("--out",)),
     "map below the physical minimum": (
         ("map", "digits", "--column-interval", 99, "--max-latency", 9, "--out", "m.yaml"),
         ("max_latency: 9 cycles are below the 78",),

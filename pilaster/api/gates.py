@@ -1,0 +1,301 @@
+"""A machine at gates of a cell library: its power, and the energy table that comes of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pilaster.api.arguments import (
+    NetworkLike,
+    TableLike,
+    as_images,
+    as_network,
+    as_paths,
+    as_table,
+)
+from pilaster.api.machines import MachineLike, load_machine
+from pilaster.api.networks import load_images
+from pilaster.data import images_for
+from pilaster.models.arguments import (
+    as_flag,
+    as_function,
+    as_path,
+    as_real,
+    as_whole,
+    refusal,
+)
+from pilaster.models.energy import EnergyTable
+from pilaster.models.energy.write import table_yaml
+from pilaster.models.errors import CheckError, InputError
+from pilaster.models.extras import needing
+from pilaster.models.output_files import write_files
+from pilaster.sim.results import Result
+from pilaster.sim.simulate import simulate
+
+if TYPE_CHECKING:
+    from pilaster.rtl.gates.bill import BillLine
+    from pilaster.rtl.gates.measure import PowerMeasurement
+
+__all__ = ["characterize", "compare_bill", "power", "write_power", "write_table"]
+
+DEFAULT_MACHINES = ("digits", "digits-gather")
+DEFAULT_IMAGES = 20
+DEFAULT_CHARACTERIZE_IMAGES = 10
+DEFAULT_SKIP = 100
+DEFAULT_MHZ = 25.0
+DEFAULT_TABLE = "ihp130"
+DEFAULT_NODE_NM = 130
+LARGEST_NODE_NM = 10_000
+
+WORD = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
+"""Names of tables."""
+
+
+def power(
+    network: NetworkLike,
+    machine: MachineLike | None = None,
+    images: NDArray[np.generic] | None = None,
+    *,
+    liberty: str | Path,
+    sram: str | Path | Sequence[str | Path] = (),
+    clock_mhz: float = DEFAULT_MHZ,
+    table: TableLike = DEFAULT_TABLE,
+    clock_gates: bool = True,
+    progress: Callable[[str], None] = lambda step: None,
+) -> PowerMeasurement:
+    """Synthesize a machine to a cell library, run its gates on images, and add up what they take.
+
+    Parameters
+    ----------
+    network : or its name
+    machine : or its name or file; None for the network's default machine
+    images : (N, H, W, C), as for `simulate`, at least one; None for 20 that `load_images` gives
+    liberty : Liberty file of the standard cells, plain or .gz
+    sram : Liberty files of SRAM macros of one port
+    clock_mhz : clock that the gates are to meet
+    table : energy table of memories that no macro serves, its name or file
+    clock_gates : whether registers with an enable in common get clock gates
+    progress : told of each step
+
+    Returns
+    -------
+    PowerMeasurement
+        ``energy_pj`` of an image, ``power_mw``, ``area_um2``, ``slack_ns``; ``components`` and
+        ``memories`` one by one; ``holds`` where the gates are the machine and meet the clock
+
+    Raises
+    ------
+    InputError
+        If a file is not what it should be, a tool is missing, or nothing prices a memory.
+
+    Examples
+    --------
+    >>> import pilaster as pl
+    >>> found = pl.power("digits", liberty="cells.lib", clock_mhz=1)  # doctest: +SKIP
+    >>> found.answers_equal, found.cycles_equal  # doctest: +SKIP
+    (True, True)
+    """
+    loaded = as_network(network)
+    laid = load_machine(machine, loaded)
+    files = (as_path("liberty", liberty), *as_paths("sram", sram))
+    clock_mhz = as_real("clock_mhz", clock_mhz)
+    clock_gates = as_flag("clock_gates", clock_gates)
+    as_function("progress", progress)
+    with needing("power", "fpga"):
+        from pilaster.rtl.gates.liberty import Library
+        from pilaster.rtl.gates.measure import measure_power
+        from pilaster.rtl.gates.sram import Macro
+    library, *macros = Library.read(files[0]), *map(Macro.read, files[1:])
+    prices = as_table("table", table)
+    if images is None:
+        images = load_images(loaded, count=DEFAULT_IMAGES).images
+    found = as_images("images", images, loaded)
+    if not len(found):
+        raise InputError("images: none; at least one is needed")
+    return measure_power(
+        loaded,
+        laid,
+        library,
+        found,
+        clock_mhz,
+        macros=macros,
+        table=prices,
+        gated=clock_gates,
+        say=progress,
+    )
+
+
+def compare_bill(found: PowerMeasurement, result: Result) -> tuple[BillLine, ...]:
+    """Set a result's energy beside that of the same machine at gates, part by part.
+
+    Parameters
+    ----------
+    found : what `power` returns
+    result : of `simulate`, on the same images and with the same clock
+
+    Raises
+    ------
+    InputError
+        If the two are not of the same machine and images.
+    """
+    with needing("power", "fpga"):
+        from pilaster.rtl.gates.bill import compare_bill as compare
+        from pilaster.rtl.gates.measure import PowerMeasurement
+    if not isinstance(found, PowerMeasurement):
+        raise refusal("found", found, "what `power` returns")
+    if not isinstance(result, Result):
+        raise refusal("result", result, "what `simulate` returns")
+    ours = (found.network, found.machine, found.images)
+    if (result.network, result.machine, result.images) != ours:
+        raise InputError(
+            f"result: is of {result.network} on {result.machine} and {result.images} images, and "
+            f"must be of {found.network} on {found.machine} and {found.images}, as at gates"
+        )
+    return compare(found, result)
+
+
+def write_power(
+    found: PowerMeasurement, directory: str | Path, bill: Sequence[BillLine] = ()
+) -> tuple[Path, ...]:
+    """Write ``power.json`` and ``power.csv``, a component or memory a line, into a directory.
+
+    Parameters
+    ----------
+    found : what `power` returns
+    bill : what `compare_bill` returns
+
+    Returns
+    -------
+    tuple of Path
+        The files written.
+
+    Raises
+    ------
+    InputError
+        If the directory cannot be written; nothing is left behind.
+    """
+    with needing("power", "fpga"):
+        from pilaster.rtl.gates.files import power_files
+        from pilaster.rtl.gates.measure import PowerMeasurement
+    if not isinstance(found, PowerMeasurement):
+        raise refusal("found", found, "what `power` returns")
+    if not isinstance(bill, list | tuple):
+        raise refusal("bill", bill, "what `compare_bill` returns")
+    return write_files(as_path("directory", directory), power_files(found, bill), "report")
+
+
+def characterize(
+    liberty: str | Path,
+    *,
+    machines: MachineLike | Sequence[MachineLike] = DEFAULT_MACHINES,
+    images: int = DEFAULT_CHARACTERIZE_IMAGES,
+    skip: int = DEFAULT_SKIP,
+    sram: str | Path | Sequence[str | Path] = (),
+    clock_mhz: float = DEFAULT_MHZ,
+    table: TableLike = DEFAULT_TABLE,
+    node_nm: int = DEFAULT_NODE_NM,
+    name: str = "measured",
+    progress: Callable[[str], None] = lambda step: None,
+) -> EnergyTable:
+    """Measure an energy table: run machines at gates, and divide energies by counts of actions.
+
+    The first machine runs a second time, with most pixels black, for the price of a lane at rest.
+    Every entry says how it was measured. Memories that are no gates keep the prices of `table`.
+
+    Parameters
+    ----------
+    liberty : Liberty file of the standard cells, plain or .gz
+    machines : to measure, by name or file, of networks of the zoo
+    images : a machine
+    skip : images left out before them, to judge the table by
+    sram : Liberty files of SRAM macros of one port
+    clock_mhz : clock that the gates are to meet
+    table : energy table of memories that are no gates, its name or file
+    node_nm : technology node of the library in nm, which a Liberty file does not tell
+    name : of the new table, a word
+    progress : told of each step
+
+    Raises
+    ------
+    InputError
+        If a file is not what it should be, a tool is missing, or a component that the table needs
+        is in no machine.
+    CheckError
+        If a netlist does not do what the model says.
+
+    Examples
+    --------
+    >>> import pilaster as pl
+    >>> table = pl.characterize("cells.lib", name="mine")  # doctest: +SKIP
+    >>> file = pl.write_table(table, "mine.yaml")  # doctest: +SKIP
+    >>> result = pl.simulate("lenet5", table="mine.yaml")  # doctest: +SKIP
+    """
+    files = (as_path("liberty", liberty), *as_paths("sram", sram))
+    given: Sequence[MachineLike] = [machines]  # type: ignore[list-item]
+    if isinstance(machines, list | tuple):
+        given = machines
+    if not given:
+        raise InputError("machines: name at least one")
+    count, skip = as_whole("images", images), as_whole("skip", skip, least=0)
+    clock_mhz, node_nm = as_real("clock_mhz", clock_mhz), as_whole("node_nm", node_nm)
+    if node_nm > LARGEST_NODE_NM:
+        raise InputError(f"node_nm: must be at most {LARGEST_NODE_NM:,} nm, not {node_nm:,}")
+    if not isinstance(name, str) or not re.fullmatch(WORD, name):
+        raise refusal("name", name, "one word of letters, digits, '_', '-' and '.'")
+    as_function("progress", progress)
+    laid = [load_machine(machine) for machine in given]
+    base = as_table("table", table)
+    with needing("characterize", "fpga"):
+        from pilaster.rtl.gates.characterize import Run, blackened
+        from pilaster.rtl.gates.characterize import characterize as fit
+        from pilaster.rtl.gates.liberty import Library
+        from pilaster.rtl.gates.measure import measure_power
+        from pilaster.rtl.gates.sram import Macro
+    library, *macros = Library.read(files[0]), *map(Macro.read, files[1:])
+    runs = []
+    for machine, black in [*((each, False) for each in laid), (laid[0], True)]:
+        network = as_network(machine.network)
+        dataset = images_for(network, None, skip + count)
+        assert dataset is not None
+        shown: NDArray[np.generic] = dataset.images[skip:]
+        shown = blackened(shown) if black else shown
+        measured = measure_power(
+            network, machine, library, shown, clock_mhz, macros=macros, table=base, say=progress
+        )
+        if not measured.answers_equal or not measured.cycles_equal:
+            raise CheckError(f"{machine.name}: the netlist differs from the model")
+        model = simulate(network, machine, shown, table=base, clock_mhz=clock_mhz)
+        runs.append(Run(measured, model, black))
+    title = f"{node_nm} nm, measured at gates of {library.name}"
+    return EnergyTable.of(fit(runs, base, name, title, node_nm), f"energy table {name}")
+
+
+def write_table(table: TableLike, path: str | Path) -> Path:
+    """Write an energy table as a YAML file, which is a table wherever one is asked for.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written; nothing is left behind.
+
+    Examples
+    --------
+    >>> import pilaster as pl
+    >>> file = pl.write_table("ihp130", "mine.yaml")
+    >>> pl.simulate("digits", table=file).energy.table
+    'ihp130'
+    """
+    path = as_path("path", path)
+    text = table_yaml(as_table("table", table).file)
+    (written,) = write_files(path.parent, {path.name: text.encode()}, "table")
+    return written

@@ -1,0 +1,158 @@
+"""Machines: loaded, made, written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pilaster.api.arguments import NetworkLike, as_network
+from pilaster.models.arguments import as_choice, as_path, as_whole, refusal
+from pilaster.models.errors import InputError
+from pilaster.models.network import Network
+from pilaster.models.output_files import write_files
+from pilaster.models.zoo import zoo_entry
+from pilaster.sim import default
+from pilaster.sim.machine import Machine, Schedule
+from pilaster.sim.machine_file import machine_names, machine_path, machine_yaml, read_machine
+from pilaster.sim.pipeline import Pipeline
+
+__all__ = ["MachineLike", "default_machine", "load_machine", "write_machine"]
+
+MachineLike = str | Path | Machine
+"""A machine, the name of one that comes with Pilaster, or the path of a YAML file."""
+
+DEFAULT_LANES = 64
+"""Lanes that a machine would need, were they never idle, for a network with no machine of its own:
+by this its column interval is chosen."""
+
+LONGEST_INTERVAL = 1 << 40
+"""Cycles that no layer needs for a column."""
+
+
+def load_machine(machine: MachineLike | None = None, network: NetworkLike | None = None) -> Machine:
+    """Load a machine by name or from a YAML file, and hold it to its network.
+
+    Parameters
+    ----------
+    machine : None gives the network's default machine. For a network with no machine of its own
+        that is `default_machine`'s, with a column interval at which the layers need about 64 lanes;
+        a longer one where a layer cannot keep up with that
+    network : that it is for, or its name; None for the network of the zoo that the machine names
+
+    Raises
+    ------
+    InputError
+        If there is no such machine, or it is not one for `network`; the message names the file.
+
+    Examples
+    --------
+    >>> import pilaster as pl
+    >>> machine = pl.load_machine("lenet5")
+    >>> machine.column_interval, machine.stages["conv1"].fold.lanes
+    (256, 30)
+    """
+    if machine is None and network is None:
+        raise InputError("machine: name one, or give a network for its default machine")
+    known = None if network is None else as_network(network)
+    if machine is None:
+        assert known is not None
+        if zoo_entry(known) is None or known.name not in machine_names():
+            return _machine_for(known)
+        machine = known.name
+    if isinstance(machine, Machine):
+        found, where = machine, ""
+    elif isinstance(machine, str | Path):
+        as_path("machine", machine)
+        found, where = read_machine(machine_path(machine)), f"{machine}: "
+    else:
+        raise refusal("machine", machine, "a machine, its name, or a file's path")
+    if known is None:
+        known = as_network(found.network)
+    elif where and found.network != known.name:
+        raise InputError(
+            f"machine {where}is for the network {found.network}, not for {known.name}; "
+            f"give one for {known.name}"
+        )
+    try:
+        _ = Pipeline(known, found).stages
+    except InputError as error:
+        raise InputError(f"{where}{error}") from error
+    return found
+
+
+def _machine_for(network: Network) -> Machine:
+    shape, macs = network.graph.input_shape, network.graph.macs
+    interval = max(shape.height, macs // (DEFAULT_LANES * shape.width))
+    while True:
+        try:
+            return default.default_machine(network, interval)
+        except InputError:
+            if interval > LONGEST_INTERVAL:
+                raise
+            interval *= 2
+
+
+def default_machine(
+    network: NetworkLike,
+    column_interval: int,
+    schedule: str = "scatter",
+    on_chip_weight_bits: int | None = None,
+) -> Machine:
+    """Make a machine for any network: of simple folds, the cheapest that keep up with the columns.
+
+    Every stage does an image's work within an image's columns, and joins get as many column buffers
+    as keep all stages from waiting for them. It is a starting point; `map` finds the best.
+
+    Parameters
+    ----------
+    network : or its name
+    column_interval : cycles between two columns at the input
+    schedule : of all stages, "scatter" or "gather"
+    on_chip_weight_bits : a layer with more bits of weights takes them from DRAM, in one cycle for
+        all lanes; None keeps all on chip
+
+    Raises
+    ------
+    InputError
+        If a stage cannot keep up even where everything is done in parallel.
+
+    Examples
+    --------
+    >>> import pilaster as pl
+    >>> machine = pl.default_machine("digits", 512)
+    >>> machine.name
+    'digits every 512'
+    """
+    bits = on_chip_weight_bits
+    return default.default_machine(
+        as_network(network),
+        as_whole("column_interval", column_interval, unit="cycle"),
+        Schedule(as_choice("schedule", schedule, Schedule)),
+        None if bits is None else as_whole("on_chip_weight_bits", bits, unit="bit"),
+    )
+
+
+def write_machine(machine: MachineLike, path: str | Path) -> Path:
+    """Write a machine as a YAML file, which `load_machine` and the command line read back.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written; nothing is left behind.
+
+    Examples
+    --------
+    >>> import pilaster as pl
+    >>> file = pl.write_machine(pl.default_machine("digits", 512), "mine.yaml")
+    >>> pl.load_machine(file).column_interval
+    512
+    """
+    if not isinstance(machine, Machine):
+        machine = load_machine(machine)
+    path = as_path("path", path)
+    (written,) = write_files(path.parent, {path.name: machine_yaml(machine).encode()}, "machine")
+    return written

@@ -1,0 +1,124 @@
+"""Networks and the images that they run on."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pilaster.data import images_for
+from pilaster.models.arguments import as_array, as_path, as_whole, refusal
+from pilaster.models.columns import read_along
+from pilaster.models.datasets import Dataset, checked_pixels
+from pilaster.models.errors import InputError
+from pilaster.models.importers import SUFFIXES, import_network
+from pilaster.models.network import Columns, Network
+from pilaster.models.quantizer import QuantizerSettings
+from pilaster.models.zoo import ZOO
+
+__all__ = ["load", "load_images"]
+
+
+def load(
+    network: str | Path,
+    *,
+    columns: Columns = "width",
+    calibration: NDArray[np.generic] | None = None,
+    bits: int | tuple[int, int] | None = None,
+) -> Network:
+    """Load a network of the zoo by name, or import one from a .tflite or .onnx file.
+
+    Parameters
+    ----------
+    columns : axis of an image that arrives a column at a time, ``"width"`` or ``"height"``
+    calibration : images (N, H, W, C) to quantise a network of a file on, as for `simulate`: one of
+        floats, or one that is to have other `bits`
+    bits : of weights and activations, or of each, 1 to 16; None for what the network comes with
+
+    Raises
+    ------
+    InputError
+        If there is no such network, or the file cannot be used.
+
+    Examples
+    --------
+    >>> import pilaster as pl
+    >>> network = pl.load("lenet5")
+    >>> network.graph.macs
+    416520
+    """
+    path = as_path("network", network)
+    name = str(network)
+    if not isinstance(columns, str) or columns not in ("width", "height"):
+        raise refusal("columns", columns, "width or height")
+    settings = None if bits is None else _widths(bits)
+    if calibration is not None:
+        calibration = _calibration(calibration)
+    if path.suffix in SUFFIXES:
+        return read_along(import_network(path, calibration, settings), columns)
+    if name not in ZOO:
+        close = difflib.get_close_matches(name, ZOO, 1)
+        names = f"there are {', '.join(ZOO)}, and {' and '.join(SUFFIXES)} files"
+        hint = f"did you mean {close[0]}?" if close else names
+        raise InputError(f"network {name}: not known; {hint}")
+    if calibration is not None:
+        raise InputError(f"network {name}: is quantised already; leave the calibration images out")
+    return read_along(ZOO[name].load(settings), columns)
+
+
+def _widths(bits: object) -> QuantizerSettings:
+    pair = bits if isinstance(bits, tuple) else (bits, bits)
+    if len(pair) != 2:
+        raise refusal("bits", bits, "a width, or those of weights and activations")
+    weight_bits, activation_bits = (as_whole("bits", width) for width in pair)
+    return QuantizerSettings(weight_bits, activation_bits)
+
+
+def _calibration(calibration: object) -> NDArray[np.generic]:
+    right = "an array (N, H, W, C) of images"
+    images = as_array("calibration", calibration, right)
+    if images.ndim != 4 or not images.size:
+        raise refusal("calibration", images, right)
+    return checked_pixels("calibration", images)
+
+
+def load_images(
+    network: Network | str | Path, data: str | Path | None = None, *, count: int | None = None
+) -> Dataset:
+    """Load images for a network, brought to its input shape, and their labels where there are any.
+
+    Parameters
+    ----------
+    network : or its name
+    data : a folder or file in MNIST's IDX format, or a .npy or .npz file. None takes embedded
+        digits that were never trained on for a network trained on digits, and seeded noise for
+        any other
+    count : how many; None for 200, or all where there are fewer, but 1 of noise
+
+    Returns
+    -------
+    Dataset
+        ``images`` (count, H, W, C) and ``labels`` (count,), or None
+
+    Raises
+    ------
+    InputError
+        If the images cannot be read, are too few, or do not fit the network.
+
+    Examples
+    --------
+    >>> import pilaster as pl
+    >>> digits = pl.load_images("lenet5", count=20)
+    >>> digits.images.shape, digits.labels.shape
+    ((20, 32, 32, 1), (20,))
+    """
+    from pilaster.api.arguments import as_network
+
+    network = as_network(network)
+    path = None if data is None else as_path("data", data)
+    wanted = None if count is None else as_whole("count", count)
+    found = images_for(network, path, wanted) or images_for(network, path, 1)
+    assert found is not None
+    return found

@@ -1,0 +1,150 @@
+"""A machine's RTL: held to the model, and written as Verilog."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pilaster.api.arguments import NetworkLike, as_images, as_network
+from pilaster.api.machines import MachineLike, load_machine
+from pilaster.api.networks import load_images
+from pilaster.models.arguments import as_choice, as_flag, as_path, as_whole, refusal
+from pilaster.models.errors import InputError
+from pilaster.models.extras import needing
+
+if TYPE_CHECKING:
+    from pilaster.rtl.verify import Verdict
+
+__all__ = ["verify", "write_rtl"]
+
+DEFAULT_IMAGES = 2
+
+
+def verify(
+    network: NetworkLike,
+    machine: MachineLike | None = None,
+    images: NDArray[np.generic] | None = None,
+    *,
+    until: str | None = None,
+    seed: int | None = None,
+    waves: str | Path | None = None,
+    switching: bool = False,
+    saif: str | Path | None = None,
+    load_weights: bool = False,
+) -> Verdict:
+    """Run a machine's RTL on images and compare it with the model.
+
+    Every value of every stage, the cycle stamps of every column, and the count of every action.
+
+    Parameters
+    ----------
+    network : or its name
+    machine : or its name or file; None for the network's default machine
+    images : (N, H, W, C), as for `simulate`, at least one; None for two that `load_images` gives
+    until : name of the last layer to take; None takes all
+    seed : seed of random hesitations of source and sink; None for none
+    waves : file to write the waves to; not with `switching` or `saif`
+    switching : count how often registers change
+    saif : file to write the activity of every net to
+    load_weights : load weights and biases through a stream, instead of having them in the design
+
+    Returns
+    -------
+    Verdict
+        ``equal`` says whether all is equal, ``stages`` what is not
+
+    Raises
+    ------
+    InputError
+        If the machine does not fit the network, or a tool is missing.
+
+    Examples
+    --------
+    >>> import pilaster as pl
+    >>> verdict = pl.verify("digits", until="pool1")
+    >>> verdict.equal, verdict.rtl_cycles == verdict.model_cycles
+    (True, True)
+    """
+    loaded = as_network(network)
+    laid = load_machine(machine, loaded)
+    if images is None:
+        images = load_images(loaded, count=DEFAULT_IMAGES).images
+    found = as_images("images", images, loaded)
+    if not len(found):
+        raise InputError("images: none; verification needs at least one")
+    if until is not None:
+        if not isinstance(until, str):
+            raise refusal("until", until, "the name of a layer")
+        loaded = loaded.until(until)
+        layers = {node.name for node in loaded.graph.nodes}
+        stages = {name: spec for name, spec in laid.stages.items() if name in layers}
+        laid = replace(laid, stages=stages)
+    files = {"waves": waves, "saif": saif}
+    places = {name: None if file is None else as_path(name, file) for name, file in files.items()}
+    for name, place in places.items():
+        if place is not None and not place.absolute().parent.is_dir():
+            raise InputError(f"{name}: {place}: its folder does not exist")
+    switching, load_weights = as_flag("switching", switching), as_flag("load_weights", load_weights)
+    if waves is not None and (switching or saif is not None):
+        raise InputError("waves: not with switching or saif; run it once more")
+    with needing("RTL", "rtl"):
+        from pilaster.rtl.verify import verify as compare
+    return compare(
+        loaded,
+        laid,
+        found,
+        seed=None if seed is None else as_whole("seed", seed, least=0),
+        waves=places["waves"],
+        switching=switching,
+        saif=places["saif"],
+        loaded=load_weights,
+    )
+
+
+def write_rtl(
+    network: NetworkLike,
+    machine: MachineLike | None,
+    directory: str | Path,
+    *,
+    bus: str = "stream",
+    load_weights: bool = False,
+) -> tuple[Path, ...]:
+    """Write a machine as Verilog into a directory, with a page on how to connect it.
+
+    Parameters
+    ----------
+    network : or its name
+    machine : or its name or file; None for the network's default machine
+    bus : the ports: "stream" for valid and ready, or "axi4-stream"
+    load_weights : weights and biases come through a stream of their own, whose beats are written to
+        `load.hex`
+
+    Returns
+    -------
+    tuple of Path
+        The files written.
+
+    Raises
+    ------
+    InputError
+        If the machine cannot be generated, or the directory cannot be written; nothing is left
+        behind.
+
+    Examples
+    --------
+    >>> import pilaster as pl
+    >>> [path.name for path in pl.write_rtl("digits", None, "out")][:2]
+    ['pilaster_top.v', 'files.f']
+    """
+    loaded = as_network(network)
+    laid = load_machine(machine, loaded)
+    path = as_path("directory", directory)
+    ports = as_choice("bus", bus, ("stream", "axi4-stream"))
+    load_weights = as_flag("load_weights", load_weights)
+    with needing("RTL", "rtl"):
+        from pilaster.rtl.export import Bus, export
+    return export(loaded, laid, path, Bus(ports), load_weights)
