@@ -14,4 +14,5 @@ myst_heading_anchors = 4
 autodoc_default_options = {"members": True, "undoc-members": False}
 autodoc_typehints = "signature"
 napoleon_use_ivar = True
+suppress_warnings = ["ref.python"]  # a word of a description that several classes have as a name
 python_use_unqualified_type_names = True
