@@ -8,15 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
+from pilaster.models.importers.layout import CHANNELS_FIRST, readings
 from pilaster.models.importers.onnx_attributes import check_node
 from pilaster.models.importers.onnx_elementwise import ELEMENTWISE
-from pilaster.models.importers.onnx_file import OnnxModel, read_onnx
+from pilaster.models.importers.onnx_file import OnnxModel, OnnxNode, read_onnx
 from pilaster.models.importers.onnx_floats import float_network
+from pilaster.models.importers.onnx_fold import fold
 from pilaster.models.importers.onnx_graph import OnnxGraph
 from pilaster.models.importers.onnx_integers import integer_network
 from pilaster.models.importers.onnx_operators import OPERATORS
 from pilaster.models.importers.onnx_qonnx import QONNX
 from pilaster.models.importers.onnx_quantized import QUANTIZERS
+from pilaster.models.importers.onnx_shapes import SHAPES
 from pilaster.models.network import Network
 from pilaster.models.quantizer import QuantizerSettings, quantize
 from pilaster.models.requantizer import requantized
@@ -24,10 +27,14 @@ from pilaster.models.shape import Shape
 
 __all__ = ["SUPPORTED", "build", "import_onnx"]
 
-HANDLERS = {**OPERATORS, **ELEMENTWISE, **QUANTIZERS, **QONNX}
+HANDLERS = {**OPERATORS, **SHAPES, **ELEMENTWISE, **QUANTIZERS, **QONNX}
 
 SUPPORTED = tuple(sorted(HANDLERS))
 """Operators that the importer takes."""
+
+
+RENAMES = ("Reshape", "Squeeze", "Transpose", "Unsqueeze")
+"""Operators that may make channels first of an input that has them elsewhere, or has none."""
 
 
 def import_onnx(
@@ -84,38 +91,57 @@ def build(path: Path) -> OnnxGraph:
     """
     model = read_onnx(path)
     try:
-        found = OnnxGraph(model, _shape(model))
+        found = readings(CHANNELS_FIRST, len(model.shape))
+        if not any(node.kind in RENAMES for node in model.nodes):
+            found = found[:1]
+        _check_shape(model, readings=len(found))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    for node in model.nodes:
-        where = f"{path}: node {node.name} ({node.kind})"
-        handler = HANDLERS.get(node.kind)
-        if handler is None:
-            raise InputError(f"{where}: is not supported; supported are {', '.join(SUPPORTED)}")
-        try:
+    failures = []
+    for axes in found:
+        graph = OnnxGraph(model, axes)
+        for place, node in enumerate(model.nodes):
+            try:
+                _apply(graph, node)
+            except InputError as error:
+                failures.append((place, error))
+                break
+        else:
+            graph.finish()
+            return graph
+    _, furthest = max(failures, key=lambda failure: failure[0])
+    raise InputError(f"{path}: {furthest}") from furthest
+
+
+def _apply(graph: OnnxGraph, node: OnnxNode) -> None:
+    """Go through an operator."""
+    where = f"node {node.name} ({node.kind})"
+    handler = HANDLERS.get(node.kind)
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused
+            if fold(graph, node):
+                return
+            if handler is None:
+                raise InputError(f"is not supported; supported are {', '.join(SUPPORTED)}")
             check_node(node)
-            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is refused
-                handler(found, node)
-        except InputError as error:
-            raise InputError(f"{where}: {error}") from error
-        except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
-            raise InputError(f"{where}: has inputs or attributes of the wrong kind") from error
-    return found
+            handler(graph, node)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
+    except (ArithmeticError, LookupError, MemoryError, TypeError, ValueError) as error:
+        raise InputError(f"{where}: has inputs or attributes of the wrong kind") from error
 
 
-def _shape(model: OnnxModel) -> Shape:
-    """Shape of the input (images, channels, rows, columns), for any number of images."""
-    if len(model.shape) != 4:
+def _check_shape(model: OnnxModel, *, readings: int) -> None:
+    """Check that the input has columns; the number of images may be open."""
+    if not readings:
         raise InputError(
             f"input {model.source} has the shape {model.shape} and no columns; it must be "
-            f"(images, channels, rows, columns)"
+            f"(images, channels, rows, columns) or (images, channels, columns)"
         )
     if any(size < 1 for size in model.shape[1:]):
         raise InputError(
             f"input {model.source} has a dynamic shape, {model.shape}; export it with fixed sizes"
         )
-    _, channels, rows, columns = model.shape
-    return Shape(rows, columns, channels)
 
 
 def _reals(images: NDArray[np.generic] | None, shape: Shape) -> NDArray[np.float64]:

@@ -79,6 +79,7 @@ KNOWN: Mapping[str, _Known] = {
             **OLD,
         },
     ),
+    "Cast": _Known(ONNX, 1, {"round_mode": READ, "saturate": (0, 1), "to": READ}),
     "BipolarQuant": _Known(QONNX, 2),
     "Clip": _Known(ONNX, 3, {"max": READ, "min": READ, **OLD}),
     "Concat": _Known(ONNX, None, {"axis": READ}),
@@ -113,6 +114,7 @@ KNOWN: Mapping[str, _Known] = {
     "QLinearConv": _Known(ONNX + MICROSOFT, 9, {**CONV, **CHANNELS_FIRST}),
     "QLinearGlobalAveragePool": _Known(MICROSOFT, 5, CHANNELS_FIRST),
     "QLinearMatMul": _Known(ONNX + MICROSOFT, 8),
+    "QLinearSigmoid": _Known(MICROSOFT, 5),
     "QLinearSoftmax": _Known(MICROSOFT, 5, {"axis": READ, "opset": READ}),
     "Quant": _Known(QONNX, 4, QUANT),
     "QuantizeLinear": _Known(ONNX + MICROSOFT, 3, QUANTIZED),
@@ -121,11 +123,14 @@ KNOWN: Mapping[str, _Known] = {
     ),
     "Relu": _Known(ONNX, 1, OLD),
     "Reshape": _Known(ONNX, 2, {"allowzero": READ, "shape": READ, **OLD}),
+    "Shape": _Known(ONNX, 1, {"end": READ, "start": READ}),
+    "Sigmoid": _Known(ONNX, 1, OLD),
     "Softmax": _Known(ONNX, 1, {"axis": READ}),
     "Squeeze": _Known(ONNX, 2, {"axes": READ}),
     "Sub": _Known(ONNX, 2, OLD),
     "Sum": _Known(ONNX, None, OLD),
     "Transpose": _Known(ONNX, 1, {"perm": READ}),
+    "Unsqueeze": _Known(ONNX, 2, {"axes": READ}),
 }
 """Operators by name."""
 

@@ -17,7 +17,7 @@ from pilaster.models.importers.steps import Bounds, IntegerBounds, Scaling
 from pilaster.models.importers.values import Value
 from pilaster.models.layers import Add
 
-__all__ = ["ELEMENTWISE"]
+__all__ = ["ELEMENTWISE", "add_sum"]
 
 Floats = NDArray[np.float64]
 
@@ -30,8 +30,11 @@ def batch_norm(graph: OnnxGraph, node: OnnxNode) -> None:
     scale, shift, mean, variance = (
         graph.needed(node, index).real.astype(np.float64) for index in range(1, 5)
     )
-    value = graph.real_map(node)
+    value = graph.all_reals(node)
     channels = graph.shapes[value.name].channels
+    sizes, groups = value.layout.sizes, value.layout.groups
+    if len(sizes) < 2 or sizes[1] != channels or groups[1] not in ("C", ""):
+        raise InputError(f"reads axes of {value.layout}; channels must be the second")
     for found in (scale, shift, mean, variance):
         if found.shape != (channels,):
             raise InputError(f"has parameters of the shape {found.shape} for {channels} channels")
@@ -45,7 +48,7 @@ def batch_norm(graph: OnnxGraph, node: OnnxNode) -> None:
 
 def relu(graph: OnnxGraph, node: OnnxNode) -> None:
     """Relu: no less than zero, of reals or of integers."""
-    _bound(graph, node, graph.map(node), 0.0, np.inf)
+    _bound(graph, node, graph.all(node), 0.0, np.inf)
 
 
 def clip(graph: OnnxGraph, node: OnnxNode) -> None:
@@ -55,7 +58,7 @@ def clip(graph: OnnxGraph, node: OnnxNode) -> None:
         stated = graph.constant(node, index)
         found = np.asarray(node.attributes.get(key, default) if stated is None else stated.real)
         limits.append(_limit(found))
-    _bound(graph, node, graph.map(node), *limits)
+    _bound(graph, node, graph.all(node), *limits)
 
 
 def extreme(graph: OnnxGraph, node: OnnxNode) -> None:
@@ -69,7 +72,7 @@ def extreme(graph: OnnxGraph, node: OnnxNode) -> None:
             continue
         limit = _limit(graph.needed(node, index).real)
         low, high = (max(low, limit), high) if node.kind == "Max" else (low, min(high, limit))
-    _bound(graph, node, graph.map(node, computed[0]), low, high)
+    _bound(graph, node, graph.all(node, computed[0]), low, high)
 
 
 def _limit(found: NDArray[np.generic]) -> float:
@@ -100,16 +103,11 @@ def arithmetic(graph: OnnxGraph, node: OnnxNode) -> None:
     if not constants:
         if node.kind not in ("Add", "Sum"):
             raise InputError("is of two values that are computed; one must be a constant")
-        first, second = (graph.real_map(node, index) for index in range(2))
-        if graph.dims(first) != graph.dims(second):
-            raise InputError(
-                f"adds values of the shapes {graph.dims(first)} and {graph.dims(second)}; they "
-                f"must be the same"
-            )
-        graph.set(node, graph.add(node, Add(), (first.name, second.name)))
+        first, second = (graph.all_reals(node, index) for index in range(2))
+        graph.set(node, add_sum(graph, node, first, second))
         return
     place = constants[0]
-    value = graph.real_map(node, 1 - place)
+    value = graph.all_reals(node, 1 - place)
     found = _broadcast(graph, value, graph.needed(node, place).real.astype(np.float64))
     one, zero = np.ones_like(found), np.zeros_like(found)
     if node.kind in ("Add", "Sum"):
@@ -126,22 +124,32 @@ def arithmetic(graph: OnnxGraph, node: OnnxNode) -> None:
     _scale(graph, node, value, factor, offset)
 
 
+def add_sum(graph: OnnxGraph, node: OnnxNode, first: Value, second: Value) -> Value:
+    """Add a sum of two values."""
+    if first.layout != second.layout:
+        raise InputError(
+            f"adds values of the shapes {first.layout} and {second.layout}; they must be the same"
+        )
+    return graph.add(node, Add(), (first.name, second.name), first.layout)
+
+
 def _broadcast(graph: OnnxGraph, value: Value, constant: Floats) -> Floats:
     """Give a constant for each channel of a value that it is broadcast to."""
-    shape, dims = graph.shapes[value.name], graph.dims(value)
+    dims, channels = value.layout.sizes, graph.shapes[value.name].channels
     sizes = (1,) * (len(dims) - constant.ndim) + constant.shape
     if len(sizes) != len(dims) or any(
         size not in (1, whole) for size, whole in zip(sizes, dims, strict=True)
     ):
         raise InputError(f"broadcasts a constant of the shape {constant.shape} to {dims}")
-    whole = np.broadcast_to(constant.reshape(sizes), dims)
-    spread = whole.reshape(shape.channels, shape.height * shape.width)
-    if not (spread == spread[:, :1]).all():
+    whole = value.layout.arranged(np.broadcast_to(constant.reshape(sizes), dims))
+    spread = whole.reshape(-1, channels)
+    if not (spread == spread[:1]).all():
         raise InputError(
             f"has a constant of the shape {constant.shape}, which is not the same for all rows and "
             f"columns of {dims}; it may differ by channel only"
         )
-    return spread[:, 0].copy()
+    found: Floats = spread[0].copy()
+    return found
 
 
 def _scale(graph: OnnxGraph, node: OnnxNode, value: Value, factor: Floats, offset: Floats) -> None:

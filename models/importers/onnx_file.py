@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
 
-__all__ = ["OnnxModel", "OnnxNode", "read_onnx"]
+__all__ = ["MOST_ELEMENTS", "OnnxModel", "OnnxNode", "read_onnx"]
 
 MOST_ELEMENTS = 1 << 28
 """Of any tensor: more would not fit in memory when computed."""

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT, Graph, Node
 from pilaster.models.importers.onnx_graph import OnnxGraph
-from pilaster.models.importers.steps import Bounds, Scaling, Step
+from pilaster.models.importers.steps import Bounds, Scaling, Step, Surround
+from pilaster.models.importers.values import padding_conv
 from pilaster.models.layers import Add, Concat, Conv, Pool, Weighted, Window
 from pilaster.models.quantizer import FloatNetwork
 
@@ -70,6 +71,8 @@ class _Layers:
             self._scale(step, action)
         elif isinstance(action, Bounds):
             self._bound(step, action)
+        elif isinstance(action, Surround):
+            self._surround(step, action)
         elif isinstance(action, Conv | Pool | Add | Concat | Weighted):
             self._put(
                 step, Node(step.name, action, tuple(map(self.place.__getitem__, step.sources)))
@@ -90,6 +93,13 @@ class _Layers:
         (source,) = step.sources
         node = self.nodes.get(self.place[source])
         return node if node is not None and self._found.readers[source] == 1 else None
+
+    def _surround(self, step: Step, action: Surround) -> None:
+        source = step.sources[0]
+        layer, taps = padding_conv(self._found.shapes[source], action.padding)
+        self._put(step, Node(step.name, layer, (self.place[source],)))
+        self.weights[step.name] = taps.astype(np.float64)
+        self.biases[step.name] = np.zeros(layer.out_channels)
 
     def _scale(self, step: Step, action: Scaling) -> None:
         node = self._alone(step)

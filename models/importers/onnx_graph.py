@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT
+from pilaster.models.importers.layout import CHANNELS_FIRST, Axes, Layout, extents
 from pilaster.models.importers.onnx_file import OnnxModel, OnnxNode
-from pilaster.models.importers.steps import Action, IntegerBounds, Quantizer, Step
-from pilaster.models.importers.values import UNPADDED, Value
+from pilaster.models.importers.steps import Action, IntegerBounds, Quantizer, Step, Surround
+from pilaster.models.importers.values import UNPADDED, Value, padded
 from pilaster.models.layers import Concat, Join, Layer, Pool, Weighted
 from pilaster.models.quantization import TensorQuantization
 from pilaster.models.shape import Shape
@@ -55,6 +56,7 @@ class OnnxGraph:
 
     Attributes
     ----------
+    reading : the map's axes along each of the input's
     shapes : of the values, by the step that gives them
     weights, biases : of the layers, real; weights are (out, rows, columns, in / groups)
     integers, scales : of weights that the file has quantised, by layer; scales by output channel
@@ -63,7 +65,7 @@ class OnnxGraph:
     """
 
     model: OnnxModel
-    shape: Shape
+    reading: Axes
     steps: dict[str, Step] = field(default_factory=dict)
     weights: dict[str, Floats] = field(default_factory=dict)
     biases: dict[str, Floats] = field(default_factory=dict)
@@ -75,8 +77,23 @@ class OnnxGraph:
     def __post_init__(self) -> None:
         self.constants = {name: Constant(a) for name, a in self.model.constants.items()}
         whole = np.issubdtype(self.model.dtype, np.integer)
-        self.values = {self.model.source: Value(INPUT, whole=bool(whole))}
-        self.shapes = {INPUT: self.shape}
+        sizes = (max(1, self.model.shape[0]), *self.model.shape[1:])
+        size = dict.fromkeys("NHWC", 1) | dict(zip(self.reading, sizes, strict=True))
+        layout = Layout.of(self.reading, size)
+        self.images = size["N"]
+        self.values = {self.model.source: Value(INPUT, layout, whole=bool(whole))}
+        self.shapes = {INPUT: Shape(size["H"], size["W"], size["C"])}
+
+    @property
+    def shape(self) -> Shape:
+        """Shape of the input."""
+        return self.shapes[INPUT]
+
+    def finish(self) -> None:
+        """Say that there are no more operators."""
+        last = self.values.get(self.model.target)
+        if last is not None:
+            self.values[self.model.target] = self.padded(last)
 
     @property
     def target(self) -> Value:
@@ -84,8 +101,6 @@ class OnnxGraph:
         last = self.values.get(self.model.target)
         if last is None or not self.steps:
             raise InputError("no layer leads from the input to the output")
-        if last.padding != UNPADDED:
-            raise InputError("ends with a Pad, must end with a layer")
         return last
 
     @property
@@ -155,32 +170,32 @@ class OnnxGraph:
             raise InputError("reads integers as reals; put DequantizeLinear before it")
         return value
 
-    def map(self, node: OnnxNode, index: int = 0) -> Value:
-        """Give a map that an operator reads, with no padding around it; reals or integers."""
-        value = self.value(node, index)
-        if value.padding != UNPADDED:
-            raise InputError("reads the result of a Pad; only convolutions may")
-        self.unflattened(value)
-        return value
+    def all(self, node: OnnxNode, index: int = 0) -> Value:
+        """Give what an operator reads, with no padding around it; reals or integers."""
+        return self.padded(self.value(node, index))
 
-    def real_map(self, node: OnnxNode, index: int = 0) -> Value:
-        """Give a map of reals, with no padding around it."""
-        self.real(node, index)
-        return self.map(node, index)
+    def all_reals(self, node: OnnxNode, index: int = 0) -> Value:
+        """Give reals, with no padding around them."""
+        return self.padded(self.real(node, index))
 
-    def unflattened(self, value: Value) -> Shape:
-        """Give the shape of a value that is not flattened."""
-        shape = self.shapes[value.name]
-        if value.flat and (shape.height, shape.width) != (1, 1):
-            raise InputError(f"reads a flattened map of {shape}; only a dense layer may")
-        return shape
+    def padded(self, value: Value) -> Value:
+        """Give a value with its padding written out."""
+        if value.padding == UNPADDED:
+            return value
+        name = value.padded_by
+        if name not in self.steps:
+            action = Surround(value.padding)
+            self.steps[name] = Step(name, f"node {name} (Pad)", action, (value.name,))
+            self.shapes[name] = padded(self.shapes[value.name], value.padding)
+        return replace(value, name=name, padding=UNPADDED, padded_by="")
 
-    def dims(self, value: Value) -> tuple[int, ...]:
-        """Sizes that a value of one image has in the file."""
-        shape = self.shapes[value.name]
-        if value.flat:
-            return (1, shape.size)
-        return (1, shape.channels, shape.height, shape.width)
+    def size(self, value: Value) -> Mapping[str, int]:
+        """Give the size of each axis of a map, with its padding."""
+        return extents(padded(self.shapes[value.name], value.padding), self.images)
+
+    def axes(self, value: Value) -> Axes:
+        """Give the axes of a map, which must be images, channels, rows and columns."""
+        return value.layout.axes_of(CHANNELS_FIRST, self.size(value))
 
     # What operators give.
 
@@ -212,20 +227,33 @@ class OnnxGraph:
         name = self.step(node, action, (value.name,), self.shapes[value.name])
         return replace(value, name=name)
 
-    def add(self, node: OnnxNode, layer: Layer, sources: tuple[str, ...]) -> Value:
-        """Add a layer, and give the reals that it computes."""
+    def add(
+        self, node: OnnxNode, layer: Layer, sources: tuple[str, ...], layout: Layout | Axes
+    ) -> Value:
+        """Add a layer, and give the reals that it computes.
+
+        layout : of these; or the map's axes along each of the file's
+        """
         shapes = tuple(self.shapes[source] for source in sources)
         if isinstance(layer, Join):
             shape = layer.joined_shape(shapes)
         else:
             shape = layer.output_shape(shapes[0])
-        return Value(self.step(node, layer, sources, shape))
+        if not isinstance(layout, Layout):
+            layout = Layout.of(layout, extents(shape, self.images))
+        return Value(self.step(node, layer, sources, shape), layout)
 
     def add_weighted(
-        self, node: OnnxNode, layer: Weighted, source: str, weight: Constant, bias: Floats
+        self,
+        node: OnnxNode,
+        layer: Weighted,
+        source: str,
+        layout: Layout | Axes,
+        weight: Constant,
+        bias: Floats,
     ) -> Value:
         """Add a layer with weights (out, rows, columns, in / groups), as floats or integers."""
-        value = self.add(node, layer, (source,))
+        value = self.add(node, layer, (source,), layout)
         expected = layer.weight_shape(self.shapes[source])
         if weight.real.shape != expected or bias.shape != expected[:1]:
             raise InputError(
@@ -272,5 +300,7 @@ class OnnxGraph:
             if known != tensor:
                 raise InputError(f"gives {name} a second scale; one is supported")
             self.stated[name] = tensor
-            if step is not None and isinstance(step.action, IntegerBounds | Pool | Concat):
+            if step is not None and isinstance(
+                step.action, IntegerBounds | Pool | Concat | Surround
+            ):
                 names.extend(step.sources)

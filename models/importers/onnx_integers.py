@@ -17,8 +17,16 @@ from numpy.typing import NDArray
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT, Graph, Node
 from pilaster.models.importers.onnx_graph import OnnxGraph
-from pilaster.models.importers.steps import Bounds, IntegerBounds, Quantizer, Scaling, Step
-from pilaster.models.importers.values import UNPADDED, precision
+from pilaster.models.importers.steps import (
+    Action,
+    Bounds,
+    IntegerBounds,
+    Quantizer,
+    Scaling,
+    Step,
+    Surround,
+)
+from pilaster.models.importers.values import UNPADDED, padding_conv, precision
 from pilaster.models.joins import JoinParameters, join_parameters
 from pilaster.models.layers import Add, Concat, Conv, Join, Layer, Pool, Weighted, Window
 from pilaster.models.network import ByteScale, Network
@@ -98,8 +106,8 @@ class _Path:
 
     @property
     def pools(self) -> tuple[Step, ...]:
-        """The max pools, in order."""
-        return tuple(step for step in self.later if isinstance(step.action, Pool))
+        """The max pools, and zeros put around, in order."""
+        return tuple(step for step in self.later if _commutes(step.action))
 
     @property
     def ceiling(self) -> float | None:
@@ -152,7 +160,7 @@ class _Layers:
             tensor = self._tensor(sources[0])
             if _on_grid(tensor, action):
                 self._narrow(step, _narrowed(tensor, *_quantized_bounds(tensor, action)))
-        elif isinstance(action, Pool) and action.mode == "max":
+        elif _commutes(action):
             self._pool(step, self.held[sources[0]])
         elif isinstance(action, Concat):
             tensors = [self._tensor(source) for source in sources]
@@ -210,7 +218,7 @@ class _Layers:
             step = self._found.steps[value]
             action = step.action
             passes = isinstance(action, Scaling | Bounds)
-            if not passes and not (isinstance(action, Pool) and action.mode == "max"):
+            if not passes and not _commutes(action):
                 break
             steps.insert(0, step)
             value = step.sources[0]
@@ -402,19 +410,32 @@ class _Layers:
         self.held[step.name] = self._pooled(step.name, step, source)
 
     def _pooled(self, name: str, step: Step, source: str) -> str:
-        """Add a max pool of a tensor."""
-        assert isinstance(step.action, Pool)
+        """Add a max pool of a tensor, or zeros around it."""
         key = (step.name, source)
         if key not in self._made:
             name = step.name if step.name not in self.nodes else name
-            self.nodes[name] = Node(name, step.action, (source,))
-            self._put(name, self.tensors[source])
+            layer, tensor = step.action, self.tensors[source]
+            if isinstance(layer, Surround):
+                layer, taps = padding_conv(self._shape(source), layer.padding)
+                none, one = np.zeros(len(taps)), np.ones(len(taps))
+                self.parameters[name] = _parameters(taps.astype(np.int64), none, one, tensor)
+                tensor = replace(
+                    tensor,
+                    minimum=min(tensor.minimum, tensor.zero_point),
+                    maximum=max(tensor.maximum, tensor.zero_point),
+                )
+            assert isinstance(layer, Conv | Pool)
+            self.nodes[name] = Node(name, layer, (source,))
+            self._put(name, tensor)
             self._made[key] = name
         return self._made[key]
 
     def _average_in_sums(self, step: Step, layer: Pool) -> None:
         """Hold averages that nothing quantises as sums, if these are narrow enough."""
         (source,) = step.sources
+        before = self._found.steps.get(source)
+        if source not in self.held and before is not None and isinstance(before.action, Pool):
+            self._average_in_sums(before, before.action)
         if source not in self.held or layer.window.padding != UNPADDED:
             return
         found, count = self._tensor(source), int(np.prod(layer.window.kernel))
@@ -451,6 +472,11 @@ def _average(layer: Conv, source: TensorQuantization, target: TensorQuantization
     real = np.full(channels, source.scale / (target.scale * kernel[0] * kernel[1]))
     one = np.ones((channels, *kernel, 1), np.int64)
     return _parameters(one, np.zeros(channels), real, source)
+
+
+def _commutes(action: Action) -> bool:
+    """Whether a step does the same behind a quantiser as before it."""
+    return isinstance(action, Surround) or (isinstance(action, Pool) and action.mode == "max")
 
 
 def _same(first: TensorQuantization, second: TensorQuantization) -> bool:

@@ -14,19 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
+from pilaster.models.importers.onnx_elementwise import add_sum
 from pilaster.models.importers.onnx_file import OnnxNode
 from pilaster.models.importers.onnx_graph import Constant, OnnxGraph
 from pilaster.models.importers.onnx_operators import (
     Handler,
+    add_concat,
     add_conv,
     add_dense,
     add_global_average,
     add_pool,
-    host,
 )
+from pilaster.models.importers.onnx_shapes import host
 from pilaster.models.importers.steps import Quantizer
 from pilaster.models.importers.values import Value
-from pilaster.models.layers import Add, Concat
 from pilaster.models.quantization import TensorQuantization
 
 __all__ = ["QUANTIZERS"]
@@ -127,32 +128,30 @@ def qgemm(graph: OnnxGraph, node: OnnxNode) -> None:
 
 def qlinear_add(graph: OnnxGraph, node: OnnxNode) -> None:
     """QLinearAdd(a, scale, zero, b, scale, zero, scale, zero)."""
-    values = [_dequantized(graph, node, graph.map(node, place), place + 1) for place in (0, 3)]
-    if graph.dims(values[0]) != graph.dims(values[1]):
-        raise InputError("adds values of different shapes")
-    total = graph.add(node, Add(), tuple(value.name for value in values))
+    first, second = (
+        _dequantized(graph, node, graph.all(node, place), place + 1) for place in (0, 3)
+    )
+    total = add_sum(graph, node, first, second)
     graph.set(node, _quantized(graph, node, total, 6))
 
 
 def qlinear_concat(graph: OnnxGraph, node: OnnxNode) -> None:
     """QLinearConcat(scale, zero, then input, scale, zero for each)."""
-    if node.attributes.get("axis") not in (1, -3):
-        raise InputError("must be along channels, axis 1")
     places = range(2, len(node.inputs), 3)
-    values = [_dequantized(graph, node, graph.map(node, place), place + 1) for place in places]
-    joined = graph.add(node, Concat(), tuple(value.name for value in values))
+    values = [_dequantized(graph, node, graph.all(node, place), place + 1) for place in places]
+    joined = add_concat(graph, node, values)
     graph.set(node, _quantized(graph, node, joined, 0))
 
 
 def qlinear_global_average(graph: OnnxGraph, node: OnnxNode) -> None:
     """QLinearGlobalAveragePool(x, scale, zero, scale, zero)."""
-    value = _dequantized(graph, node, graph.map(node), 1)
+    value = _dequantized(graph, node, graph.all(node), 1)
     graph.set(node, _quantized(graph, node, add_global_average(graph, node, value), 3))
 
 
 def qlinear_average(graph: OnnxGraph, node: OnnxNode) -> None:
     """QLinearAveragePool(x, scale, zero, scale, zero)."""
-    value = _dequantized(graph, node, graph.map(node), 1)
+    value = _dequantized(graph, node, graph.all(node), 1)
     graph.set(node, _quantized(graph, node, add_pool(graph, node, value), 3))
 
 
@@ -187,8 +186,8 @@ def _constant(graph: OnnxGraph, node: OnnxNode, place: int, scale_place: int) ->
     scale, stated = _scale(graph, node, scale_place), graph.constant(node, scale_place + 1)
     zero: NDArray[Any] = np.zeros(1, np.int64) if stated is None else stated.real
     axis = int(node.attributes.get("axis", 1 if node.kind == "DequantizeLinear" else 0))
-    if node.kind == "QLinearMatMul":
-        axis = 1
+    if node.kind in ("QGemm", "QLinearMatMul"):  # along the outputs
+        axis = 0 if node.attributes.get("transB", 0) else 1
     axis = axis % raw.ndim if raw.ndim else 0
     if scale.size > 1 and scale.size != raw.shape[axis]:
         raise InputError(f"has {scale.size} scales along {raw.shape[axis]} places")
@@ -220,6 +219,7 @@ QUANTIZERS: Mapping[str, Handler] = {
     "QLinearConv": qlinear_conv,
     "QLinearGlobalAveragePool": qlinear_global_average,
     "QLinearMatMul": qlinear_matmul,
+    "QLinearSigmoid": host,
     "QLinearSoftmax": host,
     "QuantizeLinear": quantize_linear,
 }

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from pilaster.models.layers import Layer
 from pilaster.models.quantization import TensorQuantization
+from pilaster.models.shape import Padding
 
-__all__ = ["Action", "Bounds", "IntegerBounds", "Quantizer", "Scaling", "Step"]
+__all__ = ["Action", "Bounds", "IntegerBounds", "Quantizer", "Scaling", "Step", "Surround"]
 
 Floats = NDArray[np.float64]
 
@@ -51,7 +52,14 @@ class Quantizer:
     dtype: np.dtype[Any] | None = None
 
 
-Action = Layer | Scaling | Bounds | IntegerBounds | Quantizer
+@dataclass(frozen=True)
+class Surround:
+    """Zeros around a map, of reals or of the integers that stand for them."""
+
+    padding: Padding
+
+
+Action = Layer | Scaling | Bounds | IntegerBounds | Quantizer | Surround
 
 
 @dataclass(frozen=True)

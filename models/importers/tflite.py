@@ -13,7 +13,7 @@ from pilaster.models.importers.tflite_fold import FOLDED, fold
 from pilaster.models.importers.tflite_graph import TfliteGraph
 from pilaster.models.importers.tflite_operators import OPERATORS
 from pilaster.models.importers.tflite_shapes import SHAPES
-from pilaster.models.importers.values import MapValue
+from pilaster.models.importers.values import Value
 from pilaster.models.network import Network
 
 __all__ = ["SUPPORTED", "import_tflite", "trace_tflite"]
@@ -40,7 +40,7 @@ def import_tflite(path: Path) -> Network:
     return network
 
 
-def trace_tflite(path: Path) -> tuple[Network, Mapping[str, MapValue]]:
+def trace_tflite(path: Path) -> tuple[Network, Mapping[str, Value]]:
     """Import a file, and give what each of its tensors is in the graph, by number, in order."""
     model = read_tflite(path)
     if len(model.inputs) != 1 or len(model.outputs) != 1:

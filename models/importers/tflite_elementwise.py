@@ -17,7 +17,7 @@ from pilaster.models.importers.tflite_file import Operator, TensorInfo
 from pilaster.models.importers.tflite_graph import TfliteGraph
 from pilaster.models.importers.tflite_operators import Handler, add
 from pilaster.models.importers.tflite_tensors import activation, described, quantization
-from pilaster.models.importers.values import MapValue, ones
+from pilaster.models.importers.values import Value, ones
 from pilaster.models.joins import AddParameters, join_parameters
 from pilaster.models.layers import Add, Conv, Window
 from pilaster.models.quantization import ConvParameters, TensorQuantization, quantize_multiplier
@@ -101,14 +101,14 @@ def multiply(graph: TfliteGraph, operator: Operator) -> None:
 
 def _operands(
     graph: TfliteGraph, operator: Operator, place: int
-) -> tuple[MapValue, Integers, TensorQuantization]:
+) -> tuple[Value, Integers, TensorQuantization]:
     """Give the map, and the constant's integers by channel, its zero point taken off."""
     value, info = graph.whole(operator, 1 - place), graph.info(operator, place)
     scale = quantization(info)
     return value, _by_channel(graph, value, info) - scale.zero_point, scale
 
 
-def _by_channel(graph: TfliteGraph, value: MapValue, info: TensorInfo) -> Integers:
+def _by_channel(graph: TfliteGraph, value: Value, info: TensorInfo) -> Integers:
     """Give a constant, broadcast as LiteRT does, for each channel."""
     assert info.data is not None
     layout, channels = value.layout, graph.shapes[value.name].channels
@@ -129,7 +129,7 @@ def relu(graph: TfliteGraph, operator: Operator) -> None:
     rescale(graph, operator, graph.whole(operator))
 
 
-def rescale(graph: TfliteGraph, operator: Operator, value: MapValue) -> None:
+def rescale(graph: TfliteGraph, operator: Operator, value: Value) -> None:
     """Bring a value to the operator's scale, and within its bounds."""
     name = _scaling(graph, operator, value)
     real = np.array([graph.tensors[value.name].scale / graph.tensors[name].scale])
@@ -140,7 +140,7 @@ def rescale(graph: TfliteGraph, operator: Operator, value: MapValue) -> None:
 FUSED = {"RELU": 1, "RELU6": 3}
 
 
-def _scaling(graph: TfliteGraph, operator: Operator, value: MapValue) -> str:
+def _scaling(graph: TfliteGraph, operator: Operator, value: Value) -> str:
     """Add a depthwise convolution of 1x1."""
     fused = operator.options.get("FusedActivationFunction", FUSED.get(operator.kind, 0))
     channels = graph.shapes[value.name].channels

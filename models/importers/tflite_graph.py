@@ -22,7 +22,7 @@ from pilaster.models.importers.tflite_tensors import (
 )
 from pilaster.models.importers.values import (
     UNPADDED,
-    MapValue,
+    Value,
     ones,
     padded,
     padding_conv,
@@ -51,7 +51,7 @@ class TfliteGraph:
     model: TfliteModel
     reading: Axes | None
     constants: dict[int, NDArray[np.generic]] = field(default_factory=dict)
-    values: dict[int, MapValue] = field(default_factory=dict)
+    values: dict[int, Value] = field(default_factory=dict)
     nodes: list[Node] = field(default_factory=list)
     shapes: dict[str, Shape] = field(default_factory=dict)
     tensors: dict[str, TensorQuantization] = field(default_factory=dict)
@@ -109,7 +109,7 @@ class TfliteGraph:
             and self.info(operator, index).data is not None
         )
 
-    def moved(self, operator: Operator, index: int = 0) -> MapValue:
+    def moved(self, operator: Operator, index: int = 0) -> Value:
         """Give what an operator moves, computed by an earlier one; it may be the file's reals."""
         info = self.info(operator, index)
         number = operator.inputs[index]
@@ -123,22 +123,22 @@ class TfliteGraph:
             raise InputError(f"reads the result of {value.host[-1]}, which is left to the host")
         return value
 
-    def value(self, operator: Operator, index: int = 0) -> MapValue:
+    def value(self, operator: Operator, index: int = 0) -> Value:
         """Give the int8 values that an operator reads, computed by an earlier one."""
         value = self.moved(operator, index)
         quantization(self.info(operator, index))
         return value
 
-    def whole(self, operator: Operator, index: int = 0) -> MapValue:
+    def whole(self, operator: Operator, index: int = 0) -> Value:
         """Give what an operator reads, with no padding around it."""
         return self.padded(self.value(operator, index))
 
-    def size(self, value: MapValue) -> Mapping[str, int]:
+    def size(self, value: Value) -> Mapping[str, int]:
         """Give the size of each axis of a value, with its padding."""
         images = dict(value.layout.order).get("N", 1)
         return extents(padded(self.shapes[value.name], value.padding), images)
 
-    def axes(self, value: MapValue) -> Axes:
+    def axes(self, value: Value) -> Axes:
         """Give the axes of a map, which must be images, rows, columns and channels."""
         return value.layout.axes_of(CHANNELS_LAST, self.size(value))
 
@@ -176,7 +176,7 @@ class TfliteGraph:
         self.shapes[INPUT] = Shape(size["H"], size["W"], size["C"])
         if info.dtype != "FLOAT32":
             self.tensors[INPUT] = edge_quantization(info)
-        self.values[number] = MapValue(INPUT, layout=Layout.of(axes, size))
+        self.values[number] = Value(INPUT, Layout.of(axes, size))
 
     # What operators give.
 
@@ -210,7 +210,7 @@ class TfliteGraph:
         tensor = activated(kind_of(info), fused)
         self.nodes.append(Node(name, layer, sources))
         self.shapes[name], self.tensors[name] = shape, tensor
-        self.values[operator.outputs[0]] = MapValue(name, layout=layout)
+        self.values[operator.outputs[0]] = Value(name, layout)
         return name
 
     def settle(self, number: int, constant: NDArray[np.generic]) -> None:
@@ -224,7 +224,7 @@ class TfliteGraph:
             )
         self.constants[number] = constant
 
-    def set(self, operator: Operator, value: MapValue) -> None:
+    def set(self, operator: Operator, value: Value) -> None:
         """Say that an operator's result is a value that is there already."""
         info = self.result(operator)
         if len(info.shape) != len(value.layout.sizes) or any(
@@ -243,7 +243,7 @@ class TfliteGraph:
             raise InputError("sums may need more than 32 bits")
         self.parameters[name] = parameters
 
-    def padded(self, value: MapValue) -> MapValue:
+    def padded(self, value: Value) -> Value:
         """Give a value with its padding written out, by a layer with the name of the PAD."""
         if value.padding == UNPADDED:
             return value
@@ -257,7 +257,7 @@ class TfliteGraph:
             self.parameters[name] = replace(
                 ones(layer.out_channels, Window((1, 1)), *one), weight=taps
             )
-        return MapValue(name, layout=value.layout)
+        return Value(name, value.layout)
 
     def quantized_alike(self, first: TensorInfo, second: TensorInfo) -> bool:
         """Whether two tensors of the file have one scale and one zero point."""

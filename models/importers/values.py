@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,6 @@ from pilaster.models.shape import Padding, Shape
 
 __all__ = [
     "UNPADDED",
-    "MapValue",
     "Value",
     "around",
     "dilated",
@@ -40,31 +39,18 @@ class Value:
     Attributes
     ----------
     name : of what is computed
-    flat : whether the file has it flattened
-    padding : zeros that a PAD put around it
+    layout : of the file's axes over the map's, with the padding
+    padding, padded_by : zeros that a PAD put around it, and its name
     host : operators behind it that are left to the host
     whole : whether the file has it as integers, between its quantisers
     """
 
     name: str
-    flat: bool = False
+    layout: Layout
     padding: Padding = UNPADDED
+    padded_by: str = ""
     host: tuple[str, ...] = ()
     whole: bool = False
-
-
-@dataclass(frozen=True)
-class MapValue(Value):
-    """A value, and how the file has its axes.
-
-    Attributes
-    ----------
-    layout : of the file's axes over the map's, with the padding
-    padded_by : name of the layer that writes the padding out
-    """
-
-    layout: Layout = field(default_factory=lambda: Layout((), ()))
-    padded_by: str = ""
 
 
 def ones(

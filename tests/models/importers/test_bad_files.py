@@ -132,9 +132,15 @@ ONNX: dict[str, tuple[Callable[[OnnxWriter], object], str]] = {
         lambda w: w.add("Clip", ["t0", w.reals()], 2),
         "it must be from 0 up",
     ),
-    "an average that counts padding": (
+    "an average that counts padding, cut short": (
         lambda w: w.add(
-            "AveragePool", ["t0"], 2, kernel_shape=[2, 2], pads=[1, 1, 0, 0], count_include_pad=1
+            "AveragePool",
+            ["t0"],
+            2,
+            kernel_shape=[2, 2],
+            pads=[1, 1, 0, 0],
+            count_include_pad=1,
+            ceil_mode=1,
         ),
         "counts padding into its average (count_include_pad); it must not",
     ),
@@ -142,9 +148,15 @@ ONNX: dict[str, tuple[Callable[[OnnxWriter], object], str]] = {
         lambda w: w.add("Concat", ["t0", "t0"], 2, axis=2),
         "is along axis 2, must be along channels, axis 1",
     ),
-    "a reshape that moves values": (
-        lambda w: w.add("Reshape", ["t0", w.constant(np.array([0, 3, -1, 1]))], 3),
-        "turns 6x6x2 into (0, 3, -1, 1); only flattening is supported",
+    "a reshape that cuts axes apart": (
+        lambda w: w.conv(
+            w.add("Reshape", ["t0", w.constant(np.array([0, 3, -1, 1]))], 3), 2, (1, 1)
+        ),
+        "reads axes of (1, 3, 24, 1), in the order C, H, W; must be (images, channels, rows, colum",
+    ),
+    "a reshape of another size": (
+        lambda w: w.add("Reshape", ["t0", w.constant(np.array([0, 5, -1]))], 3),
+        "turns (1, 2, 6, 6) into (1, 5, -1)",
     ),
     "a dense layer on a map": (
         lambda w: w.add("MatMul", ["t0", w.reals(72, 5)], 5),
@@ -152,7 +164,7 @@ ONNX: dict[str, tuple[Callable[[OnnxWriter], object], str]] = {
     ),
     "pads of the wrong kind": (
         lambda w: w.conv("t0", 2, (3, 3), pads=[1, 1]),
-        "pads must be four numbers, not (1, 1)",
+        "pads must be 4 numbers, not (1, 1)",
     ),
     "a layer that leads nowhere": (
         lambda w: (w.relu(INPUT), w.conv("t0", 2, (1, 1))),
