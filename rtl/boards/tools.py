@@ -34,6 +34,13 @@ _PACKAGES = {
 }
 
 
+LEAST_VERSIONS = {"yosys": (0, 50), "nextpnr-ecp5": (0, 8), "nextpnr-ice40": (0, 8)}
+"""Versions of programs on PATH below which those that pip installs are taken.
+
+Yosys 0.23, which Debian 12 has, does not know `clockgate`; nextpnr writes what its ecppack reads.
+"""
+
+
 @dataclass(frozen=True)
 class Tool:
     """A program and how it is called."""
@@ -48,7 +55,7 @@ def find_tools(family: Family) -> dict[str, Tool]:
     Raises
     ------
     InputError
-        If one is neither on PATH nor installed.
+        If one is neither on PATH, in a version that serves, nor installed.
     """
     return {name: _find(name) for name in TOOLS[family]}
 
@@ -59,22 +66,34 @@ def yosys() -> Tool:
     Raises
     ------
     InputError
-        If it is neither on PATH nor installed.
+        If it is neither on PATH, in a version that serves, nor installed.
     """
     return _find("yosys")
 
 
 def _find(name: str) -> Tool:
-    own = shutil.which(name)
+    own, too_old = shutil.which(name), ""
     if own is not None:
-        return Tool(name, (own,))
+        tool = Tool(name, (own,))
+        least = LEAST_VERSIONS.get(name)
+        if least is None:
+            return tool
+        version = tool_version(tool)
+        if _numbers(version) >= least:
+            return tool
+        wanted = ".".join(map(str, least))
+        too_old = f"{own} is of version {version or 'unknown'} and {wanted} is needed"
     package, entry = _PACKAGES[name]
     if importlib.util.find_spec(package) is None:
-        raise InputError(
-            f"{name} is missing: neither on PATH nor installed; pip install 'pilaster[fpga]'"
-        )
+        reason = too_old or f"{name} is missing: neither on PATH nor installed"
+        raise InputError(f"{reason}; pip install 'pilaster[fpga]'")
     start = f"import sys, {package}; sys.exit({package}.{entry}(sys.argv[1:]))"
     return Tool(name, (sys.executable, "-c", start))
+
+
+def _numbers(version: str) -> tuple[int, int]:
+    found = re.match(r"(\d+)\.(\d+)", version)
+    return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
 def run_tool(tool: Tool, arguments: Sequence[str], folder: Path) -> str:
