@@ -10,8 +10,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from pilaster.rtl.gates.cells import Cell
 from pilaster.rtl.gates.gate_verilog import clock_enables
-from pilaster.rtl.gates.liberty import Cell, Library
+from pilaster.rtl.gates.liberty import Library
 from pilaster.rtl.gates.netlist import LOW, Netlist
 
 __all__ = ["CellGroup", "MappedNetlist"]

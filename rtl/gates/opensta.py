@@ -24,10 +24,11 @@ __all__ = ["PROGRAM", "StaReport", "ask_opensta", "run_opensta"]
 
 PROGRAM = "sta"
 
-_WIRE_LOAD = re.compile(rb"(\bwire_load\s*\([^)]*\)\s*\{[^}]*?\bcapacitance\s*:\s*)[^;\s]+")
+_WIRE_LOAD = re.compile(r"(\bwire_load\s*\([^)]*\)\s*\{[^}]*?\bcapacitance\s*:\s*)[^;\s]+")
 
 _SCRIPT = """\
-read_liberty cells.lib
+{libraries}
+set_cmd_units -time ns -capacitance pF -voltage V -power W
 read_verilog netlist.v
 link_design {top}
 create_clock -name clock -period {period} [get_ports {clock}]
@@ -70,7 +71,10 @@ def ask_opensta(mapped: MappedNetlist, period_ns: float, commands: Iterable[str]
     netlist = mapped.netlist
     clock = netlist.port(CLOCK).nets[0]
     inputs = [f"n{net}" for net in _sources(netlist) if net != clock]
+    texts = mapped.library.texts
+    files = [f"cells{number}.lib" for number in range(len(texts))]
     script = _SCRIPT.format(
+        libraries="\n".join(f"read_liberty {file}" for file in files),
         top=TOP,
         period=period_ns,
         clock=f"n{clock}",
@@ -80,8 +84,9 @@ def ask_opensta(mapped: MappedNetlist, period_ns: float, commands: Iterable[str]
     with tempfile.TemporaryDirectory(prefix="pilaster-") as name:
         folder = Path(name)
         # Wires have no capacitance in our own calculation, so they have none here.
-        cells = _WIRE_LOAD.sub(rb"\g<1>0", mapped.library.plain_text)
-        (folder / "cells.lib").write_bytes(cells)
+        for file, text in zip(files, texts, strict=True):
+            plain = _WIRE_LOAD.sub(r"\g<1>0", text).encode("ascii", "replace")
+            (folder / file).write_bytes(plain)
         (folder / "netlist.v").write_text(_structure(netlist), encoding="ascii")
         (folder / "run.tcl").write_text(script, encoding="ascii")
         told = subprocess.run(

@@ -9,14 +9,16 @@ to the gate that has the pin.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.rtl.gates.activity import Activity
+from pilaster.rtl.gates.cells import Cell, InternalPower, Pin
 from pilaster.rtl.gates.function import Function
-from pilaster.rtl.gates.liberty import Cell, InternalPower, Pin
 from pilaster.rtl.gates.nodes import CellGroup, MappedNetlist
 from pilaster.rtl.gates.timing import Timing
 
@@ -88,41 +90,51 @@ def _pin_energy(
     loads: Numbers,
     activity: Activity,
 ) -> Numbers:
-    """Energy inside the cells for the edges of a pin, half of them rising."""
-    if not pin.powers or not toggles.any():
-        return np.zeros(len(toggles))
+    """Energy inside the cells for the edges of a pin, half of them rising, from all supplies."""
+    total = np.zeros(len(toggles))
+    if not toggles.any():
+        return total
     is_output = pin.direction == "output"
-    weights, energies = [], []
-    other = 1 - sum((states.share(p.when, pin) for p in pin.powers if p.when), np.zeros(1))
-    for power in pin.powers:
-        if power.when is not None:
-            weight = states.share(power.when, pin)
-        else:
-            weight = np.maximum(other, 0.0) + np.zeros(len(toggles))
-        if is_output and power.related:
-            weight = weight * _activity_of(group, power, activity)
-        weights.append(weight)
-        source = power.related if is_output and power.related in group.nets else pin.name
-        slew = slews[group.nets[source]]
-        load = loads[group.nets[pin.name]] if is_output else np.zeros(len(toggles))
-        energies.append((power.rise.at(slew, load) + power.fall.at(slew, load)) / 2)
-    weight, energy = np.array(weights), np.array(energies)
-    total = weight.sum(axis=0)
-    if is_output:  # each edge was made by one of the inputs
-        share = np.where(total > 0, weight / np.where(total > 0, total, 1), 1 / len(weights))
-    else:
-        share = weight
-    found: Numbers = (share * energy).sum(axis=0) * toggles
+    for _, drawn in groupby(pin.powers, key=lambda power: power.supply):
+        weights, energies = [], []
+        for related, powers in groupby(drawn, key=lambda power: power.related):
+            made = toggles
+            if is_output and related:
+                made = _toggles_of(group, related, activity)
+            alike = list(powers)
+            source = related if is_output and related in group.nets else pin.name
+            for power, share in zip(alike, states.split([p.when for p in alike]), strict=True):
+                weights.append(share * made if is_output else share)
+                energies.append(_mean_energy(group, pin, power, slews[group.nets[source]], loads))
+        weight, energy = np.array(weights), np.array(energies)
+        if is_output:  # each edge was made by one of the inputs
+            sums = weight.sum(axis=0)
+            weight = np.where(sums > 0, weight / np.where(sums > 0, sums, 1), 1 / len(weights))
+        total += (weight * energy).sum(axis=0)
+    found: Numbers = total * toggles
     return found
 
 
-def _activity_of(group: CellGroup, power: InternalPower, activity: Activity) -> Numbers:
-    """Edges of the pins that an output's energy is related to."""
-    names = [name for name in power.related.split() if name in group.nets]
-    total = np.zeros(len(group.gates))
-    for name in names:
-        total += np.where(group.joined[name], activity.toggles[group.nets[name]], 0.0)
-    return total
+def _toggles_of(group: CellGroup, pin: str, activity: Activity) -> Numbers:
+    """Edges of a pin of the gates; none where it is not joined."""
+    if pin not in group.nets:
+        return np.zeros(len(group.gates))
+    return np.where(group.joined[pin], activity.toggles[group.nets[pin]], 0.0)
+
+
+def _mean_energy(
+    group: CellGroup, pin: Pin, power: InternalPower, slew: Numbers, loads: Numbers
+) -> Numbers:
+    """Mean of a rising and a falling edge."""
+
+    def load_of(name: str) -> Numbers:
+        if name not in group.nets or group.cell.pins[name].direction != "output":
+            return np.zeros(len(group.gates))
+        return np.where(group.joined[name], loads[group.nets[name]], 0.0)
+
+    load, other = load_of(pin.name), load_of(power.opposite)
+    found: Numbers = (power.rise.at(slew, load, other) + power.fall.at(slew, load, other)) / 2
+    return found
 
 
 class _States:
@@ -178,25 +190,36 @@ class _States:
                 values[name] = values[cell.clock_gate.clock] & values["state"]
         return cls(cell, values, shares)
 
-    def share(self, when: Function | None, pin: Pin) -> Numbers:
-        """Share of the edges of a pin at which `when` holds, by gate."""
-        assert when is not None
-        known = set(self.values)
-        if not set(when.pins) <= known:
-            return np.zeros(self.shares.shape[1])
-        holds = _evaluate(when, self.values, len(self.shares))
-        found: Numbers = holds @ self.shares
-        return found
+    def split(self, conditions: Sequence[Function | None]) -> list[Numbers]:
+        """Shares of time in which conditions hold; of None, in which none of the others does.
+
+        A condition on what is not known of a cell never holds.
+        """
+        gates = self.shares.shape[1]
+        found = []
+        for when in conditions:
+            holds = np.zeros(len(self.shares), bool)
+            if when is not None and set(when.pins) <= set(self.values):
+                holds = _evaluate(when, self.values, len(self.shares))
+            found.append(holds @ self.shares + np.zeros(gates))
+        rest = np.maximum(1 - sum(found, np.zeros(gates)), 0)
+        return [
+            rest if when is None else share for when, share in zip(conditions, found, strict=True)
+        ]
 
     def leakage_uw(self) -> Numbers:
-        """Mean leakage of every gate."""
-        total, rest = np.zeros(self.shares.shape[1]), np.ones(self.shares.shape[1])
-        for when, value in self.cell.leakages:
-            if set(when.pins) <= set(self.values):
-                share = _evaluate(when, self.values, len(self.shares)) @ self.shares
-                total += share * value
-                rest -= share
-        found: Numbers = total + np.maximum(rest, 0) * self.cell.leakage_uw
+        """Mean leakage of every gate, from all supplies."""
+        total = np.zeros(self.shares.shape[1])
+        told = np.zeros(self.shares.shape[1])
+        for _, leakages in groupby(self.cell.leakages, key=lambda leakage: leakage.supply):
+            alike = list(leakages)
+            shares = self.split([leakage.when for leakage in alike])
+            total += sum(
+                (one.value * share for one, share in zip(alike, shares, strict=True)),
+                np.zeros(len(total)),
+            )
+            told = np.maximum(told, sum(shares, np.zeros(len(told))))
+        found: Numbers = total + np.maximum(1 - told, 0) * self.cell.leakage_uw
         return found
 
 

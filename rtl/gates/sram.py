@@ -9,8 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from pilaster.models.errors import InputError
+from pilaster.rtl.gates.cells import Arc, InternalPower
 from pilaster.rtl.gates.function import Function
-from pilaster.rtl.gates.liberty import Arc, InternalPower, Units, read_arcs, read_powers
+from pilaster.rtl.gates.liberty_cells import (
+    default_leakage_uw,
+    read_arcs,
+    read_leakages,
+    read_powers,
+)
+from pilaster.rtl.gates.liberty_tables import Units
 from pilaster.rtl.gates.liberty_text import Group, read_groups
 from pilaster.rtl.gates.netlist import Memory
 
@@ -60,13 +67,13 @@ class Macro:
             for cell in top.of("cell"):
                 memory = next(cell.of("memory"), None)
                 if memory is not None:
-                    return cls._of(cell, memory, units)
+                    return cls._of(cell, memory, top, units)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
         raise InputError(f"{path}: library {top.name} has no memory; name a file of an SRAM macro")
 
     @classmethod
-    def _of(cls, cell: Group, memory: Group, units: Units) -> Macro:
+    def _of(cls, cell: Group, memory: Group, top: Group, units: Units) -> Macro:
         pins = {group.name: group for group in cell.of("pin", "bus")}
         enable = next((name for name in pins if name.endswith("_MEN") and "BIST" not in name), "")
         port = enable.removesuffix("MEN")
@@ -97,7 +104,7 @@ class Macro:
             width=int(memory.number("word_width")),
             depth=1 << int(memory.number("address_width")),
             area=cell.number("area"),
-            leakage_uw=cell.number("cell_leakage_power") * units.leakage,
+            leakage_uw=_leakage_uw(cell, top, units),
             read_pj=_edge_energy(powers, reading),
             idle_pj=_edge_energy(powers, rest),
             address_pj=_edge_energy(list(_powers(pins[address], units)), reading) / 2,
@@ -105,6 +112,19 @@ class Macro:
             access_ns=max(access),
             setup_ns=max(setups, default=0.0),
         )
+
+
+def _leakage_uw(cell: Group, top: Group, units: Units) -> float:
+    """Leakage in any state: of each supply what holds without condition, or the mean of all."""
+    if "cell_leakage_power" in cell.attributes:
+        return default_leakage_uw(cell, top, units)
+    total, leakages = 0.0, read_leakages(cell, units)
+    for supply in dict.fromkeys(leakage.supply for leakage in leakages):
+        drawn = [leakage for leakage in leakages if leakage.supply == supply]
+        chosen = [leakage.value for leakage in drawn if leakage.when is None]
+        chosen = chosen or [leakage.value for leakage in drawn]
+        total += sum(chosen) / len(chosen)
+    return total if leakages else default_leakage_uw(cell, top, units)
 
 
 def _powers(pin: Group, units: Units) -> list[InternalPower]:
@@ -127,10 +147,13 @@ def _edge_energy(powers: Sequence[InternalPower], state: Mapping[str, np.bool_])
     def holds(when: Function | None) -> bool:
         return when is None or (set(when.pins) <= set(state) and bool(when.value(state)))
 
-    zero = np.zeros(1)
-    found = [p for p in powers if p.when is not None and holds(p.when)]
-    found = found or [p for p in powers if p.when is None]
-    return sum(float(p.rise.at(zero, zero)[0] + p.fall.at(zero, zero)[0]) for p in found[:1])
+    zero, total = np.zeros(1), 0.0
+    for supply in dict.fromkeys(power.supply for power in powers):
+        drawn = [power for power in powers if power.supply == supply]
+        found = [p for p in drawn if p.when is not None and holds(p.when)]
+        found = found or [p for p in drawn if p.when is None]
+        total += sum(float(p.rise.at(zero, zero)[0] + p.fall.at(zero, zero)[0]) for p in found[:1])
+    return total
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,13 @@ import pytest
 
 from pilaster.rtl.gates.activity import Activity
 from pilaster.rtl.gates.liberty import Library
+from pilaster.rtl.gates.liberty_text import read_groups
 from pilaster.rtl.gates.netlist import Gate, Netlist, Port
 from pilaster.rtl.gates.nodes import MappedNetlist
-from pilaster.rtl.gates.opensta import PROGRAM, ask_opensta
+from pilaster.rtl.gates.opensta import PROGRAM, ask_opensta, run_opensta
 from pilaster.rtl.gates.power import gate_energies
 from pilaster.rtl.gates.timing import analyse_timing
+from tests.rtl.gates.rewriting import TREES, bare, write
 
 LIBERTY = Path(os.environ.get("PILASTER_DATA", "no folder")) / "liberty"
 LIBRARIES = [
@@ -82,6 +84,24 @@ def opensta(mapped, driven, toggles):
     rows = re.findall(r"^\s*(\S+)\s+(\S+)\s+\S+\s+\S+ g\d+$", told, re.MULTILINE)
     assert len(rows) == len(driven), told
     return np.array(rows, float)
+
+
+@pytest.mark.parametrize("way", TREES)
+def test_opensta_reads_the_same_in_a_file_written_in_another_way(way, tmp_path):
+    plain = Library.read(LIBRARIES[0])
+    other = Library.read(
+        *write(tmp_path / "way.lib", TREES[way](read_groups(LIBRARIES[0])), quote=bare)
+    )
+    found = []
+    for library in (plain, other):
+        mapped, driven = between_ports(library)
+        toggles = np.full(mapped.netlist.nets, CYCLES * 0.1)
+        judged = run_opensta(mapped, PERIOD_NS)
+        assert judged.slack_ns == pytest.approx(
+            analyse_timing(mapped, PERIOD_NS, {}, {}).slack_ns, abs=0.006
+        )
+        found.append(opensta(mapped, driven, toggles))
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-4)
 
 
 @pytest.mark.parametrize("path", LIBRARIES, ids=lambda path: path.name)
