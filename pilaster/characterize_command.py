@@ -23,7 +23,6 @@ DEFAULT_IMAGES = 10
 DEFAULT_SKIP = 100
 DEFAULT_MHZ = 25.0
 DEFAULT_TABLE = "ihp130"
-DEFAULT_NODE = 130
 
 
 def add_command(commands: Any) -> None:
@@ -64,13 +63,6 @@ def add_command(commands: Any) -> None:
         metavar="TABLE",
         default=DEFAULT_TABLE,
         help=f"table of memories that are no gates (default: {DEFAULT_TABLE})",
-    )
-    command.add_argument(
-        "--node-nm",
-        metavar="NM",
-        type=whole_number(1),
-        default=DEFAULT_NODE,
-        help=f"technology node of the library (default: {DEFAULT_NODE})",
     )
     command.set_defaults(handler=_characterize)
 

@@ -119,8 +119,11 @@ def add_libraries(command: argparse.ArgumentParser, clock_mhz: float) -> None:
         "--liberty",
         metavar="LIB",
         type=Path,
+        nargs="+",
+        action="extend",
         required=True,
-        help="Liberty file of the standard cells, plain or .gz",
+        help="Liberty files of the standard cells, plain or .gz: one, or all that make up the "
+        "library; a folder stands for all in it",
     )
     command.add_argument(
         "--sram",
@@ -137,6 +140,13 @@ def add_libraries(command: argparse.ArgumentParser, clock_mhz: float) -> None:
         type=frequency,
         default=clock_mhz,
         help=f"clock in MHz (default: {clock_mhz:g})",
+    )
+    command.add_argument(
+        "--node-nm",
+        metavar="NM",
+        type=whole_number(1),
+        help="technology node of the library, which a Liberty file does not tell (default: that "
+        "of a public library, by its name)",
     )
 
 

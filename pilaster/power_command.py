@@ -93,6 +93,7 @@ def _power(options: argparse.Namespace) -> int:
             clock_mhz=options.clock_mhz,
             table=table,
             clock_gates=not options.no_clock_gates,
+            node_nm=options.node_nm,
             progress=progress.say,
         )
         bill: tuple[BillLine, ...] = ()
@@ -153,8 +154,8 @@ def _print_summary(found: PowerMeasurement) -> None:
     cycles = "equal" if found.cycles_equal else "DIFFER from"
     print(
         f"{found.network} on {found.machine} in {found.library}: {found.energy_pj / 1e3:,.1f} nJ "
-        f"an image, {found.power_mw:.3g} mW at {found.clock_mhz:g} MHz and {found.voltage:g} V, "
-        f"{found.area_um2 / 1e6:.3g} mm2, {found.clock_gates:,} clock gates"
+        f"an image{_priced(found)}, {found.power_mw:.3g} mW at {found.clock_mhz:g} MHz and "
+        f"{found.voltage:g} V, {found.area_um2 / 1e6:.3g} mm2, {found.clock_gates:,} clock gates"
     )
     print(
         f"answers of {found.images} image(s) {answers} the reference, cycles {cycles} the model's; "
@@ -171,6 +172,21 @@ def _print_summary(found: PowerMeasurement) -> None:
             f"{found.opensta.leakage_uw:.3g} uW without memories; here leakage of gates is "
             f"{found.gates_leakage_uw:.3g} uW"
         )
+
+
+def _priced(found: PowerMeasurement) -> str:
+    """Say how much of the energy are memories that a table prices, and at which technology."""
+    prices = found.prices
+    if prices is None:
+        return ""
+    share = f"{prices.energy_pj / found.energy_pj:.1%} of it memories priced by {prices.table}"
+    if not found.priced_elsewhere:
+        return f" ({share})"
+    at = f"at {prices.node_nm:g} nm and {prices.voltage:g} V"
+    gates = "node, which is not known (--node-nm),"
+    if found.node_nm is not None:
+        gates = f"{found.node_nm:g} nm"
+    return f" ({share} {at}, NOT the gates' {gates} and {found.voltage:g} V)"
 
 
 def _print_bill(lines: tuple[BillLine, ...], table: str) -> None:

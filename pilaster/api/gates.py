@@ -49,7 +49,6 @@ DEFAULT_CHARACTERIZE_IMAGES = 10
 DEFAULT_SKIP = 100
 DEFAULT_MHZ = 25.0
 DEFAULT_TABLE = "ihp130"
-DEFAULT_NODE_NM = 130
 LARGEST_NODE_NM = 10_000
 
 WORD = r"[A-Za-z0-9][A-Za-z0-9_.-]*"
@@ -61,11 +60,12 @@ def power(
     machine: MachineLike | None = None,
     images: NDArray[np.generic] | None = None,
     *,
-    liberty: str | Path,
+    liberty: str | Path | Sequence[str | Path],
     sram: str | Path | Sequence[str | Path] = (),
     clock_mhz: float = DEFAULT_MHZ,
     table: TableLike = DEFAULT_TABLE,
     clock_gates: bool = True,
+    node_nm: int | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> PowerMeasurement:
     """Synthesize a machine to a cell library, run its gates on images, and add up what they take.
@@ -75,11 +75,13 @@ def power(
     network : or its name
     machine : or its name or file; None for the network's default machine
     images : (N, H, W, C), as for `simulate`, at least one; None for 20 that `load_images` gives
-    liberty : Liberty file of the standard cells, plain or .gz
+    liberty : Liberty file of the standard cells, plain or .gz; several of one library, or a folder
     sram : Liberty files of SRAM macros of one port
     clock_mhz : clock that the gates are to meet
     table : energy table of memories that no macro serves, its name or file
     clock_gates : whether registers with an enable in common get clock gates
+    node_nm : technology node of the library in nm, which a Liberty file does not tell; None for
+        that of a public library, by its name
     progress : told of each step
 
     Returns
@@ -102,15 +104,16 @@ def power(
     """
     loaded = as_network(network)
     laid = load_machine(machine, loaded)
-    files = (as_path("liberty", liberty), *as_paths("sram", sram))
+    cells, srams = as_paths("liberty", liberty), as_paths("sram", sram)
     clock_mhz = as_real("clock_mhz", clock_mhz)
     clock_gates = as_flag("clock_gates", clock_gates)
+    node_nm = _as_node(node_nm)
     as_function("progress", progress)
     with needing("power", "fpga"):
-        from pilaster.rtl.gates.liberty import Library
+        from pilaster.rtl.gates.liberty import Library, library_files
         from pilaster.rtl.gates.measure import measure_power
         from pilaster.rtl.gates.sram import Macro
-    library, *macros = Library.read(files[0]), *map(Macro.read, files[1:])
+    library, macros = Library.read(*library_files(cells)), [*map(Macro.read, srams)]
     prices = as_table("table", table)
     if images is None:
         images = load_images(loaded, count=DEFAULT_IMAGES).images
@@ -126,6 +129,7 @@ def power(
         macros=macros,
         table=prices,
         gated=clock_gates,
+        node_nm=node_nm,
         say=progress,
     )
 
@@ -189,8 +193,17 @@ def write_power(
     return write_files(as_path("directory", directory), power_files(found, bill), "report")
 
 
+def _as_node(node_nm: object) -> int | None:
+    if node_nm is None:
+        return None
+    found = as_whole("node_nm", node_nm)
+    if found > LARGEST_NODE_NM:
+        raise InputError(f"node_nm: must be at most {LARGEST_NODE_NM:,} nm, not {found:,}")
+    return found
+
+
 def characterize(
-    liberty: str | Path,
+    liberty: str | Path | Sequence[str | Path],
     *,
     machines: MachineLike | Sequence[MachineLike] = DEFAULT_MACHINES,
     images: int = DEFAULT_CHARACTERIZE_IMAGES,
@@ -198,7 +211,7 @@ def characterize(
     sram: str | Path | Sequence[str | Path] = (),
     clock_mhz: float = DEFAULT_MHZ,
     table: TableLike = DEFAULT_TABLE,
-    node_nm: int = DEFAULT_NODE_NM,
+    node_nm: int | None = None,
     name: str = "measured",
     progress: Callable[[str], None] = lambda step: None,
 ) -> EnergyTable:
@@ -209,14 +222,15 @@ def characterize(
 
     Parameters
     ----------
-    liberty : Liberty file of the standard cells, plain or .gz
+    liberty : Liberty file of the standard cells, plain or .gz; several of one library, or a folder
     machines : to measure, by name or file, of networks of the zoo
     images : a machine
     skip : images left out before them, to judge the table by
     sram : Liberty files of SRAM macros of one port
     clock_mhz : clock that the gates are to meet
     table : energy table of memories that are no gates, its name or file
-    node_nm : technology node of the library in nm, which a Liberty file does not tell
+    node_nm : technology node of the library in nm, which a Liberty file does not tell; None for
+        that of a public library, by its name
     name : of the new table, a word
     progress : told of each step
 
@@ -235,16 +249,14 @@ def characterize(
     >>> file = pl.write_table(table, "mine.yaml")  # doctest: +SKIP
     >>> result = pl.simulate("lenet5", table="mine.yaml")  # doctest: +SKIP
     """
-    files = (as_path("liberty", liberty), *as_paths("sram", sram))
+    cells, srams = as_paths("liberty", liberty), as_paths("sram", sram)
     given: Sequence[MachineLike] = [machines]  # type: ignore[list-item]
     if isinstance(machines, list | tuple):
         given = machines
     if not given:
         raise InputError("machines: name at least one")
     count, skip = as_whole("images", images), as_whole("skip", skip, least=0)
-    clock_mhz, node_nm = as_real("clock_mhz", clock_mhz), as_whole("node_nm", node_nm)
-    if node_nm > LARGEST_NODE_NM:
-        raise InputError(f"node_nm: must be at most {LARGEST_NODE_NM:,} nm, not {node_nm:,}")
+    clock_mhz, node_nm = as_real("clock_mhz", clock_mhz), _as_node(node_nm)
     if not isinstance(name, str) or not re.fullmatch(WORD, name):
         raise refusal("name", name, "one word of letters, digits, '_', '-' and '.'")
     as_function("progress", progress)
@@ -253,10 +265,17 @@ def characterize(
     with needing("characterize", "fpga"):
         from pilaster.rtl.gates.characterize import Run, blackened
         from pilaster.rtl.gates.characterize import characterize as fit
-        from pilaster.rtl.gates.liberty import Library
+        from pilaster.rtl.gates.liberty import Library, library_files
         from pilaster.rtl.gates.measure import measure_power
         from pilaster.rtl.gates.sram import Macro
-    library, *macros = Library.read(files[0]), *map(Macro.read, files[1:])
+        from pilaster.rtl.gates.technology import node_of
+    library, macros = Library.read(*library_files(cells)), [*map(Macro.read, srams)]
+    node = node_of(library) if node_nm is None else node_nm
+    if node is None:
+        raise InputError(
+            f"{library.path}: the technology node of library {library.name} is not known; give it "
+            f"as node_nm, or by --node-nm"
+        )
     runs = []
     for machine, black in [*((each, False) for each in laid), (laid[0], True)]:
         network = as_network(machine.network)
@@ -271,8 +290,10 @@ def characterize(
             raise CheckError(f"{machine.name}: the netlist differs from the model")
         model = simulate(network, machine, shown, table=base, clock_mhz=clock_mhz)
         runs.append(Run(measured, model, black))
-    title = f"{node_nm} nm, measured at gates of {library.name}"
-    return EnergyTable.of(fit(runs, base, name, title, node_nm), f"energy table {name}")
+    title = f"{node:g} nm, measured at gates of {library.name}"
+    if (base.node_nm, base.voltage_v) != (node, library.voltage):
+        title += f"; memories at {base.node_nm:g} nm and {base.voltage_v:g} V by {base.name}"
+    return EnergyTable.of(fit(runs, base, name, title, node), f"energy table {name}")
 
 
 def write_table(table: TableLike, path: str | Path) -> Path:

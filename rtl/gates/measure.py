@@ -15,20 +15,22 @@ from pilaster.models.energy.table import EnergyTable
 from pilaster.models.errors import InputError
 from pilaster.models.network import Network
 from pilaster.rtl.gates.activity import Activity, simulate_gates
+from pilaster.rtl.gates.closure import synthesise
 from pilaster.rtl.gates.liberty import Library
 from pilaster.rtl.gates.netlist import Memory, Netlist
 from pilaster.rtl.gates.nodes import MappedNetlist
 from pilaster.rtl.gates.opensta import StaReport, run_opensta
 from pilaster.rtl.gates.power import gate_energies
+from pilaster.rtl.gates.sizing import MemoryTiming
 from pilaster.rtl.gates.sram import Bank, Macro, best_bank
-from pilaster.rtl.gates.synthesis import synthesise
+from pilaster.rtl.gates.technology import node_of
 from pilaster.rtl.gates.timing import Timing, analyse_timing
 from pilaster.rtl.parts import component_of
 from pilaster.rtl.verilog import generate
 from pilaster.sim.machine import Machine
 from pilaster.sim.pipeline import Pipeline
 
-__all__ = ["ComponentPower", "MemoryPower", "PowerMeasurement", "measure_power"]
+__all__ = ["ComponentPower", "MemoryPower", "MemoryPrices", "PowerMeasurement", "measure_power"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class MemoryPower:
     Attributes
     ----------
     what : the macros, or the energy table that it is modelled from
+    priced : whether that is an energy table
     reads, writes : an image
     area_um2 : 0 where it is not known
     """
@@ -74,6 +77,7 @@ class MemoryPower:
     width: int
     depth: int
     what: str
+    priced: bool
     reads: float
     writes: float
     leakage_pj: float
@@ -88,11 +92,29 @@ class MemoryPower:
 
 
 @dataclass(frozen=True)
+class MemoryPrices:
+    """An energy table that prices memories of a machine, and the energy that it puts on them.
+
+    Attributes
+    ----------
+    energy_pj : an image, without what nets beside the memories take
+    """
+
+    table: str
+    node_nm: float
+    voltage: float
+    energy_pj: float
+
+
+@dataclass(frozen=True)
 class PowerMeasurement:
     """What a machine takes at gates, over a run on images.
 
     Attributes
     ----------
+    node_nm : technology node of the gates; None where it is not known
+    prices : of memories that no macro serves; None where there are none
+    effort : of synthesis: "plain", or "hard" or "hardest" where that did not meet the clock
     cycles : of the run, from the end of the reset
     answers_equal, cycles_equal : whether the netlist answers as the integer reference, when the
         model says
@@ -103,7 +125,10 @@ class PowerMeasurement:
     network: str
     machine: str
     library: str
+    node_nm: float | None
     voltage: float
+    prices: MemoryPrices | None
+    effort: str
     clock_mhz: float
     images: int
     cycles: int
@@ -134,6 +159,13 @@ class PowerMeasurement:
         return self.energy_pj * self.images / (self.cycles / self.clock_mhz) / 1e3
 
     @property
+    def priced_elsewhere(self) -> bool:
+        """Whether memories are priced at another node or supply than the gates', or may be."""
+        if self.prices is None:
+            return False
+        return (self.prices.node_nm, self.prices.voltage) != (self.node_nm, self.voltage)
+
+    @property
     def area_um2(self) -> float:
         """Area of all cells and memories, without wires."""
         return sum(part.area_um2 for part in self.parts)
@@ -156,6 +188,8 @@ class PowerMeasurement:
             plain[name] = [
                 {**vars(part), "energy_pj": part.energy_pj} for part in getattr(self, name)
             ]
+        plain["prices"] = None if self.prices is None else vars(self.prices)
+        plain["priced_elsewhere"] = self.priced_elsewhere
         totals = {"energy_pj": self.energy_pj, "power_mw": self.power_mw, "area_um2": self.area_um2}
         plain["opensta"] = None if self.opensta is None else vars(self.opensta)
         return {**plain, "path": list(self.path), **totals}
@@ -170,6 +204,7 @@ def measure_power(
     macros: Sequence[Macro] = (),
     table: EnergyTable | None = None,
     gated: bool = True,
+    node_nm: float | None = None,
     say: Callable[[str], None] = lambda message: None,
 ) -> PowerMeasurement:
     """Synthesise a machine, run its netlist on images, and add up what its gates take.
@@ -179,6 +214,7 @@ def measure_power(
     macros : for memories that are only read, and too large for gates
     table : prices memories that no macro serves
     gated : whether registers with an enable in common get clock gates, where the library has them
+    node_nm : technology node of the library; of a public one it is known
     say : told of each step
 
     Raises
@@ -198,7 +234,12 @@ def measure_power(
 
     say(f"synthesis of {network.name} on {machine.name} to {library.name}")
     design = generate(pipeline)
-    netlist = synthesise(design, library, period_ns, gated)
+
+    def timing_of(found: Netlist) -> MemoryTiming:
+        return _memory_timing(found, [best_bank(memory, macros) for memory in found.memories])
+
+    made = synthesise(design, library, period_ns, gated, timing_of, say)
+    netlist = made.netlist
     ended("synthesis")
     banks = [best_bank(memory, macros) for memory in netlist.memories]
     unserved = [m for m, bank in zip(netlist.memories, banks, strict=True) if bank is None]
@@ -208,20 +249,28 @@ def measure_power(
     activity = simulate_gates(netlist, library, design, pipeline, images)
     ended("simulation")
     mapped = MappedNetlist(netlist, library)
-    timing = analyse_timing(mapped, period_ns, *_memory_timing(netlist, banks))
+    around = _memory_timing(netlist, banks)
+    timing = analyse_timing(mapped, period_ns, around.delays, around.setups)
     components = _components(mapped, activity, timing, period_ns)
     memories = [
         _memory_power(memory, bank, table, index, mapped, activity, period_ns)
         for index, (memory, bank) in enumerate(zip(netlist.memories, banks, strict=True))
     ]
     ended("analysis")
-    judged = run_opensta(mapped, period_ns)
+    try:
+        judged = run_opensta(mapped, period_ns)
+    except InputError as error:  # a judge that does not answer takes nothing from what was found
+        say(str(error))
+        judged = None
     ended("OpenSTA")
     return PowerMeasurement(
         network=network.name,
         machine=machine.name,
         library=library.name,
+        node_nm=node_of(library) if node_nm is None else node_nm,
         voltage=library.voltage,
+        prices=_prices(memories, table),
+        effort=made.effort.name.lower(),
         clock_mhz=clock_mhz,
         images=len(images),
         cycles=activity.cycles,
@@ -238,15 +287,22 @@ def measure_power(
     )
 
 
+def _prices(memories: Sequence[MemoryPower], table: EnergyTable | None) -> MemoryPrices | None:
+    priced = [memory for memory in memories if memory.priced]
+    if table is None or not priced:
+        return None
+    energy = sum(memory.leakage_pj + memory.internal_pj for memory in priced)
+    return MemoryPrices(table.name, table.node_nm, table.voltage_v, energy)
+
+
 def _full_name(memory: Memory) -> str:
     return ".".join([*memory.path, memory.name])
 
 
-def _memory_timing(
-    netlist: Netlist, banks: Sequence[Bank | None]
-) -> tuple[dict[int, float], dict[int, float]]:
+def _memory_timing(netlist: Netlist, banks: Sequence[Bank | None]) -> MemoryTiming:
     """Delays of the data that memories give, and setups of what they take; 0 where modelled."""
-    delays, setups = {}, {}
+    delays: dict[int, float] = {}
+    setups: dict[int, float] = {}
     for memory, bank in zip(netlist.memories, banks, strict=True):
         access = bank.macro.access_ns if bank else 0.0
         setup = bank.macro.setup_ns if bank else 0.0
@@ -256,7 +312,7 @@ def _memory_timing(
                 setups.update(dict.fromkeys((*read.address, read.enable), setup))
         for write in memory.writes:
             setups.update(dict.fromkeys((*write.address, *write.data, *write.enables), setup))
-    return delays, setups
+    return MemoryTiming(delays, setups)
 
 
 def _components(
@@ -323,6 +379,7 @@ def _memory_power(
         width=memory.width,
         depth=memory.depth,
         what=what,
+        priced=bank is None,
         reads=reads / activity.images,
         writes=writes / activity.images,
         leakage_pj=leakage_uw * cycles * period_ns * 1e-3 / activity.images,

@@ -1,22 +1,26 @@
-"""Synthesis of a machine to the cells of a library, by Yosys."""
+"""Synthesis of a machine to the cells of a library, by Yosys and ABC."""
 
 from __future__ import annotations
 
 import itertools
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from pilaster.models.errors import InputError
 from pilaster.rtl.boards.errors import ToolError
 from pilaster.rtl.boards.tools import run_tool, yosys
+from pilaster.rtl.gates.families import buffers_of
 from pilaster.rtl.gates.liberty import Library
+from pilaster.rtl.gates.liberty_writer import synthesis_text
 from pilaster.rtl.gates.netlist import Netlist
 from pilaster.rtl.verilog import TOP, Design
 
-__all__ = ["LOGIC_BITS", "REGISTER_BITS", "synthesise"]
+__all__ = ["LOGIC_BITS", "REGISTER_BITS", "Effort", "Synthesis"]
 
 REGISTER_BITS = 1 << 10
 """A memory that is written and has no more bits is made of registers."""
@@ -29,6 +33,9 @@ TABLE_BITS = 1 << 15
 
 LEAST_GATED = 3
 """Registers of one enable that get a clock gate of their own, if there are as many."""
+
+FANOUT = 4
+"""Smallest buffers that an output of a module is taken to drive."""
 
 _KEPT = "pilaster_kept"
 
@@ -54,8 +61,13 @@ opt -undriven -fine
 techmap
 opt -fast
 {{clock_gates}}
-dfflibmap {{unused}} -liberty cells.lib
-abc {{unused}} -liberty cells.lib -D {{period_ps}}
+dfflibmap -liberty cells.lib
+write_rtlil fine.il
+"""
+
+_MAP = """
+read_rtlil fine.il
+abc -liberty cells.lib {constraints} -D {period_ps} -script {script}
 opt_clean
 flatten
 opt_clean -purge
@@ -63,8 +75,33 @@ write_json gates.json
 """
 
 
-def synthesise(design: Design, library: Library, period_ns: float, gated: bool = True) -> Netlist:
-    """Make a netlist of a machine.
+class Effort(Enum):
+    """How hard ABC tries to meet the clock, the least first: its script.
+
+    The first is what Yosys takes of its own accord; the second maps for delay, and the third
+    balances sums of products before it does.
+    """
+
+    PLAIN = (
+        "strash; &get -n; &fraig -x; &put; scorr; dc2; strash; &get -n; &dch -f; &nf -D {D}; &put; "
+        "buffer; upsize -D {D}; dnsize -D {D}"
+    )
+    HARD = (
+        "strash; ifraig; scorr; dc2; dch -f; map -B 0.9 -D {D}; topo; buffer -c -p; topo; "
+        "upsize -D {D}; dnsize -D {D}"
+    )
+    HARDEST = (
+        "strash; ifraig; scorr; dc2; dch -f; if -g -K 6 -C 8; strash; dch -f; map -B 0.9 -D {D}; "
+        "topo; buffer -c -p; topo; upsize -D {D}; dnsize -D {D}"
+    )
+
+    def script(self, period_ps: float) -> str:
+        """Write it as Yosys takes it on its command line."""
+        return "+" + self.value.format(D=f"{period_ps:.0f}").replace(" ", ",")
+
+
+class Synthesis:
+    """Maps a machine to the cells of a library, with one effort or another.
 
     Parameters
     ----------
@@ -76,29 +113,76 @@ def synthesise(design: Design, library: Library, period_ns: float, gated: bool =
     InputError
         If Yosys is missing, or refuses the library.
     """
-    tool = yosys()
-    with tempfile.TemporaryDirectory(prefix="pilaster-") as name:
-        folder = Path(name)
 
-        def run(script: str) -> None:
-            (folder / "run.ys").write_text(script, encoding="ascii")
-            run_tool(tool, ["-q", "-s", "run.ys"], folder)
-
-        (folder / "machine.v").write_text(design.verilog, encoding="ascii")
-        for file, text in design.memories.items():
-            (folder / file).write_text(text, encoding="ascii")
-        (folder / "resets.v").write_text(_resets(), encoding="ascii")
-        (folder / "cells.lib").write_bytes(library.plain_text)
-        try:
-            run(_COARSE)
+    def __init__(self, design: Design, library: Library, period_ns: float, gated: bool) -> None:
+        self.library, self.period_ns = library, period_ns
+        self.tool = yosys()
+        self.files = {
+            "machine.v": design.verilog,
+            **design.memories,
+            "resets.v": _resets(),
+            "cells.lib": synthesis_text(library),
+            "sizes.constr": _constraints(library),
+        }
+        with self.folder() as folder:
+            self.run(folder, _COARSE)
             coarse = json.loads((folder / "coarse.json").read_text(encoding="utf-8"))
             _mark(coarse, _is_kept)
             (folder / "kept.json").write_text(json.dumps(coarse), encoding="utf-8")
-            run(_fine(library, period_ns, gated))
+            self.run(folder, _FINE.format(clock_gates=_clock_gates(library) if gated else ""))
+            self.files["fine.il"] = (folder / "fine.il").read_text(encoding="utf-8")
+
+    def netlist(self, effort: Effort) -> Netlist:
+        """Map it, module by module."""
+        period_ps = self.period_ns * 1e3
+        with self.folder() as folder:
+            script = _MAP.format(
+                constraints="-constr sizes.constr" if self.files["sizes.constr"] else "",
+                period_ps=round(period_ps),
+                script=effort.script(period_ps),
+            )
+            self.run(folder, script)
+            gates = json.loads((folder / "gates.json").read_text(encoding="utf-8"))
+        return Netlist.from_json(gates, TOP)
+
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """Give a folder with the files."""
+        with tempfile.TemporaryDirectory(prefix="pilaster-") as name:
+            for file, text in self.files.items():
+                (Path(name) / file).write_text(text, encoding="utf-8")
+            yield Path(name)
+
+    def run(self, folder: Path, script: str) -> None:
+        """Run a script of Yosys."""
+        (folder / "run.ys").write_text(script, encoding="ascii")
+        try:
+            run_tool(self.tool, ["-q", "-s", "run.ys"], folder)
         except ToolError as error:
-            raise InputError(f"{library.path}: the machine could not be mapped: {error}") from error
-        gates = json.loads((folder / "gates.json").read_text(encoding="utf-8"))
-    return Netlist.from_json(gates, TOP)
+            path = self.library.path
+            raise InputError(f"{path}: the machine could not be mapped: {error}") from error
+
+
+def _clock_gates(library: Library) -> str:
+    cell = library.clock_gate
+    if cell is None or cell.clock_gate is None:
+        return ""
+    pins = cell.clock_gate
+    tied = f"-tie_lo {pins.test}" if pins.test else ""
+    ports = f"{pins.enable}:{pins.clock}:{pins.output}"
+    prepared = "techmap -map resets.v; techmap; opt_merge; clean\n"
+    return f"{prepared}clockgate -pos {cell.name} {ports} {tied} -min_net_size {LEAST_GATED}"
+
+
+def _constraints(library: Library) -> str:
+    """What drives a module and what it drives: a buffer of middle size, and four of the least."""
+    buffers = buffers_of(library)
+    if not buffers:
+        return ""
+    middle = buffers[len(buffers) // 2]
+    (pin,) = buffers[0].inputs
+    load_ff = FANOUT * buffers[0].pins[pin].capacitance * 1e3
+    return f"set_driving_cell {middle.name}\nset_load {load_ff:.6g}\n"
 
 
 def _resets() -> str:
@@ -113,23 +197,6 @@ def _resets() -> str:
             f".D({resets} ? 1'b{value} : D), .Q(Q));\nendmodule\n"
         )
     return "".join(cells)
-
-
-def _fine(library: Library, period_ns: float, gated: bool) -> str:
-    unused = [name for name, cell in library.cells.items() if not cell.usable]
-    cell = library.clock_gate if gated else None
-    clock_gates = ""
-    if cell is not None and cell.clock_gate is not None:
-        pins = cell.clock_gate
-        tied = f"-tie_lo {pins.test}" if pins.test else ""
-        ports = f"{pins.enable}:{pins.clock}:{pins.output}"
-        clock_gates = "techmap -map resets.v; techmap; opt_merge; clean\n"
-        clock_gates += f"clockgate -pos {cell.name} {ports} {tied} -min_net_size {LEAST_GATED}"
-    return _FINE.format(
-        clock_gates=clock_gates,
-        unused=" ".join(f"-dont_use {name}" for name in unused),
-        period_ps=round(period_ns * 1e3),
-    )
 
 
 def _is_kept(parameters: dict[str, str]) -> bool:

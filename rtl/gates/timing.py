@@ -7,17 +7,17 @@ are not checked.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.rtl.gates.liberty import Arc
+from pilaster.rtl.gates.cells import Arc
 from pilaster.rtl.gates.netlist import HIGH, LOW
 from pilaster.rtl.gates.nodes import CellGroup, MappedNetlist
 
-__all__ = ["FALL", "RISE", "PathPoint", "Timing", "analyse_timing"]
+__all__ = ["FALL", "RISE", "PathPoint", "Timing", "analyse_timing", "required_times"]
 
 Numbers = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -160,22 +160,39 @@ def analyse_timing(
     return Timing(period_ns, run.arrivals, run.slews, slack, run.path(*end))
 
 
-def _least_slack(
-    run: _Analysis, period_ns: float, memory_setups: Mapping[int, float]
-) -> tuple[float, tuple[int, int]]:
-    """Give the least slack, and the edge and net at which it is."""
-    least, end = np.inf, (RISE, LOW)
+def required_times(
+    mapped: MappedNetlist, timing: Timing, memory_setups: Mapping[int, float]
+) -> Numbers:
+    """When every net must settle for its paths to keep the clock: (edges, nets) in ns.
 
-    def consider(edge: int, nets: Indices, setup: Numbers | float) -> None:
-        nonlocal least, end
-        if not len(nets):
-            return
-        slacks = period_ns - setup - run.arrivals[edge, nets]
-        index = int(np.argmin(slacks))
-        if slacks[index] < least:
-            least, end = float(slacks[index]), (edge, int(nets[index]))
+    Infinite where nothing depends on a net.
+    """
+    required = np.full(timing.arrivals.shape, np.inf)
+    for edge, nets, setup in _ends(mapped, timing.slews, memory_setups):
+        np.minimum.at(required[edge], nets, timing.period_ns - setup)
+    for group in reversed(mapped.levels):
+        for pin in group.cell.outputs:
+            joined = group.joined[pin]
+            output = group.nets[pin][joined]
+            for arc in group.cell.pins[pin].arcs:
+                if arc.kind != "combinational":
+                    continue
+                source = group.nets[arc.related][joined]
+                for edge in (RISE, FALL):
+                    table = arc.delays[edge]
+                    if table is None:
+                        continue
+                    load = mapped.edge_loads[edge, output]
+                    for cause in _causes(arc, edge, clocked=False):
+                        delay = table.at(timing.slews[cause, source], load)
+                        np.minimum.at(required[cause], source, required[edge, output] - delay)
+    return required
 
-    mapped = run.mapped
+
+def _ends(
+    mapped: MappedNetlist, slews: Numbers, memory_setups: Mapping[int, float]
+) -> Iterator[tuple[int, Indices, Numbers]]:
+    """Nets where paths end, by edge, with the setup that each has to keep."""
     for group in mapped.groups:
         for pin in group.cell.inputs:
             for arc in group.cell.pins[pin].arcs:
@@ -185,12 +202,24 @@ def _least_slack(
                     table = arc.delays[edge]
                     if table is not None:
                         nets = group.nets[pin][group.joined[pin]]
-                        slews = run.slews[edge, nets]
-                        consider(edge, nets, table.at(slews, np.zeros(len(nets))))
+                        yield edge, nets, table.at(slews[edge, nets], np.zeros(len(nets)))
     outputs = [p.nets for p in mapped.netlist.ports if p.direction == "output"]
     for edge in (RISE, FALL):
         for port in outputs:
-            consider(edge, np.array(port), 0.0)
-        for net, setup in memory_setups.items():
-            consider(edge, np.array([net]), setup)
+            yield edge, np.array(port), np.zeros(len(port))
+        yield edge, np.array([*memory_setups], int), np.array([*memory_setups.values()], float)
+
+
+def _least_slack(
+    run: _Analysis, period_ns: float, memory_setups: Mapping[int, float]
+) -> tuple[float, tuple[int, int]]:
+    """Give the least slack, and the edge and net at which it is."""
+    least, end = np.inf, (RISE, LOW)
+    for edge, nets, setup in _ends(run.mapped, run.slews, memory_setups):
+        if not len(nets):
+            continue
+        slacks = period_ns - setup - run.arrivals[edge, nets]
+        index = int(np.argmin(slacks))
+        if slacks[index] < least:
+            least, end = float(slacks[index]), (edge, int(nets[index]))
     return least, end

@@ -28,9 +28,8 @@ def asked(monkeypatch):
 
 
 def test_a_table_is_written_that_runs(command, asked):
-    outcome = command(
-        "characterize", "--liberty", TINY, "--out", "my table.yaml", "--images", IMAGES
-    )
+    arguments = ("--liberty", TINY, "--out", "my table.yaml", "--node-nm", 130)
+    outcome = command("characterize", *arguments, "--images", IMAGES)
     assert outcome.code == 0
     table = EnergyTable.load("my table.yaml")
     assert table.name == "my-table"
@@ -46,7 +45,8 @@ def test_a_table_is_written_that_runs(command, asked):
 def test_a_netlist_that_differs_makes_no_table(command, monkeypatch, tmp_path):
     wrong = replace(run_of("digits").measured, answers_equal=False)
     monkeypatch.setattr(measure, "measure_power", lambda *_, **__: wrong)
-    outcome = command("characterize", "--liberty", TINY, "--out", "t.yaml", "--images", IMAGES)
+    arguments = ("--liberty", TINY, "--out", "t.yaml", "--node-nm", 130)
+    outcome = command("characterize", *arguments, "--images", IMAGES)
     assert outcome.code == 1
     assert not (tmp_path / "t.yaml").exists()
 
@@ -59,11 +59,14 @@ def test_a_netlist_that_differs_makes_no_table(command, monkeypatch, tmp_path):
         (("--liberty", TINY, "--out", "t.yaml", "--skip", 1_000_000), "digits has 600 images"),
         (("--liberty", TINY, "--out", "file/t.yaml"), "file is a file"),
         (("--liberty", TINY), "--out"),
+        (("--liberty", TINY, "--out", "t.yaml"), "node of library tiny is not known; give it"),
     ],
 )
 def test_bad_input_is_one_line_and_code_2(options, words, command, tmp_path):
     (tmp_path / "file").write_text("")
-    outcome = command("characterize", *options)
+    outcome = command(
+        "characterize", *(("--node-nm", 130) if "known" not in words else ()), *options
+    )
     assert outcome.code == 2
     assert words in outcome.err
     assert len(outcome.err.splitlines()) == 1

@@ -9,7 +9,12 @@ import pytest
 
 from pilaster.cli import main
 from pilaster.rtl.gates import measure
-from pilaster.rtl.gates.measure import ComponentPower, MemoryPower, PowerMeasurement
+from pilaster.rtl.gates.measure import (
+    ComponentPower,
+    MemoryPower,
+    MemoryPrices,
+    PowerMeasurement,
+)
 from pilaster.rtl.gates.opensta import StaReport
 
 TINY = Path(__file__).parents[1] / "rtl" / "gates" / "tiny.lib"
@@ -19,14 +24,17 @@ SRAM = TINY.with_name("tiny_sram.lib")
 def measurement(**changes):
     lanes = ComponentPower("conv1", "lanes", 100, 10, 1.0, 2000.0, 500.0, 1500.0, 300.0)
     sums = MemoryPower(
-        *("conv1", "partial sums", "psums0", 38, 96, "energy table ihp130"),
+        *("conv1", "partial sums", "psums0", 38, 96, "energy table ihp130", True),
         *(5.0, 4.0, 0.0, 700.0, 10.0, 20.0),
     )
     values = {
         "network": "digits",
         "machine": "digits",
         "library": "tiny",
+        "node_nm": None,
         "voltage": 1.0,
+        "prices": MemoryPrices("ihp130", 130.0, 1.2, 700.0),
+        "effort": "plain",
         "clock_mhz": 10.0,
         "images": 2,
         "cycles": 100,
@@ -70,8 +78,32 @@ def test_a_table_and_a_summary(command, measured):
     assert asked["table"].name == "ihp130"
     assert "clock met: worst setup slack +1.50 ns; at most 10.2 MHz" in outcome.out
     assert "OpenSTA: slack +1.49 ns and leakage 2.5 uW without memories" in outcome.out
-    assert "digits on digits in tiny: 3.2 nJ an image" in outcome.out
+    assert "digits on digits in tiny: 3.2 nJ an image (21.8% of it memories priced" in outcome.out
     assert "psums0, 38 bits x 96: energy table ihp130; 5 reads and 4 writes" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("node_nm", "voltage", "words"),
+    [
+        (130, 1.2, "(21.8% of it memories priced by ihp130), "),
+        (7, 0.7, "priced by ihp130 at 130 nm and 1.2 V, NOT the gates' 7 nm and 0.7 V), "),
+        (130, 1.8, "priced by ihp130 at 130 nm and 1.2 V, NOT the gates' 130 nm and 1.8 V), "),
+        (None, 1.2, "NOT the gates' node, which is not known (--node-nm), and 1.2 V), "),
+    ],
+)
+def test_the_headline_says_at_which_node_memories_are_priced(
+    node_nm, voltage, words, command, measured
+):
+    found = measurement(node_nm=node_nm, voltage=voltage)
+    asked = measured(found)
+    node = () if node_nm is None else ("--node-nm", node_nm)
+    outcome = command("power", "digits", "--liberty", TINY, *map(str, node))
+    (headline,) = [line for line in outcome.out.splitlines() if "nJ an image (" in line]
+    assert words in headline
+    assert asked["node_nm"] == node_nm
+    result = json.loads(command("power", "digits", "--liberty", TINY, "--json").out)
+    assert result["priced_elsewhere"] == ("NOT" in words)
+    assert result["prices"]["energy_pj"] == 700.0
 
 
 def test_json_and_files_say_the_same(command, measured, tmp_path):

@@ -97,7 +97,7 @@ def words_clocked(stage):
 def outside(stage):
     """Memories that are no gates; their energy is left out."""
     return [
-        MemoryPower(stage.name, "partial sums", "psums", *widths, "made up", *(0.0,) * 6)
+        MemoryPower(stage.name, "partial sums", "psums", *widths, "made up", True, *(0.0,) * 6)
         for widths in {
             (at.bits, at.depth)
             for action, at in stage.actions.counts
@@ -135,7 +135,10 @@ def run_of(machine_name):
         network="digits",
         machine=machine_name,
         library="made up",
+        node_nm=130.0,
         voltage=1.2,
+        prices=None,
+        effort="plain",
         clock_mhz=10.0,
         images=IMAGES,
         cycles=CYCLES,

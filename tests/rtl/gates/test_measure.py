@@ -107,7 +107,8 @@ def test_lanes_that_are_stuck_are_found_out(small, monkeypatch):
     made = measure.synthesise
 
     def broken(*arguments):
-        netlist = made(*arguments)
+        mapped = made(*arguments)
+        netlist = mapped.netlist
         gates = tuple(
             replace(gate, nets={**gate.nets, "A": 1})
             if gate.cell == "NAND2" and "lanes" in gate.path
@@ -115,7 +116,7 @@ def test_lanes_that_are_stuck_are_found_out(small, monkeypatch):
             for gate in netlist.gates
         )
         assert gates != netlist.gates
-        return replace(netlist, gates=gates)
+        return replace(mapped, netlist=replace(netlist, gates=gates))
 
     monkeypatch.setattr(measure, "synthesise", broken)
     _, found = measured(small, gated=False)
