@@ -1,3 +1,6 @@
+# Needs Python 3.11 or later with venv, make, and to simulate RTL a C++ compiler. On Debian:
+# apt install python3 python3-venv make g++
+#
 # make demo      set up, then simulate LeNet-5 on digits; writes demo/report.html
 # make test      set up, then pass the tests
 # make test-slow the tests that take longer
@@ -9,15 +12,15 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-slow lint docs bench clean
+.PHONY: demo test test-slow lint docs bench clean compiler
 
 demo: $(VENV)/.core
 	$(BIN)/pilaster run lenet5 --report demo
 
-test: $(VENV)/.dev
+test: compiler $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto -m "not slow"
 
-test-slow: $(VENV)/.dev
+test-slow: compiler $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto -m slow
 
 lint: $(VENV)/.dev
@@ -30,8 +33,12 @@ lint: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/sphinx-build -W --keep-going -q docs build/site
 
-bench: $(VENV)/.dev
+bench: compiler $(VENV)/.dev
 	$(BIN)/python benchmarks/bench.py
+
+compiler:
+	@command -v "$${CXX:-g++}" >/dev/null || command -v c++ >/dev/null || command -v clang++ >/dev/null \
+	    || [ -n "$$CXX" ] || { echo "a C++ compiler is needed to simulate RTL: apt install g++"; exit 1; }
 
 $(VENV)/bin/python:
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or later is needed: apt install python3 python3-venv"; exit 1; }

@@ -2,63 +2,73 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import io
 import os
-import shutil
-import subprocess
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+import zipfile
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["shared_runtime"]
+from pilaster.rtl.user_cache import user_cache
 
-PATTERN = "verilated*.o"
-"""Objects of the runtime in a build folder; all others know the design."""
-
-LATER_SECONDS = 3600
-"""Age in advance: make compiles again what is older than the design's own makefile."""
+__all__ = ["runtime_objects"]
 
 
-@contextlib.contextmanager
-def shared_runtime(build: Path, compiler: str, options: Sequence[str]) -> Iterator[None]:
-    """Put the objects of an earlier build in the folder `build`; keep those of a first build.
+def runtime_objects(
+    folder: Path, decides: Sequence[str], compile_runtime: Callable[[], list[str]]
+) -> list[str]:
+    """Put the objects of the runtime in `folder`: those of an earlier build, or new ones.
+
+    What is kept tells its own digest: a file that is not whole is as good as none, and is replaced.
 
     Parameters
     ----------
-    compiler : program that compiles
-    options : all else that decides how the runtime is compiled: Verilator's version, flags
+    decides : all that decides what the objects are: compiler, Verilator, flags, sources
+    compile_runtime : compiles them in `folder`, and gives their names
     """
-    kept = _cache_folder() / _key(compiler, options)
-    build.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(OSError):
-        later = time.time() + LATER_SECONDS
-        for path in kept.glob(PATTERN):
-            os.utime(shutil.copy(path, build), (later, later))
-    yield
-    if not kept.is_dir():
-        with contextlib.suppress(OSError):  # a folder that cannot be written keeps nothing
-            _keep(build, kept)
+    key = hashlib.sha256("\0".join(decides).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    cache = user_cache()
+    if cache is None:
+        return compile_runtime()
+    kept = cache / "pilaster" / "verilator" / key
+    if names := _take(kept, folder):
+        return names
+    names = compile_runtime()
+    with suppress(OSError):  # a folder that cannot be written keeps nothing
+        _keep(kept, folder, names)
+    return names
 
 
-def _cache_folder() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "pilaster" / "verilator"
-
-
-def _key(compiler: str, options: Sequence[str]) -> str:
-    told = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=False)
-    return hashlib.sha256("\n".join([compiler, told.stdout, *options]).encode()).hexdigest()[:16]
-
-
-def _keep(build: Path, kept: Path) -> None:
-    """Copy the objects in one step, for others may build at the same time."""
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(dir=kept.parent))
+def _take(kept: Path, folder: Path) -> list[str]:
+    """Unpack what is kept; gives the names, none if it is missing or not whole."""
+    size = hashlib.sha256().digest_size
     try:
-        for path in build.glob(PATTERN):
-            shutil.copy(path, draft)
-        draft.rename(kept)
+        told = kept.read_bytes()
+    except OSError:
+        return []
+    digest, content = told[:size], told[size:]
+    if hashlib.sha256(content).digest() != digest:
+        return []
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        archive.extractall(folder)
+        return archive.namelist()
+
+
+def _keep(kept: Path, folder: Path, names: Sequence[str]) -> None:
+    """Pack objects, in one step: others may build at the same time."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for name in names:
+            archive.write(folder / name, name)
+    content = packed.getvalue()
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(dir=kept.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(hashlib.sha256(content).digest() + content)
+        Path(draft).replace(kept)
     finally:
-        shutil.rmtree(draft, ignore_errors=True)
+        with suppress(OSError):
+            Path(draft).unlink(missing_ok=True)

@@ -24,8 +24,8 @@ _HEAD = """\
 //               of output (o, with its value); t for a beat of the answer taken
 //   counts.txt  stage and count of every action; first, whether the run had to be given up
 module {name} (
-    input wire clk /* verilator public_flat_rw */,
-    output reg done /* verilator public_flat_rw */ = 0
+    input wire clk,
+    output reg done = 0
 );
     reg [{input_bits} - 1:0] beats [0:{input_beats} - 1];
     reg [31:0] input_gaps [0:{input_beats} - 1];

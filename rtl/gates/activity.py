@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
 from pilaster.models.network import Network
 from pilaster.models.reference.network import infer
 from pilaster.rtl.gates.gate_verilog import (
@@ -28,6 +25,7 @@ from pilaster.rtl.stimulus import write_stimulus
 from pilaster.rtl.testbench import TESTBENCH
 from pilaster.rtl.verilator import build_and_run
 from pilaster.rtl.verilog import Design
+from pilaster.rtl.workplace import workplace
 from pilaster.sim.closed_form import stamps
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.traffic import Traffic
@@ -84,20 +82,12 @@ def simulate_gates(
     traffic = Traffic.steady(pipeline, len(values))
     expected = stamps(pipeline, len(values), traffic)
     gates = replace(design, verilog=gate_verilog(netlist, library), memories=memory_files(netlist))
-    folder = Path(tempfile.mkdtemp(prefix="pilaster-"))
-    try:
+    with workplace() as folder:
         last = int(expected.taken.max())
         write_stimulus(folder, pipeline, gates, values, traffic, last, probed=False)
-        sources = [folder / "machine.v", folder / "testbench.v"]
-        build_and_run(sources, TESTBENCH, "pilaster.rtl.run_to_end", folder, optimise=False)
+        build_and_run(["machine.v", "testbench.v"], TESTBENCH, folder, optimise=False)
         observed = read_observations(pipeline, folder)
         cycles, changed, high = _read_counts(folder, counter_files(netlist))
-    except InputError:
-        raise  # it names a log in the folder
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    shutil.rmtree(folder, ignore_errors=True)
     stage = pipeline.stages[-1]
     beats, real = expected_beats(network, stage, _answers(network, values))
     answers = observed.answers.shape == beats.shape and bool(

@@ -6,10 +6,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "Vhost_top.h"
+#include "Vtop.h"
 #include "verilated.h"
-
-double sc_time_stamp() { return 0; }
 
 int main(int argc, char** argv) {
     const int line = std::atoi(argv[1]);
@@ -17,7 +15,7 @@ int main(int argc, char** argv) {
     const int poll_cycles = 64;       // how often the line is looked at
     const int quiet_cycles = 1 << 20; // after so many without a byte, the simulation slows down
     fcntl(line, F_SETFL, fcntl(line, F_GETFL) | O_NONBLOCK);
-    Vhost_top top;
+    Vtop top;
     top.rx = 1;
     uint8_t input[256];
     int have = 0, at = 0;

@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Collection
 from importlib import resources
 from pathlib import Path
 from types import TracebackType
 
 from pilaster.models.errors import InputError
+from pilaster.rtl.compiler import BuildError
 from pilaster.rtl.host.top import HostTop
 from pilaster.rtl.host.uart import divisor_for
 from pilaster.rtl.host.wire_format import LINK_LOAD_BITS
 from pilaster.rtl.memory import RomFiles
-from pilaster.rtl.verilator import verilator_environment
+from pilaster.rtl.verilator import build
 from pilaster.rtl.verilog import component_verilog
+from pilaster.rtl.workplace import make_workplace
 from pilaster.sim.pipeline import Pipeline
 
 __all__ = ["TOP", "SimulatedBoard"]
@@ -57,7 +58,7 @@ class SimulatedBoard:
             import tty
         except ImportError as error:
             raise InputError("--simulate: this system has no pseudo-terminals") from error
-        self._folder = Path(tempfile.mkdtemp(prefix="pilaster-"))
+        self._folder = make_workplace()
         try:
             files = RomFiles(loaded, LINK_LOAD_BITS)
             top = HostTop(pipeline, files, clock_hz, baud, counts, paired)
@@ -72,6 +73,8 @@ class SimulatedBoard:
                 stdin=subprocess.DEVNULL,
             )
             os.close(master)
+        except BuildError:
+            raise  # it names a log in the folder
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)
             raise
@@ -98,28 +101,4 @@ def _build(top: HostTop, files: RomFiles, folder: Path, mutate: Callable[[str, P
     text = mutate(text, folder)
     (folder / f"{TOP}.v").write_text(text, encoding="utf-8")
     main = resources.files("pilaster.rtl.host") / "simulated.cpp"
-    (folder / "main.cpp").write_text(main.read_text(encoding="ascii"), encoding="ascii")
-    environment = {**os.environ, **verilator_environment()}
-    verilator = shutil.which("verilator", path=environment["PATH"])
-    for program in ("make", os.environ.get("CXX", "g++")):
-        if shutil.which(program) is None:
-            raise InputError(f"{program} is missing: apt install make g++ perl")
-    assert verilator is not None
-    command = [
-        *(verilator, "--cc", "--exe", "--build", "-Mdir", "build", "--top-module", TOP),
-        *("-Wno-fatal", "-Wno-lint", "-Wno-style", "-O3", "--x-assign", "fast"),
-        *("--x-initial", "fast", "-CFLAGS", "-O2", "-o", "board", f"{TOP}.v", "main.cpp"),
-    ]
-    log = folder / "build.log"
-    with log.open("w", encoding="utf-8") as out:
-        found = subprocess.run(
-            command, cwd=folder, env=environment, stdout=out, stderr=out, check=False
-        )
-    if found.returncode:
-        raise InputError(f"the board's top could not be built: {_last_error(log)}")
-    return folder / "build" / "board"
-
-
-def _last_error(log: Path) -> str:
-    lines = [line for line in log.read_text(encoding="utf-8").splitlines() if "rror" in line]
-    return lines[0] if lines else "Verilator failed"
+    return build([f"{TOP}.v"], TOP, main.read_text(encoding="ascii"), folder)

@@ -7,8 +7,6 @@ have a fault, which must be found.
 
 from __future__ import annotations
 
-import pickle
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -22,13 +20,15 @@ from amaranth.lib.wiring import In
 from numpy.typing import NDArray
 
 from pilaster.rtl.memory import ROM_VERILOG, RomFiles
-from pilaster.rtl.verilator import build_and_run
+from pilaster.rtl.verilator import build
 from tests.rtl.drivers import Driver
-from tests.rtl.player import PLAY, PLAYED, Part
+from tests.rtl.player import Part, main_cpp, play
 
 __all__ = ["Case", "Scoreboard", "Trace", "encode", "following", "hold"]
 
 MOST_CYCLES = 4000
+
+TOP = "cases"
 
 Patch = Callable[[], AbstractContextManager[None]]
 
@@ -174,13 +174,12 @@ class _Slot:
         sides: tuple[dict[str, tuple[int, int]], ...] = ({}, {})
         for name, (out, first, shape) in self.fields.items():
             sides[out][name] = (first, bits_of(shape))
-        return Part(self.case.drivers, *sides, waited_for)
+        return Part(self.case.drivers, tuple(self.widths), *sides, waited_for)
 
 
 def _design(slots: Sequence[_Slot]) -> str:
     """Verilog of all components, with words that Python reads and writes."""
     m, ports = Module(), []
-    wires, links = [], [".clk(clk)", ".rst(1'b0)"]
     for index, slot in enumerate(slots):
         m.submodules[f"case{index}"] = slot.fragment
         word = [
@@ -193,37 +192,24 @@ def _design(slots: Sequence[_Slot]) -> str:
             first += len(port)
         m.d.comb += word[1].eq(Cat(*slot.ports[1]))
         ports += word
-        for kind, signal in zip(("reg", "wire"), word, strict=True):
-            access = "public_flat_rw" if kind == "reg" else "public_flat_rd"
-            wires.append(f"    {kind} [{len(signal) - 1}:0] {signal.name} /*verilator {access}*/;")
-            links.append(f".{signal.name}({signal.name})")
-    text = verilog.convert(m, name="cases", ports=ports, emit_src=False, strip_internal_attrs=True)
-    declared, joined = "\n".join(wires), ", ".join(links)
-    return (
-        f"{text}\n{ROM_VERILOG}\nmodule bench;\n    reg clk /*verilator public_flat_rw*/ = 0;\n"
-        f"{declared}\n    cases cases ({joined});\nendmodule\n"
-    )
+    text = verilog.convert(m, name=TOP, ports=ports, emit_src=False, strip_internal_attrs=True)
+    return f"{text}\n{ROM_VERILOG}"
 
 
 def _play(folder: Path, slots: Sequence[_Slot], sound: int, most_cycles: int) -> list[Scoreboard]:
-    source = folder / "bench.v"
-    source.write_text(_design(slots), encoding="ascii")
+    (folder / "bench.v").write_text(_design(slots), encoding="ascii")
     for slot in slots:
         for name, text in slot.case.files.contents.items():
             file = folder / name
             assert not file.exists() or file.read_text(encoding="ascii") == text, f"two {name}"
             file.write_text(text, encoding="ascii")
     parts = [slot.part(index < sound) for index, slot in enumerate(slots)]
-    (folder / PLAY).write_bytes(pickle.dumps((parts, most_cycles)))
-    root = str(Path(__file__).parents[2])
-    if root not in sys.path:
-        sys.path.append(root)
-    build_and_run([source], "bench", "tests.rtl.player", folder, optimise=False)
+    program = build(["bench.v"], TOP, main_cpp(parts), folder, optimise=False)
+    play(program, folder, parts, most_cycles)
     boards = []
-    played = pickle.loads((folder / PLAYED).read_bytes())
-    for slot, cycles in zip(slots, played, strict=True):
+    for slot, part in zip(slots, parts, strict=True):
         board = Scoreboard()
-        slot.case.judge(Trace(slot.fields, cycles), board)
+        slot.case.judge(Trace(slot.fields, part.cycles), board)
         boards.append(board)
     return boards
 

@@ -11,15 +11,15 @@ from pilaster.data import images_for
 from pilaster.models.errors import InputError
 from pilaster.models.reference.network import infer
 from pilaster.rtl.host.wire_format import WireFormat
-from pilaster.rtl.verilator import build_and_run
 from pilaster.rtl.verilog import TOP
 from pilaster.sim.pipeline import Pipeline
-
-pytest.importorskip("cocotbext.axi", reason="cocotbext-axi is not installed")
+from tests.rtl.cocotb_runner import need_cocotb, run_cocotb
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_digits_between_axi_streams(tmp_path, seed, monkeypatch):
+    need_cocotb()
+    pytest.importorskip("cocotbext.axi", reason="cocotbext-axi is not installed")
     network = pl.load("digits")
     machine = pl.load_machine(None, network)
     assert main(["rtl", "digits", "--bus", "axi4-stream", "--out", str(tmp_path)]) == 0
@@ -29,7 +29,7 @@ def test_digits_between_axi_streams(tmp_path, seed, monkeypatch):
     task = {"columns": columns, "images": len(values), "seed": seed}
     (tmp_path / "task.json").write_text(json.dumps(task))
     module = "tests.rtl.axi_stream_bench"
-    build_and_run([tmp_path / f"{TOP}.v"], TOP, module, tmp_path, False, public=True)
+    run_cocotb(tmp_path / f"{TOP}.v", TOP, module, tmp_path, monkeypatch)
     answers = json.loads((tmp_path / "answers.json").read_text())
     found = [wire.answer_values(bytes.fromhex(answer)) for answer in answers]
     np.testing.assert_array_equal(found, infer(network, values))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import pilaster.rtl
-from pilaster.rtl.verilator import verilator_environment
+from pilaster.rtl.verilator import find_verilator
 from pilaster.rtl.verilog import TOP
 
 WAIVERS = Path(pilaster.rtl.__file__).with_name("lint.vlt")
@@ -42,10 +42,10 @@ def clean(command, folder, environment=None):
 
 
 def test_verilator(folder):
-    environment = verilator_environment()
-    verilator = shutil.which("verilator", path=environment.get("PATH"))
+    verilator = find_verilator()
     options = ["--lint-only", "-Wall", "--quiet", "--top-module", TOP]
-    clean([verilator, *options, WAIVERS, "-f", "files.f"], folder, environment)
+    command = [verilator.program, *options, WAIVERS, "-f", "files.f"]
+    clean(command, folder, verilator.environment)
 
 
 def test_yosys(folder):
