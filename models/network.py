@@ -53,6 +53,7 @@ class Network:
     joins : integers of the layers that join tensors, by layer name
     byte_scale : reals that bytes of an image stand for
     columns : axis of an image that the graph has as its width
+    checked : whether it was compared with the runtime of its file; empty where it is of none
     """
 
     graph: Graph
@@ -64,6 +65,7 @@ class Network:
     joins: Mapping[str, JoinParameters] = field(default_factory=lambda: MappingProxyType({}))
     byte_scale: ByteScale = ByteScale()
     columns: Columns = "width"
+    checked: str = ""
 
     def __post_init__(self) -> None:
         for name in self.graph.shapes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
-from pilaster.models.graph import INPUT, Graph
+from pilaster.models.graph import INPUT, Graph, Node
 from pilaster.models.joins import JoinParameters, join_parameters
 from pilaster.models.layers import Add, Concat, Conv, Join, Pool, Weighted
 from pilaster.models.network import Network, Precision
@@ -22,7 +22,14 @@ from pilaster.models.quantization import (
 )
 from pilaster.models.shape import Shape
 
-__all__ = ["MOST_BITS", "FloatNetwork", "QuantizerSettings", "float_tensors", "quantize"]
+__all__ = [
+    "MOST_BITS",
+    "FloatNetwork",
+    "QuantizerSettings",
+    "float_layer",
+    "float_tensors",
+    "quantize",
+]
 
 Floats = NDArray[np.float64]
 
@@ -92,20 +99,20 @@ def float_tensors(network: FloatNetwork, images: Floats) -> dict[str, Floats]:
     """Compute every tensor of a float network for images (N, H, W, C), the input included."""
     known = {INPUT: images}
     for node in network.graph.nodes:
-        source = known[node.inputs[0]]
-        if isinstance(node.layer, Add):
-            total = source + known[node.inputs[1]]
-            known[node.name] = _activated(total, node.layer.relu, node.layer.ceiling)
-        elif isinstance(node.layer, Concat):
-            known[node.name] = np.concatenate([known[name] for name in node.inputs], axis=-1)
-        elif isinstance(node.layer, Pool):
-            known[node.name] = _pool(source, node.layer)
-        else:
-            layer = node.layer.as_conv(network.graph.input_of(node))
-            known[node.name] = _conv(
-                source, layer, network.weights[node.name], network.biases[node.name]
-            )
+        known[node.name] = float_layer(network, node, [known[name] for name in node.inputs])
     return known
+
+
+def float_layer(network: FloatNetwork, node: Node, sources: Sequence[Floats]) -> Floats:
+    """Compute one layer of a float network from what it reads, (N, H, W, C) each."""
+    if isinstance(node.layer, Add):
+        return _activated(sources[0] + sources[1], node.layer.relu, node.layer.ceiling)
+    if isinstance(node.layer, Concat):
+        return np.concatenate(sources, axis=-1)
+    if isinstance(node.layer, Pool):
+        return _pool(sources[0], node.layer)
+    layer = node.layer.as_conv(network.graph.input_of(node))
+    return _conv(sources[0], layer, network.weights[node.name], network.biases[node.name])
 
 
 def quantize(

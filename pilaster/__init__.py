@@ -16,6 +16,7 @@ look        `networks`, `machines`, `tables`, `boards`
 load        `load`, `load_images`, `load_machine`, `default_machine`
 run         `simulate`, `write_report`
 search      `map`, `explore`, `write_machine`, `write_exploration`
+import      `check`
 hardware    `verify`, `write_rtl`, `bitstream`, `write_bitstream`
 gates       `power`, `compare_bill`, `write_power`, `characterize`, `write_table`
 """
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pilaster.api.boards import bitstream, write_bitstream
+    from pilaster.api.checks import check
     from pilaster.api.gates import characterize, compare_bill, power, write_power, write_table
     from pilaster.api.listings import boards, machines, networks, tables
     from pilaster.api.machines import default_machine, load_machine, write_machine
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from pilaster.api.search import explore, write_exploration
     from pilaster.api.search import map as map  # noqa: A004 - `pl.map` is its name
     from pilaster.api.simulate import simulate, write_report
+    from pilaster.models.check import Check
     from pilaster.models.energy import EnergyTable
     from pilaster.models.errors import CheckError, InputError
     from pilaster.models.network import Network
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BuildError",
+    "Check",
     "CheckError",
     "EnergyTable",
     "Exploration",
@@ -64,6 +68,7 @@ __all__ = [
     "bitstream",
     "boards",
     "characterize",
+    "check",
     "compare_bill",
     "default_machine",
     "explore",
@@ -88,6 +93,7 @@ __all__ = [
 
 _HOMES = {
     "api.boards": ("bitstream", "write_bitstream"),
+    "api.checks": ("check",),
     "api.gates": ("characterize", "compare_bill", "power", "write_power", "write_table"),
     "api.listings": ("boards", "machines", "networks", "tables"),
     "api.machines": ("default_machine", "load_machine", "write_machine"),
@@ -95,6 +101,7 @@ _HOMES = {
     "api.rtl": ("verify", "write_rtl"),
     "api.search": ("explore", "map", "write_exploration"),
     "api.simulate": ("simulate", "write_report"),
+    "models.check": ("Check",),
     "models.energy": ("EnergyTable",),
     "models.errors": ("CheckError", "InputError"),
     "models.network": ("Network",),

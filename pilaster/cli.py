@@ -38,6 +38,7 @@ def command_parser() -> argparse.ArgumentParser:
     from pilaster import (
         bitstream_command,
         characterize_command,
+        check_command,
         explore_command,
         host_command,
         listing,
@@ -50,6 +51,7 @@ def command_parser() -> argparse.ArgumentParser:
     )
 
     run.add_command(commands)
+    check_command.add_command(commands)
     map_command.add_command(commands)
     explore_command.add_command(commands)
     rtl_command.add_command(commands)

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 from pilaster.models.quantizer import MOST_BITS
 
 if TYPE_CHECKING:
+    from numpy import generic
+    from numpy.typing import NDArray
+
     from pilaster.models.network import Network
 
 __all__ = [
@@ -24,6 +27,7 @@ __all__ = [
     "add_reading",
     "add_schedule",
     "frequency",
+    "load_calibration",
     "load_network",
     "whole_number",
 ]
@@ -153,10 +157,16 @@ def add_libraries(command: argparse.ArgumentParser, clock_mhz: float) -> None:
 def load_network(options: argparse.Namespace) -> Network:
     """Load the network that the options of `add_network` name."""
     import pilaster as pl
+
+    images = load_calibration(options)
+    return pl.load(options.network, columns=options.columns, calibration=images, bits=options.bits)
+
+
+def load_calibration(options: argparse.Namespace) -> NDArray[generic] | None:
+    """Load the images of --calibration."""
     from pilaster.models.datasets import load as load_images
 
-    images = None if options.calibration is None else load_images(options.calibration).images
-    return pl.load(options.network, columns=options.columns, calibration=images, bits=options.bits)
+    return None if options.calibration is None else load_images(options.calibration).images
 
 
 def _widths(text: str) -> tuple[int, int]:

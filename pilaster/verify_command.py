@@ -124,9 +124,12 @@ def _verify(options: argparse.Namespace) -> int:
         stages = stage_powers(Pipeline(network, machine), verdict, table, options.clock_mhz)
     if options.json:
         power = {} if stages is None else power_dict(stages, verdict, options.clock_mhz)
-        print(json.dumps({**verdict.as_dict(), **power}, allow_nan=False))
+        notes = [note for note in (network.note, network.checked) if note]
+        print(json.dumps({**verdict.as_dict(), **power, "notes": notes}, allow_nan=False))
     else:
         _print(verdict, options)
+        if network.checked:
+            print(network.checked)
         if stages is not None:
             _print_power(stages, verdict, options.clock_mhz)
     return 0 if verdict.equal else 1

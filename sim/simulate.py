@@ -186,6 +186,8 @@ def _notes(
     network: Network, images: int, table: EnergyTable, clock_mhz: float | None
 ) -> Iterator[str]:
     yield network.note
+    if network.checked:
+        yield network.checked
     if not images:
         yield "no images: energy is that of one image in which no activation is zero"
     yield f"energy by table {table.name}"

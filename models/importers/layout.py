@@ -158,6 +158,13 @@ class Layout:
         moved = whole.transpose([axes.index(axis) for axis in "NHWC" if axis in size])
         return moved.reshape([size.get(axis, 1) for axis in "NHWC"])
 
+    def placed(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Give a map (images, rows, columns, channels) as a tensor of the file."""
+        size = dict(self.order)
+        kept = [axis for axis in "NHWC" if axis in size]
+        whole = values.reshape([size[axis] for axis in kept])
+        return whole.transpose([kept.index(axis) for axis, _ in self.order]).reshape(self.sizes)
+
     def along(self, axis: str) -> int | None:
         """Give the file's axis that has all of one axis of the map and no other; None for none."""
         groups = self.groups

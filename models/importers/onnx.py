@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +14,21 @@ from pilaster.models.importers.layout import CHANNELS_FIRST, readings
 from pilaster.models.importers.onnx_attributes import check_node
 from pilaster.models.importers.onnx_elementwise import ELEMENTWISE
 from pilaster.models.importers.onnx_file import OnnxModel, OnnxNode, read_onnx
-from pilaster.models.importers.onnx_floats import float_network
+from pilaster.models.importers.onnx_floats import FloatLowering, float_network
 from pilaster.models.importers.onnx_fold import fold
 from pilaster.models.importers.onnx_graph import OnnxGraph
-from pilaster.models.importers.onnx_integers import integer_network
+from pilaster.models.importers.onnx_integers import IntegerLowering, integer_network
 from pilaster.models.importers.onnx_operators import OPERATORS
 from pilaster.models.importers.onnx_qonnx import QONNX
 from pilaster.models.importers.onnx_quantized import QUANTIZERS
 from pilaster.models.importers.onnx_shapes import SHAPES
+from pilaster.models.importers.values import Value
 from pilaster.models.network import Network
-from pilaster.models.quantizer import QuantizerSettings, quantize
+from pilaster.models.quantizer import FloatNetwork, QuantizerSettings, quantize
 from pilaster.models.requantizer import requantized
 from pilaster.models.shape import Shape
 
-__all__ = ["SUPPORTED", "build", "import_onnx"]
+__all__ = ["SUPPORTED", "build", "import_onnx", "trace_onnx"]
 
 HANDLERS = {**OPERATORS, **SHAPES, **ELEMENTWISE, **QUANTIZERS, **QONNX}
 
@@ -79,6 +82,33 @@ def import_onnx(
             return quantize(floats, images, settings or QuantizerSettings(), note)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def trace_onnx(path: Path) -> tuple[Network | FloatNetwork, Mapping[str, Value]]:
+    """Import a file with its numbers as they are, and give what its tensors are in the graph.
+
+    Returns
+    -------
+    tuple
+        Integers where the file has these, else reals; and values by tensor, in the file's order.
+    """
+    found = build(path)
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            if found.quantized:
+                lowering: IntegerLowering | FloatLowering = integer_network(
+                    found, path.stem, f"weights of {path.name}"
+                )
+            else:
+                lowering = float_network(found, path.stem)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    values = {
+        tensor: replace(value, name=lowering.held[value.name])
+        for tensor, value in found.values.items()
+        if value.name in lowering.held
+    }
+    return lowering.network, values
 
 
 def build(path: Path) -> OnnxGraph:

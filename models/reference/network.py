@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 
@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from pilaster.models.graph import INPUT
+from pilaster.models.graph import INPUT, Node
 from pilaster.models.layers import Join, Pool
 from pilaster.models.network import Network
 from pilaster.models.reference.conv import ColumnConv, conv
 from pilaster.models.reference.join import ColumnJoin, join
 from pilaster.models.reference.pool import ColumnPool, pool
 
-__all__ = ["classify", "infer", "infer_by_columns", "one_thread", "tensors"]
+__all__ = ["classify", "infer", "infer_by_columns", "layer_output", "one_thread", "tensors"]
 
 Stream = NDArray[np.int32]
 
@@ -33,27 +33,25 @@ def tensors(network: Network, values: Stream) -> Iterator[tuple[str, Stream]]:
     known: dict[str, Stream] = {INPUT: values}
     waiting = {name: len(readers) for name, readers in network.graph.consumers.items()}
     for node in network.graph.nodes:
-        source = node.inputs[0]
-        if isinstance(node.layer, Join):
-            sources = [known[name] for name in node.inputs]
-            result = join(sources, network.joins[node.name], network.tensors[node.name])
-        elif isinstance(node.layer, Pool):
-            result = pool(known[source], node.layer, network.tensors[node.name])
-        else:
-            layer = node.layer.as_conv(network.graph.input_of(node))
-            result = conv(
-                known[source],
-                layer,
-                network.parameters[node.name],
-                network.tensors[node.name],
-                network.tensors[source].magnitude,
-            )
+        result = layer_output(network, node, [known[name] for name in node.inputs])
         known[node.name] = result
         for name in dict.fromkeys(node.inputs):
             waiting[name] -= 1
             if not waiting[name]:
                 del known[name]
         yield node.name, result
+
+
+def layer_output(network: Network, node: Node, sources: Sequence[Stream]) -> Stream:
+    """Compute one layer from the stream values (N, H, W, C) of what it reads."""
+    target = network.tensors[node.name]
+    if isinstance(node.layer, Join):
+        return join(sources, network.joins[node.name], target)
+    if isinstance(node.layer, Pool):
+        return pool(sources[0], node.layer, target)
+    layer = node.layer.as_conv(network.graph.input_of(node))
+    magnitude = network.tensors[node.inputs[0]].magnitude
+    return conv(sources[0], layer, network.parameters[node.name], target, magnitude)
 
 
 def one_thread() -> AbstractContextManager[object]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from pilaster.data import images_for
 from pilaster.models.arguments import as_array, as_path, as_whole, refusal
+from pilaster.models.check.record import recall
 from pilaster.models.columns import read_along
 from pilaster.models.datasets import Dataset, checked_pixels
 from pilaster.models.errors import InputError
@@ -57,7 +59,8 @@ def load(
     if calibration is not None:
         calibration = _calibration(calibration)
     if path.suffix in SUFFIXES:
-        return read_along(import_network(path, calibration, settings), columns)
+        found = read_along(import_network(path, calibration, settings), columns)
+        return replace(found, checked=recall(path, found))
     if name not in ZOO:
         close = difflib.get_close_matches(name, ZOO, 1)
         names = f"there are {', '.join(ZOO)}, and {' and '.join(SUFFIXES)} files"

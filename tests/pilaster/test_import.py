@@ -92,7 +92,9 @@ def test_the_rtl_of_a_tflite_file_is_the_model(command: Command, tmp_path: Path)
     assert pl.load(path).parameters["fc_5"].rounding is Rounding.ONCE
     outcome = command("verify", path, "--images", 2, "--json")
     assert (outcome.code, outcome.err) == (0, "")
-    assert json.loads(outcome.out)["values_equal"]
+    found = json.loads(outcome.out)
+    assert found["values_equal"]
+    assert pl.load(path).checked in found["notes"], "verify says whether the file was checked"
 
 
 @pytest.mark.parametrize("name", ["mine.pb", "mine"])

@@ -1,0 +1,78 @@
+"""Where rounding cannot be told from single precision: what a difference of one may come from.
+
+A runtime that computes in single precision may round a sum to the integer above or below where
+the sum lies in the middle between the two, but for the error of its own arithmetic. Such values are
+few: as many as the width of that error says, were sums spread evenly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pilaster.models.graph import Node
+from pilaster.models.layers import Add, Weighted
+from pilaster.models.network import Network
+from pilaster.models.quantization import MULTIPLIER_BITS
+from pilaster.models.quantizer import FloatNetwork, float_layer
+from pilaster.models.requantizer import dequantized
+
+__all__ = ["SINGLE", "SinglePrecision", "error_of", "excused"]
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.integer]
+
+SINGLE = 2.0**-21
+"""Relative error of a sum in single precision: its last place, and what many of these add up to."""
+
+LEAST_STEPS = 2.0**-12
+"""Error of the fixed-point multipliers, and of sums in fixed point, in steps."""
+
+
+class SinglePrecision:
+    """Gives the values of a network's layers in steps, not rounded, with the error of each."""
+
+    def __init__(self, network: Network) -> None:
+        self._network = network
+        self._reals = dequantized(network)
+        self._magnitudes = FloatNetwork(
+            network.graph,
+            {name: np.abs(weight) for name, weight in self._reals.weights.items()},
+            {name: np.abs(bias) for name, bias in self._reals.biases.items()},
+        )
+
+    def of(self, node: Node, sources: Sequence[Integers]) -> tuple[Floats, Floats]:
+        """Give a layer's exact values and their errors from the stream values of what it reads."""
+        tensors = self._network.tensors
+        if isinstance(node.layer, Weighted | Add):  # a ceiling would bound the magnitudes too
+            node = replace(node, layer=replace(node.layer, ceiling=None))
+        scale = tensors[node.name].scale
+        inputs = [
+            values.astype(np.float64) * tensors[name].scale
+            for values, name in zip(sources, node.inputs, strict=True)
+        ]
+        exact = float_layer(self._reals, node, inputs) / scale
+        magnitude = float_layer(self._magnitudes, node, [np.abs(values) for values in inputs])
+        error = error_of(magnitude / scale)
+        if isinstance(node.layer, Weighted):
+            # A real bias is rounded to units of a sum.
+            found = self._network.parameters[node.name]
+            exponent = found.shift.astype(np.float64) - MULTIPLIER_BITS
+            error = error + found.multiplier * np.exp2(exponent) / 2
+        return exact, error
+
+
+def error_of(magnitude: Floats) -> Floats:
+    """Give the error, in steps, of sums whose terms have a magnitude in steps."""
+    error: Floats = LEAST_STEPS + SINGLE * magnitude
+    return error
+
+
+def excused(exact: Floats, error: Floats, ours: Integers, theirs: Floats) -> NDArray[np.bool_]:
+    """Say which differences of integers may come from the errors of exact values."""
+    middle = (ours + theirs) / 2
+    found: NDArray[np.bool_] = (np.abs(ours - theirs) == 1) & (np.abs(exact - middle) <= error)
+    return found

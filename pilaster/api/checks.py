@@ -1,0 +1,92 @@
+"""An imported network beside the runtime of its file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pilaster.api.arguments import as_images
+from pilaster.api.networks import load
+from pilaster.data import images_for
+from pilaster.models.arguments import as_function, as_path, as_whole
+from pilaster.models.check import Check, check_file, seeded_images
+from pilaster.models.errors import InputError
+from pilaster.models.importers import SUFFIXES
+from pilaster.models.network import Columns, Network
+
+__all__ = ["DEFAULT_IMAGES", "check"]
+
+DEFAULT_IMAGES = 4
+"""Images of a check that does not say how many."""
+
+
+def check(
+    file: str | Path,
+    images: NDArray[np.generic] | str | Path | None = None,
+    *,
+    count: int | None = None,
+    columns: Columns = "width",
+    calibration: NDArray[np.generic] | None = None,
+    bits: int | tuple[int, int] | None = None,
+    progress: Callable[[int], None] = lambda images_done: None,
+) -> Check:
+    """Run a .tflite or .onnx file in its own runtime, and compare what is imported from it.
+
+    LiteRT runs a .tflite file with its reference kernels, and onnxruntime an .onnx file with no
+    optimization. A check that holds is kept in a cache, and what `load` gives of this file, read
+    in the same way, says so.
+
+    Parameters
+    ----------
+    images : (N, H, W, C), as for `simulate`, or a path as for `load_images`; by default the first
+        of the calibration images, else seeded noise over all that the input can be
+    count : how many of them; by default 4, but all of an array
+    columns, calibration, bits : as for `load`
+    progress : called with the number of images done
+
+    Returns
+    -------
+    Check
+        What was compared, layer by layer; ``holds`` says whether all is as docs/importing.md
+        promises, and ``departs`` is the first layer that is not
+
+    Raises
+    ------
+    InputError
+        If the file cannot be used, or its runtime is not installed or cannot run it.
+    """
+    path = as_path("file", file)
+    if path.suffix not in SUFFIXES:
+        raise InputError(
+            f"{file}: only {' and '.join(SUFFIXES)} files have a runtime to be checked against"
+        )
+    wanted = None if count is None else as_whole("count", count)
+    network = load(path, columns=columns, calibration=calibration, bits=bits)
+    found, data = _images(network, images, wanted, calibration)
+    return check_file(
+        path,
+        network,
+        found,
+        data,
+        quantized_here=calibration is not None or bits is not None,
+        progress=as_function("progress", progress),
+    )
+
+
+def _images(
+    network: Network, images: object, count: int | None, calibration: object
+) -> tuple[NDArray[np.generic], str]:
+    """Give the images to compare on, and what they are."""
+    if isinstance(images, str | Path):
+        dataset = images_for(network, as_path("images", images), count)
+        assert dataset is not None
+        return dataset.images[: count or DEFAULT_IMAGES], dataset.note
+    if images is not None:
+        return as_images("images", images, network)[:count], "images given in Python"
+    if calibration is not None:
+        found = as_images("calibration", calibration, network)
+        return found[: count or DEFAULT_IMAGES], "calibration images"
+    return seeded_images(network, count or DEFAULT_IMAGES), "seeded noise"

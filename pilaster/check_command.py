@@ -1,0 +1,179 @@
+"""`pilaster check`: an imported network beside the runtime of its file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pilaster.options import add_reading, load_calibration, whole_number
+
+if TYPE_CHECKING:
+    from pilaster.models.check import Check, LayerError
+
+__all__ = ["add_command"]
+
+HELP = """\
+Run MODEL in its own runtime, LiteRT with its reference kernels or onnxruntime with no optimization,
+and compare every layer that a tensor of the file can be found for with Pilaster's.
+
+  integers      of a quantized file: every layer is computed from what the runtime gives it, so that
+                the first layer that departs is the one that is wrong
+  reals         of a float file: as imported, before they are quantized
+  error         of a network that is quantized here, a float one or one of other --bits: its
+                integers as reals, in steps of each layer's scale
+
+Exit code 1 where a difference is larger than docs/importing.md promises.
+"""
+
+EXAMPLES = """\
+examples:
+  pilaster check model.tflite                   on seeded noise
+  pilaster check model.tflite --data images.npy --images 20
+  pilaster check model.onnx --calibration images.npy    a float network, on its first images
+"""
+
+
+def add_command(commands: Any) -> None:
+    """Add `check` to the command line."""
+    command = commands.add_parser(
+        "check",
+        help="hold an imported network to the runtime of its file",
+        description=HELP,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    command.add_argument("network", metavar="MODEL", help="a .tflite or .onnx file")
+    add_reading(command)
+    command.add_argument(
+        "--data",
+        metavar="D",
+        type=Path,
+        help="images, as for `pilaster run` (default: the calibration images, else seeded noise)",
+    )
+    command.add_argument(
+        "--images",
+        metavar="N",
+        type=whole_number(1),
+        default=None,
+        help="how many images (default: 4)",
+    )
+    command.add_argument("--json", action="store_true", help="print one JSON object and no table")
+    command.set_defaults(handler=_check)
+
+
+def _check(options: argparse.Namespace) -> int:
+    import pilaster as pl
+    from pilaster.api.checks import DEFAULT_IMAGES
+    from pilaster.progress import Progress
+
+    with Progress("images", options.images or DEFAULT_IMAGES) as progress:
+        found = pl.check(
+            options.network,
+            options.data,
+            count=options.images,
+            columns=options.columns,
+            calibration=load_calibration(options),
+            bits=options.bits,
+            progress=progress.show,
+        )
+    if options.json:
+        print(json.dumps(found.as_dict(), allow_nan=False))
+    else:
+        _print(found)
+    return 0 if found.holds else 1
+
+
+def _print(check: Check) -> None:
+    reals = check.numbers == "reals"
+    rows = [("layer", "tensor", "values", "differ", "share" if reals else "steps", "verdict")]
+    for layer in check.layers:
+        largest = f"{layer.largest:.1e}" if reals else f"{layer.largest:g}"
+        verdict = "DEPARTS" if layer.departs else "rounding" if layer.differing else "equal"
+        counts = (f"{layer.values:,}", f"{layer.differing:,}")
+        rows.append((layer.name, layer.tensor, *counts, largest, verdict))
+    _print_table(rows, words=(0, 1, 5))
+    if check.errors:
+        print()
+        rows = [("quantized here", "values", "rms", "largest", "beyond 1", "saturated")]
+        rows += [
+            (
+                error.name,
+                f"{error.values:,}",
+                f"{error.rms_steps:.2f}",
+                f"{error.largest_steps:.2f}",
+                f"{error.beyond_one / error.values:.1%}",
+                f"{error.saturated / error.values:.1%}",
+            )
+            for error in check.errors
+        ]
+        _print_table(rows, words=(0,))
+    print()
+    for line in _sentences(check):
+        print(line)
+
+
+def _print_table(rows: Sequence[tuple[str, ...]], words: tuple[int, ...]) -> None:
+    """Print rows, the columns of `words` to the left and those of numbers to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        cells = [
+            cell.ljust(width) if i in words else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        print("  ".join(cells).rstrip())
+
+
+def _sentences(check: Check) -> list[str]:
+    """Tell what was found: of the layers, of quantizing, and of what was not compared."""
+    on = f"on {check.images} image{'' if check.images == 1 else 's'} ({check.data})"
+    told = []
+    if check.unnamed:
+        told.append(f"no tensor of the file to compare with: {', '.join(check.unnamed)}")
+    if check.error is not None:
+        told += _of_quantizing(check, check.error)
+    if check.departs is not None:
+        layer = check.departs
+        far = f"{layer.largest:g} steps"
+        if check.numbers == "reals":
+            far = f"{layer.largest:.1e} of the largest"
+        told.append(
+            f"{check.file} DEPARTS from {check.runtime} first at {layer.name} (tensor "
+            f"{layer.tensor}), {on}: {layer.differing:,} of {layer.values:,} values differ, by "
+            f"{far} at most"
+        )
+        return told
+    values = sum(layer.values for layer in check.layers)
+    differing = sum(layer.differing for layer in check.layers)
+    what = "no value differs"
+    if check.numbers == "reals":
+        what = "as reals, no value differs by more than single precision makes"
+    if differing:
+        what = f"{differing:,} differ by one, where single precision rounds a half either way"
+    told.append(
+        f"{check.file} is what {check.runtime} computes {on}: {len(check.layers)} tensors, "
+        f"{values:,} values, {what}"
+    )
+    if check.output is not None and check.output.differing:
+        told.append(
+            f"of the answers, {check.output.differing:,} of {check.output.values:,} values differ, "
+            f"by {check.output.largest_steps} steps at most"
+        )
+    return told
+
+
+def _of_quantizing(check: Check, error: LayerError) -> list[str]:
+    promised = check.promised_rms_steps
+    limit = "nothing is promised of such widths"
+    if promised is not None:
+        limit = f"{promised:g} are promised"
+        if not check.error_is_promised:
+            limit = f"MORE than the {promised:g} promised; calibrate on images like these"
+    within = 1 - error.beyond_one / error.values
+    return [
+        f"quantized here: the answer is {error.rms_steps:.2f} steps away (root mean square; "
+        f"{limit}), {error.largest_steps:.2f} at most, {within:.1%} of it within one step; "
+        f"{check.same_class} of {check.images} images get the same class"
+    ]
