@@ -54,6 +54,8 @@ class Network:
     byte_scale : reals that bytes of an image stand for
     columns : axis of an image that the graph has as its width
     checked : whether it was compared with the runtime of its file; empty where it is of none
+    calibrated : whether ranges of activations were stated or seen; else they are assumed, and
+        nothing that depends on values means anything
     """
 
     graph: Graph
@@ -66,6 +68,7 @@ class Network:
     byte_scale: ByteScale = ByteScale()
     columns: Columns = "width"
     checked: str = ""
+    calibrated: bool = True
 
     def __post_init__(self) -> None:
         for name in self.graph.shapes:
@@ -141,7 +144,23 @@ class Network:
             )
         return self._encoded(column)
 
+    def check_values(self) -> None:
+        """Check that values of this network mean something.
+
+        Raises
+        ------
+        InputError
+            If its ranges are assumed only.
+        """
+        if not self.calibrated:
+            raise InputError(
+                f"{self.name}: is a float network: give images to quantise it on (--calibration D, "
+                f"or calibration= in Python); without them only its shapes, times and costs are "
+                f"known (--images 0)"
+            )
+
     def _encoded(self, images: NDArray[np.generic]) -> NDArray[np.int32]:
+        self.check_values()
         tensor = self.tensors[INPUT]
         if images.dtype == np.uint8:
             bytes_as_reals = (

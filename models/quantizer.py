@@ -29,9 +29,13 @@ __all__ = [
     "float_layer",
     "float_tensors",
     "quantize",
+    "quantize_to",
 ]
 
 Floats = NDArray[np.float64]
+
+Range = tuple[float, float]
+"""Least and largest real of a tensor."""
 
 MOST_BITS = 16
 """Of a weight or an activation."""
@@ -123,14 +127,25 @@ def quantize(
     Activations are affine per tensor over the range seen, zero included; weights are symmetric
     per output channel; one bit of weight stands for -1 or +1 times the channel's mean magnitude.
     """
+    seen = {
+        name: (float(values.min()), float(values.max()))
+        for name, values in float_tensors(network, calibration).items()
+    }
+    return quantize_to(network, seen, settings, note)
+
+
+def quantize_to(
+    network: FloatNetwork, ranges: Mapping[str, Range], settings: QuantizerSettings, note: str
+) -> Network:
+    """Quantise `network` with activations of known ranges, by tensor, as `quantize` does."""
     graph = network.graph
     tensors: dict[str, TensorQuantization] = {}
     parameters: dict[str, ConvParameters] = {}
-    for name, values in float_tensors(network, calibration).items():
+    for name, (low, high) in ranges.items():
         if name != INPUT and isinstance(graph.node(name).layer, Pool):
             tensors[name] = tensors[graph.node(name).inputs[0]]
         else:
-            tensors[name] = _affine(float(values.min()), float(values.max()), settings)
+            tensors[name] = _affine(low, high, settings)
     joins: dict[str, JoinParameters] = {}
     for node in graph.nodes:
         source, target = tensors[node.inputs[0]], tensors[node.name]

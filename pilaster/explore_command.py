@@ -132,9 +132,11 @@ def _explore(options: argparse.Namespace) -> int:
         return EXIT_FAILED
     written = pl.write_exploration(found, options.out)
     if options.json:
-        print(json.dumps(found.as_dict(), allow_nan=False))
+        print(json.dumps({**found.as_dict(), "note": network.note}, allow_nan=False))
     else:
         _print(found)
+        if not network.calibrated:
+            print(network.note)
     names = ", ".join(map(str, written))
     lines = [f"wrote {names} and {len(found.front)} machines in {options.out / MACHINES}"]
     if not has_parquet():

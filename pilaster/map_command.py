@@ -126,9 +126,11 @@ def _map(options: argparse.Namespace) -> int:
     with Progress("files", 0) as progress:
         written = options.out and pl.write_machine(found.machine, options.out)
         if options.json:
-            print(json.dumps(found.as_dict(), allow_nan=False))
+            print(json.dumps({**found.as_dict(), "note": network.note}, allow_nan=False))
         else:
             _print(found)
+            if not network.calibrated:
+                print(network.note)
         if written:
             progress.say(f"wrote {written}")
     return 0

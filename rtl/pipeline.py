@@ -97,6 +97,7 @@ class PipelineComponent(wiring.Component):
     ) -> None:
         self._pipeline, self._paired = pipeline, paired
         network = pipeline.network
+        network.check_values()
         channels = network.graph.input_shape.channels
         # By the source's index; the last, which SOURCE is, for the network's input.
         self._readers: list[list[tuple[int, int]]] = [[] for _ in range(len(pipeline.stages) + 1)]

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pilaster.models.assumed_ranges import assumed_ranges
 from pilaster.models.errors import InputError
 from pilaster.models.importers.layout import CHANNELS_FIRST, readings
 from pilaster.models.importers.onnx_attributes import check_node
@@ -23,8 +24,8 @@ from pilaster.models.importers.onnx_qonnx import QONNX
 from pilaster.models.importers.onnx_quantized import QUANTIZERS
 from pilaster.models.importers.onnx_shapes import SHAPES
 from pilaster.models.importers.values import Value
-from pilaster.models.network import Network
-from pilaster.models.quantizer import FloatNetwork, QuantizerSettings, quantize
+from pilaster.models.network import ByteScale, Network
+from pilaster.models.quantizer import FloatNetwork, QuantizerSettings, quantize, quantize_to
 from pilaster.models.requantizer import requantized
 from pilaster.models.shape import Shape
 
@@ -47,7 +48,8 @@ def import_onnx(
 ) -> Network:
     """Import an .onnx file.
 
-    A layer has its node's name. A float network is quantised on calibration images; one with
+    A layer has its node's name. A float network is quantised on calibration images, without which
+    its ranges are assumed, and only its shapes, times and costs are known; one with
     QuantizeLinear and DequantizeLinear, with QLinear operators or with those of QONNX keeps its
     integers, and its sums are rounded once, halves up. A last layer whose sums the file does not
     quantise gives them in 16 bits. Softmax and argmax at the end are left to the host, and the
@@ -62,7 +64,7 @@ def import_onnx(
     Raises
     ------
     InputError
-        If the file cannot be read, has what is not supported, or calibration images are missing:
+        If the file cannot be read, has what is not supported, or calibration images do not fit:
         the message names the file and the operator.
     """
     found = build(path)
@@ -76,10 +78,7 @@ def import_onnx(
             return network if settings is None else requantized(network, calibration, settings)
         with np.errstate(over="ignore", invalid="ignore"):
             floats = float_network(found, path.stem).network
-        images = _reals(calibration, found.shape)
-        note = f"weights of {path.name}, quantised on {len(images)} images{host}"
-        with np.errstate(over="ignore", invalid="ignore"):
-            return quantize(floats, images, settings or QuantizerSettings(), note)
+        return _quantized(floats, calibration, settings or QuantizerSettings(), found, path, host)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
 
@@ -174,12 +173,34 @@ def _check_shape(model: OnnxModel, *, readings: int) -> None:
         )
 
 
-def _reals(images: NDArray[np.generic] | None, shape: Shape) -> NDArray[np.float64]:
-    if images is None:
-        raise InputError(
-            "is a float network: give images to quantise it on (--calibration D, or calibration= "
-            "in Python)"
-        )
+def _quantized(
+    floats: FloatNetwork,
+    calibration: NDArray[np.generic] | None,
+    settings: QuantizerSettings,
+    found: OnnxGraph,
+    path: Path,
+    host: str,
+) -> Network:
+    """Quantise a float network on images, or with assumed ranges where there are none."""
+    byte_scale = ByteScale()
+    if np.issubdtype(found.model.dtype, np.integer):
+        byte_scale = ByteScale(1.0, float(np.iinfo(found.model.dtype).min))
+    note = f"weights of {path.name}"
+    with np.errstate(over="ignore", invalid="ignore"):
+        if calibration is None:
+            note += (
+                ", not calibrated: ranges of activations are assumed; shapes, times and costs are "
+                "real, values are not"
+            )
+            ranges = assumed_ranges(floats)
+            made = quantize_to(floats, ranges, settings, f"{note}{host}")
+            return replace(made, byte_scale=byte_scale, calibrated=False)
+        images = _reals(calibration, found.shape, byte_scale)
+        note += f", quantised on {len(images)} images{host}"
+        return replace(quantize(floats, images, settings, note), byte_scale=byte_scale)
+
+
+def _reals(images: NDArray[np.generic], shape: Shape, byte_scale: ByteScale) -> NDArray[np.float64]:
     if images.ndim != 4 or images.shape[1:] != (shape.height, shape.width, shape.channels):
         raise InputError(
             f"the calibration images have the shape {images.shape}, "
@@ -190,4 +211,4 @@ def _reals(images: NDArray[np.generic] | None, shape: Shape) -> NDArray[np.float
     real = images.astype(np.float64)
     if not np.isfinite(real).all():
         raise InputError("the calibration images hold values that are not finite")
-    return real / 255.0 if images.dtype == np.uint8 else real
+    return real * byte_scale.scale + byte_scale.offset if images.dtype == np.uint8 else real

@@ -26,7 +26,7 @@ from pilaster.models.importers.steps import (
     Step,
     Surround,
 )
-from pilaster.models.importers.values import UNPADDED, padding_conv, precision
+from pilaster.models.importers.values import UNPADDED, check_sums, padding_conv, precision
 from pilaster.models.joins import JoinParameters, join_parameters
 from pilaster.models.layers import Add, Concat, Conv, Join, Layer, Pool, Weighted, Window
 from pilaster.models.network import ByteScale, Network
@@ -205,8 +205,9 @@ class _Layers:
         return self.held[value]
 
     def _put(self, tensor: str, found: TensorQuantization) -> None:
-        if found.bits > MOST_BITS:
-            raise InputError(f"{tensor} needs {found.bits} bits, must be {MOST_BITS} at most")
+        bits = (found.maximum - found.minimum).bit_length()  # a zero point takes one more
+        if bits > MOST_BITS:
+            raise InputError(f"{tensor} needs {bits} bits, must be {MOST_BITS} at most")
         self.tensors[tensor] = found
         self._alone[tensor] = True
 
@@ -454,8 +455,7 @@ def _parameters(
     multiplier, shift = quantize_multiplier(real)
     whole = np.rint(bias).astype(np.int64)
     found = ConvParameters(weight.astype(np.int16), whole, multiplier, shift, Rounding.ONCE)
-    if found.accumulator_bound(source.magnitude) >= 1 << 31:
-        raise InputError("its sums may need more than 32 bits")
+    check_sums(found, source)
     return found
 
 

@@ -119,7 +119,7 @@ def cast(graph: OnnxGraph, node: OnnxNode) -> None:
     value = graph.value(node)
     if value.name != INPUT or not np.issubdtype(graph.model.dtype, np.integer):
         raise InputError("is of a map; only an input of integers may be cast")
-    graph.set(node, value)
+    graph.set(node, replace(value, whole=False))
 
 
 def shape(graph: OnnxGraph, node: OnnxNode) -> None:

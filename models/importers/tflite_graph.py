@@ -23,6 +23,7 @@ from pilaster.models.importers.tflite_tensors import (
 from pilaster.models.importers.values import (
     UNPADDED,
     Value,
+    check_sums,
     ones,
     padded,
     padding_conv,
@@ -239,8 +240,7 @@ class TfliteGraph:
     def give(self, name: str, parameters: ConvParameters) -> None:
         """Give a layer its integers."""
         source = self.tensors[next(n for n in self.nodes if n.name == name).inputs[0]]
-        if parameters.accumulator_bound(source.magnitude) >= 1 << 31:
-            raise InputError("sums may need more than 32 bits")
+        check_sums(parameters, source)
         self.parameters[name] = parameters
 
     def padded(self, value: Value) -> Value:

@@ -11,13 +11,14 @@ from pilaster.models.errors import InputError
 from pilaster.models.importers.layout import Layout
 from pilaster.models.layers import Conv, Window
 from pilaster.models.network import Precision
-from pilaster.models.quantization import ConvParameters, signed_bits
+from pilaster.models.quantization import ConvParameters, TensorQuantization, signed_bits
 from pilaster.models.shape import Padding, Shape
 
 __all__ = [
     "UNPADDED",
     "Value",
     "around",
+    "check_sums",
     "dilated",
     "holds",
     "ones",
@@ -27,6 +28,8 @@ __all__ = [
 ]
 
 UNPADDED = Padding()
+
+MOST_SUM_BITS = 32
 
 MOST_SPREAD = 1 << 24
 """Weights of a dilated kernel, the zeros between its taps included."""
@@ -78,6 +81,26 @@ def precision(parameters: ConvParameters) -> Precision:
     if (magnitudes == 1).all():
         return Precision(1, parameters.scale_bits)
     return Precision(signed_bits(max(1, int(magnitudes.max()))), parameters.scale_bits)
+
+
+def check_sums(parameters: ConvParameters, source: TensorQuantization) -> None:
+    """Check that no sum of a layer can leave 32 bits.
+
+    Raises
+    ------
+    InputError
+        If one can; the message says how large activations may be.
+    """
+    bound = parameters.accumulator_bound(source.magnitude)
+    if bound < 1 << (MOST_SUM_BITS - 1):
+        return
+    bias = int(np.abs(parameters.bias).max())
+    most = source.magnitude * ((1 << (MOST_SUM_BITS - 1)) - 1 - bias) // max(1, bound - bias)
+    raise InputError(
+        f"its sums may need {signed_bits(bound)} bits, must be {MOST_SUM_BITS} at most: with its "
+        f"weights, what it reads may reach {max(0, most):,} steps from zero, and reaches "
+        f"{source.magnitude:,}; quantize activations to fewer bits"
+    )
 
 
 def dilated(weight: NDArray[np.integer], dilation: tuple[int, int]) -> NDArray[np.integer]:

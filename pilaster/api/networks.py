@@ -36,7 +36,8 @@ def load(
     ----------
     columns : axis of an image that arrives a column at a time, ``"width"`` or ``"height"``
     calibration : images (N, H, W, C) to quantise a network of a file on, as for `simulate`: one of
-        floats, or one that is to have other `bits`
+        floats, or one that is to have other `bits`; without them the ranges of a float network are
+        assumed, and only its shapes, times and costs are known
     bits : of weights and activations, or of each, 1 to 16; None for what the network comes with
 
     Raises

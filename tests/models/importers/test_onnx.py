@@ -228,8 +228,11 @@ def test_a_float_network_needs_calibration_images(tmp_path: Path) -> None:
     writer = OnnxWriter((3, 8, 6), 1)
     path = tmp_path / "float.onnx"
     onnx.save(writer.model(residual(writer)), path)
+    network = import_network(path)
+    assert not network.calibrated
+    assert "not calibrated: ranges of activations are assumed" in network.note
     with pytest.raises(InputError, match=r"is a float network: give images .*--calibration D"):
-        import_network(path)
+        network.encode(writer.images(1))
     with pytest.raises(InputError, match=r"calibration images have the shape \(1, 8, 6, 4\)"):
         import_network(path, np.zeros((1, 8, 6, 4)))
     network = import_network(path, writer.images(10))

@@ -512,3 +512,57 @@ def test_what_cannot_be_followed_is_refused(case: str, tmp_path: Path) -> None:
     with pytest.raises(InputError) as raised:
         import_network(saved(writer, tmp_path), writer.images(2))
     assert message in str(raised.value)
+
+
+def sixteen_bits(w: OnnxWriter, zero: int, dtype: type, *, wide: bool = False) -> None:
+    """Write convolutions whose activations between have 16 bits."""
+
+    def pair(source: str, scale: float, zero: np.generic) -> str:
+        both = [w.constant(np.float32(scale)), w.constant(zero)]
+        raw = w.add("QuantizeLinear", [source, *both], 0)
+        return w.add("DequantizeLinear", [raw, *both], 0)
+
+    def weights(*shape: int) -> str:
+        raw = w.constant(w.rng.integers(-127, 128, shape, np.int8))
+        return w.add("DequantizeLinear", [raw, w.constant(np.float32(1 / 1024))], 0)
+
+    image = pair(INPUT, 1 / 127, np.int8(3))
+    first = w.add("Conv", [image, weights(8, 3, 3, 3), w.reals(8)], 8)
+    held = pair(w.add("Relu", [first], 8), 2.0**-14, dtype(zero))
+    if wide:
+        held = pair(w.add("Conv", [held, weights(64, 8, 3, 3)], 64), 2.0**-14, dtype(zero))
+    last = weights(4, 64, 3, 3) if wide else weights(4, 8, 2, 2)
+    second = w.add("Conv", [held, last, w.reals(4)], 4)
+    pair(second, 2.0**-5, np.uint8(120))
+
+
+@pytest.mark.parametrize(
+    ("zero", "dtype"), [(0, np.int16), (0, np.uint16), (20000, np.uint16), (-3000, np.int16)]
+)
+def test_activations_of_sixteen_bits(zero: int, dtype: type, tmp_path: Path) -> None:
+    writer = OnnxWriter((3, 6, 5), 5)
+    sixteen_bits(writer, zero, dtype)
+    path = saved(writer, tmp_path, opset=21)
+    network = import_network(path)
+    images = writer.images(20)
+    raw = images.transpose(0, 3, 1, 2)
+    found = build(path)
+    held = integer_network(found, "exported", "").held
+    computed = {SOURCE: network.encode(images), **dict(tensors(network, network.encode(images)))}
+    names = [n.outputs[0] for n in found.model.nodes if n.kind == "DequantizeLinear"]
+    names = [name for name in names if name in found.values]
+    for name, wanted in run(path, raw, names).items():
+        tensor = held[found.values[name].name]
+        steps = computed[tensor] - wanted.transpose(0, 2, 3, 1) / network.tensors[tensor].scale
+        assert np.abs(steps).max() < 1.1
+        assert (np.abs(steps) > 0.1).mean() < 0.02
+    assert network.tensors[network.graph.nodes[0].name].bits in (15, 16, 17)
+
+
+def test_sums_of_sixteen_bits_that_are_too_wide_say_the_limit(tmp_path: Path) -> None:
+    writer = OnnxWriter((3, 8, 8), 5)
+    sixteen_bits(writer, 0, np.uint16, wide=True)
+    with pytest.raises(
+        InputError, match=r"must be 32 at most: .* may reach [\d,]+ steps from zero"
+    ):
+        import_network(saved(writer, tmp_path, opset=21))
