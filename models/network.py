@@ -54,8 +54,8 @@ class Network:
     byte_scale : reals that bytes of an image stand for
     columns : axis of an image that the graph has as its width
     checked : whether it was compared with the runtime of its file; empty where it is of none
-    calibrated : whether ranges of activations were stated or seen; else they are assumed, and
-        nothing that depends on values means anything
+    uncalibrated : file of a float network whose ranges of activations are assumed, so that nothing
+        that depends on values means anything; empty where they were stated or seen
     """
 
     graph: Graph
@@ -68,7 +68,7 @@ class Network:
     byte_scale: ByteScale = ByteScale()
     columns: Columns = "width"
     checked: str = ""
-    calibrated: bool = True
+    uncalibrated: str = ""
 
     def __post_init__(self) -> None:
         for name in self.graph.shapes:
@@ -152,9 +152,9 @@ class Network:
         InputError
             If its ranges are assumed only.
         """
-        if not self.calibrated:
+        if self.uncalibrated:
             raise InputError(
-                f"{self.name}: is a float network: give images to quantise it on (--calibration D, "
+                f"{self.uncalibrated}: is a float network: give images to quantise it on (--calibration D, "
                 f"or calibration= in Python); without them only its shapes, times and costs are "
                 f"known (--images 0)"
             )

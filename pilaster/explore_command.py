@@ -135,7 +135,7 @@ def _explore(options: argparse.Namespace) -> int:
         print(json.dumps({**found.as_dict(), "note": network.note}, allow_nan=False))
     else:
         _print(found)
-        if not network.calibrated:
+        if network.uncalibrated:
             print(network.note)
     names = ", ".join(map(str, written))
     lines = [f"wrote {names} and {len(found.front)} machines in {options.out / MACHINES}"]

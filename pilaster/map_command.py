@@ -129,7 +129,7 @@ def _map(options: argparse.Namespace) -> int:
             print(json.dumps({**found.as_dict(), "note": network.note}, allow_nan=False))
         else:
             _print(found)
-            if not network.calibrated:
+            if network.uncalibrated:
                 print(network.note)
         if written:
             progress.say(f"wrote {written}")

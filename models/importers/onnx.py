@@ -194,7 +194,7 @@ def _quantized(
             )
             ranges = assumed_ranges(floats)
             made = quantize_to(floats, ranges, settings, f"{note}{host}")
-            return replace(made, byte_scale=byte_scale, calibrated=False)
+            return replace(made, byte_scale=byte_scale, uncalibrated=str(path))
         images = _reals(calibration, found.shape, byte_scale)
         note += f", quantised on {len(images)} images{host}"
         return replace(quantize(floats, images, settings, note), byte_scale=byte_scale)

@@ -66,7 +66,7 @@ def test_a_float_onnx_file_is_quantised_on_calibration_images(
     refused = command("run", "mine.onnx", "--images", 2)
     assert refused.code == 2
     assert refused.err == (
-        "pilaster: mine: is a float network: give images to quantise it on (--calibration D, "
+        "pilaster: mine.onnx: is a float network: give images to quantise it on (--calibration D, "
         "or calibration= in Python); without them only its shapes, times and costs are known "
         "(--images 0)\n"
     )
