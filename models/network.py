@@ -154,9 +154,9 @@ class Network:
         """
         if self.uncalibrated:
             raise InputError(
-                f"{self.uncalibrated}: is a float network: give images to quantise it on (--calibration D, "
-                f"or calibration= in Python); without them only its shapes, times and costs are "
-                f"known (--images 0)"
+                f"{self.uncalibrated}: is a float network: give images to quantise it on "
+                f"(--calibration D, or calibration= in Python); without them only its shapes, "
+                f"times and costs are known (--images 0)"
             )
 
     def _encoded(self, images: NDArray[np.generic]) -> NDArray[np.int32]:
