@@ -63,6 +63,9 @@ class AddParameters:
     scale, so that neither grows. In hardware the left shift is no work: it takes places off the
     shift behind the multiplier.
 
+    A sum that is rounded once has its inputs scaled to a power of two of the output's steps, and is
+    only shifted: halves are halves wherever the scales' quotients are whole numbers of 2**-20.
+
     Attributes
     ----------
     left_shift : places that an input is shifted left first
@@ -84,16 +87,21 @@ class AddParameters:
         sources: tuple[TensorQuantization, TensorQuantization],
         target: TensorQuantization,
         bits: int = MULTIPLIER_BITS,
+        rounding: Rounding = Rounding.TWICE,
     ) -> AddParameters:
         """Give TensorFlow Lite's integers, for tensors of at most 11 bits; fewer places for more.
 
         bits : significant bits of every scale
+        rounding : of the sum; the inputs are rounded so too, or once
         """
         widest = max(source.bits for source in sources)
         left = min(ADD_LEFT_SHIFT, MULTIPLIER_BITS - widest)
-        larger = 2 * max(source.scale for source in sources)
-        first, second = (Scale.of(source.scale / larger, bits) for source in sources)
-        output = Scale.of(larger / ((1 << left) * target.scale), bits)
+        larger, inner = 2 * max(source.scale for source in sources), rounding
+        if rounding is not Rounding.TWICE:
+            larger = target.scale * 2.0 ** np.ceil(np.log2(larger / target.scale))
+            inner = Rounding.ONCE
+        first, second = (Scale.of(source.scale / larger, bits, inner) for source in sources)
+        output = Scale.of(larger / ((1 << left) * target.scale), bits, rounding)
         return cls(left, (first, second), output)
 
 
@@ -101,7 +109,7 @@ class AddParameters:
 class ConcatParameters:
     """Integers of a concatenation: the scale of each input. A scale of one changes nothing.
 
-    TensorFlow Lite has only that, all inputs being of the output's scale. Others are rounded once.
+    TensorFlow Lite has only that, all inputs being of the output's scale.
     """
 
     inputs: tuple[Scale, ...]
@@ -112,10 +120,11 @@ class ConcatParameters:
         sources: tuple[TensorQuantization, ...],
         target: TensorQuantization,
         bits: int = MULTIPLIER_BITS,
+        rounding: Rounding = Rounding.ONCE,
     ) -> ConcatParameters:
         """Bring every source to the target's scale."""
         reals = [source.scale / target.scale for source in sources]
-        return cls(tuple(Scale.of(real, bits, Rounding.ONCE) for real in reals))
+        return cls(tuple(Scale.of(real, bits, rounding) for real in reals))
 
 
 JoinParameters = AddParameters | ConcatParameters
@@ -127,12 +136,15 @@ def join_parameters(
     sources: tuple[TensorQuantization, ...],
     target: TensorQuantization,
     bits: int = MULTIPLIER_BITS,
+    rounding: Rounding = Rounding.TWICE,
 ) -> JoinParameters:
     """Give a join's integers from the quantisation of what it reads and of what it gives.
 
     bits : significant bits of every scale
+    rounding : of what it gives; a concatenation is never rounded twice, but once
     """
     if isinstance(layer, Concat):
-        return ConcatParameters.between(sources, target, bits)
+        once = Rounding.ONCE if rounding is Rounding.TWICE else rounding
+        return ConcatParameters.between(sources, target, bits, once)
     first, second = sources
-    return AddParameters.between((first, second), target, bits)
+    return AddParameters.between((first, second), target, bits, rounding)

@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from pilaster.models.errors import InputError
 
 __all__ = [
+    "AVERAGED",
+    "SCALED",
     "ConvParameters",
     "Rounding",
     "TensorQuantization",
@@ -43,10 +45,25 @@ class Rounding(Enum):
     TWICE : to the 31st fraction bit, halves up, then by the rest of a right shift, halves away from
         zero: TensorFlow Lite's fixed-point kernels
     ONCE : by all places in one step, halves up
+    EVEN : by all places in one step, halves to the even number: ONNX'
+    ODD : by all places in one step, halves to the odd number: to the even one before an odd zero
+        point is taken off, as in ONNX Runtime's QLinearAdd
+    AWAY : of averages only: halves away from zero, before the zero point is taken off: TensorFlow
+        Lite's pools
     """
 
     TWICE = "twice"
     ONCE = "once"
+    EVEN = "even"
+    ODD = "odd"
+    AWAY = "away"
+
+
+SCALED = (Rounding.TWICE, Rounding.ONCE, Rounding.EVEN, Rounding.ODD)
+"""Roundings of a product with a multiplier."""
+
+AVERAGED = (Rounding.AWAY, Rounding.EVEN, Rounding.ODD)
+"""Roundings of an average."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +128,8 @@ class ConvParameters:
             shape = getattr(self, name).shape
             if shape != (outputs,):
                 raise InputError(f"{name} needs the shape ({outputs},), not {shape}")
+        if self.rounding not in SCALED:
+            raise InputError(f"a product is not rounded {self.rounding.value}")
 
     @cached_property
     def scale_bits(self) -> int:
@@ -183,7 +202,7 @@ def requantize(
     round up), then a rounding right shift (halves round away from zero). The last axis of
     `accumulator` is the output channel. These are the kernels of CONV_2D and DEPTHWISE_CONV_2D, and
     of FULLY_CONNECTED up to LiteRT 1. Rounded once, for FULLY_CONNECTED of LiteRT 2, the
-    multiplier comes from `multiplier_rounded_once`.
+    multiplier comes from `multiplier_rounded_once`. ONNX rounds halves to even.
 
     Accumulators may have up to 47 bits. One that a scale above one would take out of 32 bits
     saturates first: no activation is that large.
@@ -192,8 +211,16 @@ def requantize(
     if wide:
         saturated = np.clip(accumulator, -(1 << 31), (1 << 31) - 1)
         accumulator = np.where(shift > 0, saturated, accumulator)
-    if rounding is Rounding.ONCE:
-        return _scaled(accumulator, multiplier, MULTIPLIER_BITS - shift, wide)
+    if rounding is not Rounding.TWICE:
+        places = MULTIPLIER_BITS - shift
+        up = _scaled(accumulator, multiplier, places, wide)
+        if rounding is Rounding.ONCE:
+            return up
+        # The bits behind the point are right though a wide product overflows.
+        behind = (accumulator * multiplier) & ((np.int64(1) << places) - 1)
+        halves = behind == np.int64(1) << (places - 1)
+        nearest: Integers = up - (halves & ((up & 1) == (rounding is Rounding.EVEN)))
+        return nearest
     left = np.maximum(shift, 0)
     right = np.maximum(-shift, 0)
     if left.any():

@@ -11,7 +11,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from pilaster.models.quantization import TensorQuantization
+from pilaster.models.quantization import Rounding, TensorQuantization
 from pilaster.models.reference.pool import valid_rows
 from pilaster.rtl.column_buffer import BufferLayout, inside_column
 from pilaster.rtl.intake import Intake
@@ -389,18 +389,20 @@ class PoolComponent(wiring.Component):
         self._divide(m, valid, kept, rows, columns)
 
     def _divide(self, m: Module, valid: Value, total: Value, row: Value, columns: Value) -> None:
-        """Average the raw integers, halves away from zero, by an exact reciprocal.
+        """Average by an exact reciprocal: raw integers, or the stream's with halves to even or odd.
 
         For v < 2**b, floor(v / n) is (v * m) >> k with k = b + ceil(log2 n), m = ceil(2**k / n)
         (Granlund and Montgomery, PLDI 1994).
         """
-        stage, zero = self._stage, self._tensor.zero_point
+        stage, rounding = self._stage, self._stage.layer.rounding
+        zero = self._tensor.zero_point if rounding is Rounding.AWAY else 0
         by_row = valid_rows(stage.layer, stage.shape.height).tolist()
         by_columns = sorted({run.columns for run in self._program if run.completes})
         counts = sorted({r * c for r in by_row for c in by_columns})
         number_of = {count: number for number, count in enumerate(counts)}
         most = max(counts)
-        magnitude = most * max(abs(self._tensor.minimum), abs(self._tensor.maximum)) + most // 2
+        edges = (edge + zero for edge in self._tensor.stream_range)
+        magnitude = most * max(map(abs, edges)) + most // 2
         bits = magnitude.bit_length()
         index = Signal(index_shape(len(counts)))
         of_row = Array(
@@ -424,15 +426,19 @@ class PoolComponent(wiring.Component):
             m.d.comb += raw.eq(total[channel] + offset)
             with m.If(valid):
                 m.d.sync += [negative.eq(raw <= 0), size.eq(Mux(raw <= 0, -raw, raw) + half)]
-            quotient = Signal(bits, name=f"quotient{channel}")
+            quotient, back = Signal(bits, name=f"quotient{channel}"), Signal(name=f"back{channel}")
             with m.Switch(kept_index):
                 for number, count in enumerate(counts):
                     shift = bits + (count - 1).bit_length()
                     reciprocal = -(-(1 << shift) // count)
                     with m.Case(number):
                         m.d.comb += quotient.eq((size * reciprocal) >> shift)
+                        if rounding is not Rounding.AWAY and count % 2 == 0:
+                            wrong = quotient[0] if rounding is Rounding.EVEN else ~quotient[0]
+                            m.d.comb += back.eq((quotient * count == size) & wrong)
+            result = quotient - back
             with m.If(later):
-                m.d.sync += self.o.payload[channel].eq(Mux(negative, -quotient, quotient) - zero)
+                m.d.sync += self.o.payload[channel].eq(Mux(negative, -result, result) - zero)
 
     def _observe(
         self,

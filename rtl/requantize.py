@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from amaranth.hdl import Const, Module, Mux, Shape, Signal, signed
+from amaranth.hdl import Const, Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
@@ -49,6 +49,7 @@ class ScaleFormat:
     of the second; the first is a constant where all channels share it.
     """
 
+    rounding: Rounding
     bits: int
     first_shifts: tuple[int, ...]
     most_second: int
@@ -67,7 +68,7 @@ class ScaleFormat:
         bits = max(significant, largest + 1)  # so that the first shift is to the right
         first, second = _shifts(scales, bits - left_shift)
         shifts = tuple(sorted(set(first.tolist())))
-        return cls(bits, shifts, int(second.max()), left_shift)
+        return cls(scales.rounding, bits, shifts, int(second.max()), left_shift)
 
     @property
     def layout(self) -> data.StructLayout:
@@ -94,7 +95,7 @@ def _shifts(
     scales: ConvParameters | Scales, bits: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Give the right shifts of the first rounding and of the second, by output channel."""
-    if scales.rounding is Rounding.ONCE:
+    if scales.rounding is not Rounding.TWICE:
         return bits - scales.shift, np.zeros_like(scales.shift)
     return bits - np.maximum(scales.shift, 0), np.maximum(-scales.shift, 0)
 
@@ -142,7 +143,8 @@ class Requantizer(wiring.Component):
             with m.Switch(first):
                 for index, shift in enumerate(scale.first_shifts):
                     with m.Case(index):
-                        m.d.sync += rounded.eq((product + (1 << (shift - 1))) >> shift)
+                        added = (1 << (shift - 1)) - self._less_than_half(product >> shift)
+                        m.d.sync += rounded.eq((product + added) >> shift)
 
         shifted = Signal.like(rounded)
         half = Signal(signed(scale.most_second + 2))
@@ -152,3 +154,14 @@ class Requantizer(wiring.Component):
         with m.If(self.valid[2]):
             m.d.sync += self.result.eq(Mux(shifted < low, low, Mux(shifted > high, high, shifted)))
         return m
+
+    def _less_than_half(self, below: Value) -> Value | int:
+        """Give what is to be added less than a half, so that halves go to the right side.
+
+        below : the integer below the product
+        """
+        if self._format.rounding is Rounding.EVEN:
+            return ~below[0]
+        if self._format.rounding is Rounding.ODD:
+            return below[0]
+        return 0

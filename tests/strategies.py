@@ -17,9 +17,10 @@ from pilaster.models.joins import JoinParameters, join_parameters
 from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Join, Layer, Pool, Window
 from pilaster.models.network import Network, Precision
 from pilaster.models.quantization import (
+    AVERAGED,
     MULTIPLIER_BITS,
+    SCALED,
     ConvParameters,
-    Rounding,
     TensorQuantization,
     quantize_multiplier,
 )
@@ -83,7 +84,8 @@ def convolutions(draw: st.DrawFn, shape: Shape, out_channels: int = 6) -> Conv:
 
 def pools(shape: Shape) -> st.SearchStrategy[Pool]:
     """Max and average pools over `shape`."""
-    return st.builds(Pool, st.sampled_from(["max", "average"]), windows(shape, kernel=3))
+    modes, roundings = st.sampled_from(["max", "average"]), st.sampled_from(AVERAGED)
+    return st.builds(Pool, modes, windows(shape, kernel=3), roundings)
 
 
 def fully_connecteds(out_features: int = 6) -> st.SearchStrategy[FullyConnected]:
@@ -187,7 +189,9 @@ def networks(
             sources = tuple(tensors[name] for name in node.inputs)
             relu = isinstance(node.layer, Add) and node.layer.relu
             tensors[node.name] = draw(_quantizations(max_bits, relu=relu))
-            joins[node.name] = join_parameters(node.layer, sources, tensors[node.name])
+            joins[node.name] = join_parameters(
+                node.layer, sources, tensors[node.name], rounding=draw(st.sampled_from(SCALED))
+            )
             continue
         if isinstance(node.layer, Pool):
             tensors[node.name] = source
@@ -199,7 +203,7 @@ def networks(
         weight = _sparsify(_weights(rng, shape, precision.weight_bits), sparsity, rng)
         tensors[node.name] = target
         scaled = _scaled(rng, weight, source, target, precision.scale_bits)
-        parameters[node.name] = replace(scaled, rounding=draw(st.sampled_from(Rounding)))
+        parameters[node.name] = replace(scaled, rounding=draw(st.sampled_from(SCALED)))
         precisions[node.name] = precision
     return Network(drawn, tensors, parameters, precisions, False, "random integers", joins)
 

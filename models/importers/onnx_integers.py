@@ -26,19 +26,20 @@ from pilaster.models.importers.steps import (
     Step,
     Surround,
 )
-from pilaster.models.importers.values import UNPADDED, check_sums, padding_conv, precision
-from pilaster.models.joins import JoinParameters, join_parameters
+from pilaster.models.importers.values import UNPADDED, check_sums, ones, padding_conv, precision
+from pilaster.models.joins import ConcatParameters, JoinParameters, Scale, join_parameters
 from pilaster.models.layers import Add, Concat, Conv, Join, Layer, Pool, Weighted, Window
 from pilaster.models.network import ByteScale, Network
 from pilaster.models.quantization import (
+    MULTIPLIER_BITS,
     ConvParameters,
-    Rounding,
     TensorQuantization,
     quantize_multiplier,
     signed_bits,
 )
 from pilaster.models.quantizer import MOST_BITS
 from pilaster.models.shape import Shape
+from pilaster.models.single_rounding import multiplier_like, of_integers, of_sums
 
 __all__ = ["IntegerLowering", "integer_network"]
 
@@ -150,7 +151,7 @@ class _Layers:
         """Do a step, if it gives what a tensor can hold; others wait for their quantiser."""
         action, sources = step.action, step.sources
         if isinstance(action, Quantizer):
-            self._quantize(step, action.tensor)
+            self._quantize(step, action)
         elif isinstance(action, IntegerBounds):
             tensor = self._tensor(sources[0])
             self._narrow(step, _narrowed(tensor, action.low, action.high))
@@ -168,7 +169,7 @@ class _Layers:
                 low = min(tensor.minimum for tensor in tensors)
                 high = max(tensor.maximum for tensor in tensors)
                 joined = replace(tensors[0], minimum=low, maximum=high)
-                self.held[step.name] = self._emit(step.name, step, joined)
+                self.held[step.name] = self._emit(step.name, step, Quantizer(joined))
 
     def finish(self) -> str:
         """Give the tensor that holds the output, whose sums may be left to the most bits."""
@@ -177,8 +178,8 @@ class _Layers:
             path = self._path(target)
             base = self._found.steps.get(path.base)
             if base is not None and isinstance(base.action, Weighted) and not path.pools:
-                tensor = path.bounded(self._sums(base, path.scalings))
-                self.held[target] = self._quantized(path, base, tensor, base.name)
+                sums = Quantizer(path.bounded(self._widest(base, path.scalings)))
+                self.held[target] = self._quantized(path, base, sums, base.name)
         last = self._source(target)
         for where, value, fill in self._found.fills:
             zero = self._tensor(value).zero_point
@@ -237,16 +238,17 @@ class _Layers:
 
     # Quantisers.
 
-    def _quantize(self, step: Step, tensor: TensorQuantization) -> None:
+    def _quantize(self, step: Step, quantizer: Quantizer) -> None:
         path = self._path(step.sources[0])
         base = self._found.steps.get(path.base)
-        key = (path.base, tuple(map(id, path.scalings)), tuple(s.name for s in path.later), tensor)
+        later = tuple(found.name for found in path.later)
+        key = (path.base, tuple(map(id, path.scalings)), later, quantizer)
         if key not in self._made:
-            bounded = path.bounded(tensor)
+            bounded = replace(quantizer, tensor=path.bounded(quantizer.tensor))
             if path.base in self.held:
                 made = self._rescaled(step, path, bounded)
             elif base is None:
-                made = self._image(path, bounded)
+                made = self._image(path, bounded.tensor)
             else:
                 made = self._quantized(path, base, bounded, step.name)
             for pool in path.pools:
@@ -263,15 +265,13 @@ class _Layers:
         self._alone[INPUT] = path.alone
         return INPUT
 
-    def _quantized(
-        self, path: _Path, base: Step, tensor: TensorQuantization, quantizer: str
-    ) -> str:
+    def _quantized(self, path: _Path, base: Step, quantizer: Quantizer, reader: str) -> str:
         """Give the tensor of a layer whose reals a quantiser reads."""
-        name = base.name if base.name not in self.nodes else f"{base.name}_{quantizer}"
+        name = base.name if base.name not in self.nodes else f"{base.name}_{reader}"
         name = name.replace("+", "")
         if path.scalings and not isinstance(base.action, Weighted):
             raise InputError(f"reads {base.name} times a factor; put a quantiser between")
-        made = self._emit(name, base, tensor, path.scalings)
+        made = self._emit(name, base, quantizer, path.scalings)
         node = self.nodes[made]
         if path.ceiling and isinstance(node.layer, Weighted | Add):
             ceiling = None if np.isinf(path.ceiling) else path.ceiling
@@ -279,14 +279,14 @@ class _Layers:
             self.nodes[made] = replace(node, layer=layer)
         return made
 
-    def _rescaled(self, step: Step, path: _Path, tensor: TensorQuantization) -> str:
+    def _rescaled(self, step: Step, path: _Path, quantizer: Quantizer) -> str:
         """Give integers of what is quantised already."""
-        source = self.held[path.base]
+        source, tensor = self.held[path.base], quantizer.tensor
         if not path.scalings and _same(self.tensors[source], tensor):
             found = self.tensors[source]
             narrow = _narrowed(found, tensor.minimum, tensor.maximum)
             return self._bounded(source, narrow, step.name, alone=path.alone)
-        return self._scaled(step.name, source, path.scalings, tensor)
+        return self._scaled(step.name, source, path.scalings, quantizer)
 
     def _narrow(self, step: Step, tensor: TensorQuantization) -> None:
         """Hold the integers of a value, bounded."""
@@ -303,51 +303,38 @@ class _Layers:
         if self._alone[source] and alone and not (made and isinstance(made.layer, Pool)):
             self.tensors[source] = tensor
             return source
-        return self._scaled(name, source, (), tensor)
+        return self._scaled(name, source, (), Quantizer(tensor))
 
     # Layers.
 
     def _emit(
-        self,
-        name: str,
-        step: Step,
-        tensor: TensorQuantization,
-        scalings: Sequence[Scaling] = (),
+        self, name: str, step: Step, quantizer: Quantizer, scalings: Sequence[Scaling] = ()
     ) -> str:
-        """Add a layer that gives a tensor."""
+        """Add a layer that gives a quantiser's integers."""
         layer, sources = step.action, tuple(self._source(source) for source in step.sources)
         assert isinstance(layer, Layer)
-        found = tuple(self.tensors[source] for source in sources)
+        found, tensor = tuple(self.tensors[source] for source in sources), quantizer.tensor
         try:
-            if isinstance(layer, Join):
-                self.joins[name] = join_parameters(layer, found, tensor)
+            if isinstance(layer, Concat):
+                arms = tuple(_scale(source, quantizer) for source in found)
+                self.joins[name] = ConcatParameters(arms)
+            elif isinstance(layer, Add):
+                self.joins[name] = join_parameters(
+                    layer, found, tensor, rounding=quantizer.rounding
+                )
             elif isinstance(layer, Weighted):
-                parameters = self._weighted(step.name, scalings, found[0], tensor)
-                self.parameters[name] = parameters
-            elif not _same(found[0], tensor) or not _contains(tensor, found[0]):
-                layer = _averaging(layer, self._shape(sources[0]).channels)
-                self.parameters[name] = _average(layer, found[0], tensor)
+                weight, scales, bias = self._folded(step.name, scalings)
+                self.parameters[name] = _sums(weight, scales, bias, found[0], quantizer)
+            elif _same(found[0], tensor) and _contains(tensor, found[0]):
+                layer, tensor = replace(layer, rounding=quantizer.rounding), found[0]
             else:
-                tensor = found[0]
+                layer = _averaging(layer, self._shape(sources[0]).channels)
+                self.parameters[name] = _average(layer, found[0], quantizer)
         except InputError as error:
             raise InputError(f"layer {name}: {error}") from error
         self.nodes[name] = Node(name, layer, sources)
         self._put(name, tensor)
         return name
-
-    def _weighted(
-        self,
-        name: str,
-        scalings: Sequence[Scaling],
-        source: TensorQuantization,
-        target: TensorQuantization,
-    ) -> ConvParameters:
-        """Give the integers of a layer and of the factors behind it."""
-        weight, scales, bias = self._folded(name, scalings)
-        if signed_bits(int(np.abs(weight).max())) > MOST_BITS:
-            raise InputError(f"its weights need more than {MOST_BITS} bits")
-        unit = source.scale * scales
-        return _parameters(weight, bias / unit, unit / target.scale, source)
 
     def _folded(
         self, name: str, scalings: Sequence[Scaling]
@@ -364,7 +351,7 @@ class _Layers:
             bias = bias * scaling.factor + scaling.offset
         return weight, scales, bias
 
-    def _sums(self, step: Step, scalings: Sequence[Scaling]) -> TensorQuantization:
+    def _widest(self, step: Step, scalings: Sequence[Scaling]) -> TensorQuantization:
         """Give a range of the most bits that a layer's sums never leave."""
         source = self._tensor(step.sources[0])
         weight, scales, bias = self._folded(step.name, scalings)
@@ -375,27 +362,24 @@ class _Layers:
         return TensorQuantization(scale or 1.0, 0, -half, half - 1)
 
     def _scaled(
-        self,
-        name: str,
-        source: str,
-        scalings: Sequence[Scaling],
-        tensor: TensorQuantization,
+        self, name: str, source: str, scalings: Sequence[Scaling], quantizer: Quantizer
     ) -> str:
         """Add a depthwise convolution that multiplies each channel and adds to it."""
-        found = self.tensors[source]
-        channels = self._shape(source).channels
+        found, channels = self.tensors[source], self._shape(source).channels
         factor, offset = np.ones(channels), np.zeros(channels)
         for scaling in scalings:
             factor, offset = factor * scaling.factor, offset * scaling.factor + scaling.offset
         places = FINE_BITS if offset.any() else 0
-        sign = np.sign(factor).astype(np.int64).reshape(channels, 1, 1, 1)
-        unit = found.scale * np.where(factor == 0, 1.0, np.abs(factor)) / (1 << places)
-        layer = Conv(channels, Window((1, 1)), channels)
-        self.parameters[name] = _parameters(
-            sign << places, offset / unit, unit / tensor.scale, found
-        )
-        self.nodes[name] = Node(name, layer, (source,))
-        self._put(name, tensor)
+        sign = np.sign(factor).astype(np.int64).reshape(channels, 1, 1, 1) << places
+        if (factor == 1).all() and not places:
+            scale = _scale(found, quantizer)
+            one = ones(channels, Window((1, 1)), np.int64(scale.multiplier), np.int64(scale.shift))
+            self.parameters[name] = replace(one, rounding=quantizer.rounding)
+        else:
+            unit = np.where(factor == 0, 1.0, np.abs(factor)) / (1 << places)
+            self.parameters[name] = _sums(sign, unit, offset, found, quantizer)
+        self.nodes[name] = Node(name, Conv(channels, Window((1, 1)), channels), (source,))
+        self._put(name, quantizer.tensor)
         return name
 
     def _shape(self, tensor: str) -> Shape:
@@ -419,7 +403,8 @@ class _Layers:
             if isinstance(layer, Surround):
                 layer, taps = padding_conv(self._shape(source), layer.padding)
                 none, one = np.zeros(len(taps)), np.ones(len(taps))
-                self.parameters[name] = _parameters(taps.astype(np.int64), none, one, tensor)
+                whole = taps.astype(np.int64)
+                self.parameters[name] = _sums(whole, one, none, tensor, Quantizer(tensor))
                 tensor = replace(
                     tensor,
                     minimum=min(tensor.minimum, tensor.zero_point),
@@ -443,20 +428,54 @@ class _Layers:
         low, high = (count * edge for edge in found.stream_range)
         tensor = TensorQuantization(found.scale / count, 0, low, high)
         if tensor.bits <= MOST_BITS:
-            self.held[step.name] = self._emit(step.name, step, tensor)
+            self.held[step.name] = self._emit(step.name, step, Quantizer(tensor))
 
 
-def _parameters(
-    weight: NDArray[np.int64], bias: Floats, real: Floats, source: TensorQuantization
+def _sums(
+    weight: NDArray[np.int64],
+    scales: Floats,
+    bias: Floats,
+    source: TensorQuantization,
+    quantizer: Quantizer,
 ) -> ConvParameters:
-    """Give a layer's integers from its biases in units of a sum and what scales a sum."""
-    if not (np.abs(bias) < 1 << 31).all():
+    """Give a layer's integers from weights, their scales and real biases."""
+    if signed_bits(int(np.abs(weight).max())) > MOST_BITS:
+        raise InputError(f"its weights need more than {MOST_BITS} bits")
+    unit, target = source.scale * scales, quantizer.tensor
+    whole = np.rint(bias / unit)
+    if not (np.abs(whole) < 1 << 31).all():
         raise InputError("its biases need more than 32 bits")
-    multiplier, shift = quantize_multiplier(real)
-    whole = np.rint(bias).astype(np.int64)
-    found = ConvParameters(weight.astype(np.int16), whole, multiplier, shift, Rounding.ONCE)
+    multiplier, shift = quantize_multiplier(unit / target.scale)
+    found = ConvParameters(
+        weight.astype(np.int16), whole.astype(np.int64), multiplier, shift, quantizer.rounding
+    )
     check_sums(found, source)
-    return found
+    if not quantizer.sums:
+        return found
+    real = (np.float32(source.scale) * scales.astype(np.float32) / np.float32(target.scale)).astype(
+        np.float64
+    )
+    bounds = found.accumulator_bounds(source.magnitude)
+    multiplier, shift, _ = multiplier_like(
+        of_sums(real), real, target.stream_range, bounds, quantizer.rounding
+    )
+    return replace(found, multiplier=multiplier, shift=shift)
+
+
+def _scale(source: TensorQuantization, quantizer: Quantizer) -> Scale:
+    """Give the scale that takes integers to others, each as single precision does it."""
+    target = quantizer.tensor
+    if source.scale == target.scale:
+        return Scale.of(1.0, MULTIPLIER_BITS, quantizer.rounding)
+    real = np.array([source.scale / target.scale])
+    multiplier, shift, _ = multiplier_like(
+        of_integers(source.scale, target.scale),
+        real,
+        target.stream_range,
+        np.array([source.magnitude]),
+        quantizer.rounding,
+    )
+    return Scale(int(multiplier[0]), int(shift[0]), quantizer.rounding)
 
 
 def _averaging(layer: Layer, channels: int) -> Conv:
@@ -467,11 +486,10 @@ def _averaging(layer: Layer, channels: int) -> Conv:
     return Conv(channels, layer.window, channels)
 
 
-def _average(layer: Conv, source: TensorQuantization, target: TensorQuantization) -> ConvParameters:
-    channels, kernel = layer.out_channels, layer.window.kernel
-    real = np.full(channels, source.scale / (target.scale * kernel[0] * kernel[1]))
-    one = np.ones((channels, *kernel, 1), np.int64)
-    return _parameters(one, np.zeros(channels), real, source)
+def _average(layer: Conv, source: TensorQuantization, quantizer: Quantizer) -> ConvParameters:
+    channels, count = layer.out_channels, int(np.prod(layer.window.kernel))
+    one = np.ones((channels, *layer.window.kernel, 1), np.int64)
+    return _sums(one, np.full(channels, 1 / count), np.zeros(channels), source, quantizer)
 
 
 def _commutes(action: Action) -> bool:

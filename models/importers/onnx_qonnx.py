@@ -63,7 +63,7 @@ def quant(graph: OnnxGraph, node: OnnxNode) -> None:
     if not minimum <= zero.item() <= maximum:
         raise InputError(f"the zero point {zero.item():g} must lie in [{minimum}, {maximum}]")
     tensor = TensorQuantization(float(scale.item()), int(zero.item()), minimum, maximum)
-    graph.set(node, graph.change(node, graph.real(node), Quantizer(tensor)))
+    graph.set(node, graph.change(node, graph.real(node), Quantizer(tensor).of_raw()))
 
 
 def bipolar_quant(graph: OnnxGraph, node: OnnxNode) -> None:

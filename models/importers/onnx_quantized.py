@@ -54,7 +54,7 @@ def quantize_linear(graph: OnnxGraph, node: OnnxNode) -> None:
     if left is not None and left.host:
         graph.set(node, left)
         return
-    graph.set(node, _quantized(graph, node, graph.real(node), 1))
+    graph.set(node, _quantized(graph, node, graph.real(node), _quantizer(graph, node, 1)))
 
 
 def dequantize_linear(graph: OnnxGraph, node: OnnxNode) -> None:
@@ -69,10 +69,19 @@ def dequantize_linear(graph: OnnxGraph, node: OnnxNode) -> None:
     graph.set(node, _dequantized(graph, node, graph.value(node), 1))
 
 
-def _quantized(graph: OnnxGraph, node: OnnxNode, value: Value, place: int) -> Value:
-    """Give the integers of reals, whose scale stands in a place, and its zero point behind it."""
+def _quantizer(graph: OnnxGraph, node: OnnxNode, place: int) -> Quantizer:
+    """Give the quantiser whose scale stands in a place, and its zero point behind it."""
     tensor, dtype = _activation(graph, node, place, _output_type(graph, node))
-    return replace(graph.change(node, value, Quantizer(tensor, dtype)), whole=True)
+    return Quantizer(tensor, dtype=dtype, sums=node.kind in OF_SUMS)
+
+
+OF_SUMS = ("QGemm", "QLinearConv", "QLinearGlobalAveragePool", "QLinearMatMul")
+"""Operators of which ONNX Runtime scales integer sums."""
+
+
+def _quantized(graph: OnnxGraph, node: OnnxNode, value: Value, quantizer: Quantizer) -> Value:
+    """Give the integers of reals."""
+    return replace(graph.change(node, value, quantizer), whole=True)
 
 
 def _dequantized(graph: OnnxGraph, node: OnnxNode, value: Value, place: int) -> Value:
@@ -105,7 +114,8 @@ def qlinear_conv(graph: OnnxGraph, node: OnnxNode) -> None:
     bias = graph.constant(node, 8)
     if bias is not None:
         bias = _bias(bias, graph.needed(node, 1), weight)
-    graph.set(node, _quantized(graph, node, add_conv(graph, node, value, weight, bias), 6))
+    sums = add_conv(graph, node, value, weight, bias)
+    graph.set(node, _quantized(graph, node, sums, _quantizer(graph, node, 6)))
 
 
 def qlinear_matmul(graph: OnnxGraph, node: OnnxNode) -> None:
@@ -113,7 +123,7 @@ def qlinear_matmul(graph: OnnxGraph, node: OnnxNode) -> None:
     value = _dequantized(graph, node, graph.value(node), 1)
     weight = _constant(graph, node, 3, 4)
     dense = add_dense(graph, node, value, weight, None, transposed=False)
-    graph.set(node, _quantized(graph, node, dense, 6))
+    graph.set(node, _quantized(graph, node, dense, _quantizer(graph, node, 6)))
 
 
 def qgemm(graph: OnnxGraph, node: OnnxNode) -> None:
@@ -123,7 +133,7 @@ def qgemm(graph: OnnxGraph, node: OnnxNode) -> None:
     real = None if bias is None else _bias(bias, graph.needed(node, 1), weight).real
     transposed = bool(node.attributes.get("transB", 0))
     dense = add_dense(graph, node, value, weight, real, transposed=transposed)
-    graph.set(node, _quantized(graph, node, dense, 7))
+    graph.set(node, _quantized(graph, node, dense, _quantizer(graph, node, 7)))
 
 
 def qlinear_add(graph: OnnxGraph, node: OnnxNode) -> None:
@@ -132,7 +142,7 @@ def qlinear_add(graph: OnnxGraph, node: OnnxNode) -> None:
         _dequantized(graph, node, graph.all(node, place), place + 1) for place in (0, 3)
     )
     total = add_sum(graph, node, first, second)
-    graph.set(node, _quantized(graph, node, total, 6))
+    graph.set(node, _quantized(graph, node, total, _quantizer(graph, node, 6).of_raw()))
 
 
 def qlinear_concat(graph: OnnxGraph, node: OnnxNode) -> None:
@@ -140,19 +150,21 @@ def qlinear_concat(graph: OnnxGraph, node: OnnxNode) -> None:
     places = range(2, len(node.inputs), 3)
     values = [_dequantized(graph, node, graph.all(node, place), place + 1) for place in places]
     joined = add_concat(graph, node, values)
-    graph.set(node, _quantized(graph, node, joined, 0))
+    graph.set(node, _quantized(graph, node, joined, _quantizer(graph, node, 0)))
 
 
 def qlinear_global_average(graph: OnnxGraph, node: OnnxNode) -> None:
     """QLinearGlobalAveragePool(x, scale, zero, scale, zero)."""
     value = _dequantized(graph, node, graph.all(node), 1)
-    graph.set(node, _quantized(graph, node, add_global_average(graph, node, value), 3))
+    mean = add_global_average(graph, node, value)
+    graph.set(node, _quantized(graph, node, mean, _quantizer(graph, node, 3)))
 
 
 def qlinear_average(graph: OnnxGraph, node: OnnxNode) -> None:
     """QLinearAveragePool(x, scale, zero, scale, zero)."""
     value = _dequantized(graph, node, graph.all(node), 1)
-    graph.set(node, _quantized(graph, node, add_pool(graph, node, value), 3))
+    mean = add_pool(graph, node, value)
+    graph.set(node, _quantized(graph, node, mean, _quantizer(graph, node, 3).of_raw()))
 
 
 def _scale(graph: OnnxGraph, node: OnnxNode, place: int) -> NDArray[np.float64]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.models.layers import Layer
-from pilaster.models.quantization import TensorQuantization
+from pilaster.models.quantization import Rounding, TensorQuantization
 from pilaster.models.shape import Padding
 
 __all__ = ["Action", "Bounds", "IntegerBounds", "Quantizer", "Scaling", "Step", "Surround"]
@@ -45,11 +45,21 @@ class IntegerBounds:
 class Quantizer:
     """Reals made integers; who reads these knows what they stand for.
 
+    rounding : in one step, of the integers without their zero point
     dtype : of the integers in the file; None where it keeps them as reals
+    sums : whether what is made integers are the integer sums of a layer, which the runtime
+        multiplies by one scale in single precision; else it computes with reals
     """
 
     tensor: TensorQuantization
+    rounding: Rounding = Rounding.EVEN
     dtype: np.dtype[Any] | None = None
+    sums: bool = False
+
+    def of_raw(self) -> Quantizer:
+        """Give the quantiser that rounds when the zero point is added already."""
+        odd = self.tensor.zero_point % 2
+        return replace(self, rounding=Rounding.ODD if odd else Rounding.EVEN)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,10 @@ class Value:
 
 
 def ones(
-    channels: int, window: Window, multiplier: NDArray[np.int64], shift: NDArray[np.int64]
+    channels: int,
+    window: Window,
+    multiplier: NDArray[np.int64] | np.int64,
+    shift: NDArray[np.int64] | np.int64,
 ) -> ConvParameters:
     """Sum each channel over the window, and scale the sum."""
     weight = np.ones((channels, *window.kernel, 1), np.int8)

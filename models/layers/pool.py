@@ -7,6 +7,7 @@ from typing import Literal
 
 from pilaster.models.errors import InputError
 from pilaster.models.layers.window import Window
+from pilaster.models.quantization import AVERAGED, Rounding
 from pilaster.models.shape import Shape
 
 __all__ = ["Pool"]
@@ -14,14 +15,20 @@ __all__ = ["Pool"]
 
 @dataclass(frozen=True)
 class Pool:
-    """The maximum or the average over a window; padding takes part in neither."""
+    """The maximum or the average over a window; padding takes part in neither.
+
+    rounding : of an average
+    """
 
     mode: Literal["max", "average"]
     window: Window
+    rounding: Rounding = Rounding.AWAY
 
     def __post_init__(self) -> None:
         if self.mode not in ("max", "average"):
             raise InputError(f"a pool is 'max' or 'average', not {self.mode!r}")
+        if self.rounding not in AVERAGED:
+            raise InputError(f"an average is not rounded {self.rounding.value}")
 
     @property
     def kind(self) -> str:

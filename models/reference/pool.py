@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.models.layers import Pool
-from pilaster.models.quantization import TensorQuantization
+from pilaster.models.quantization import Rounding, TensorQuantization
 from pilaster.models.shape import Shape
 
 __all__ = ["ColumnPool", "divide_half_away", "pool", "valid_rows"]
@@ -39,7 +39,7 @@ def pool(values: NDArray[np.integer], layer: Pool, tensor: TensorQuantization) -
         return result
     valid_columns = [len(_columns_of(layer, q, shape.width)) for q in range(out.width)]
     count = np.outer(valid_rows(layer, shape.height), valid_columns)[:, :, np.newaxis]
-    return _average(result.astype(np.int64), count, tensor)
+    return _average(result.astype(np.int64), count, tensor, layer.rounding)
 
 
 class ColumnPool:
@@ -75,7 +75,7 @@ class ColumnPool:
         if self._layer.mode == "max":
             return value.astype(np.int32)
         count = (valid_rows(self._layer, self._shape.height) * columns)[:, np.newaxis]
-        return _average(value, count, self._tensor)
+        return _average(value, count, self._tensor, self._layer.rounding)
 
 
 def valid_rows(layer: Pool, height: int) -> Integers:
@@ -113,7 +113,14 @@ def _reduce_rows(column: NDArray[np.integer], layer: Pool, shape: Shape) -> Inte
     return np.stack([part.sum(axis=1) for part in parts], axis=1)
 
 
-def _average(total: Integers, count: Integers, tensor: TensorQuantization) -> NDArray[np.int32]:
+def _average(
+    total: Integers, count: Integers, tensor: TensorQuantization, rounding: Rounding
+) -> NDArray[np.int32]:
     """Average stream values; TensorFlow Lite rounds the average of the raw integers."""
-    raw = divide_half_away(total + count * tensor.zero_point, count)
-    return (raw - tensor.zero_point).astype(np.int32)
+    if rounding is Rounding.AWAY:
+        raw = divide_half_away(total + count * tensor.zero_point, count)
+        return (raw - tensor.zero_point).astype(np.int32)
+    up, rest = np.divmod(2 * total + count, 2 * count)
+    down = (rest == 0) & ((up & 1) == (rounding is Rounding.EVEN))
+    nearest: NDArray[np.int32] = (up - down).astype(np.int32)
+    return nearest

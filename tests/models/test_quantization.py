@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from pilaster.models.errors import InputError
 from pilaster.models.quantization import (
+    SCALED,
     ConvParameters,
     Rounding,
     TensorQuantization,
@@ -127,9 +128,12 @@ def test_two_roundings_are_less_than_one_from_the_exact_quotient(
 
 def exactly(accumulator: int, multiplier: int, shift: int, rounding: Rounding) -> int:
     """The rules in Python's integers, which have no width."""
-    if rounding is Rounding.ONCE:
-        places = 31 - shift
-        return (accumulator * multiplier + (1 << (places - 1))) >> places
+    if rounding is not Rounding.TWICE:
+        value = Fraction(accumulator * multiplier, 1 << (31 - shift))
+        below, rest = value.numerator // value.denominator, value % 1
+        if rest == Fraction(1, 2) and rounding is not Rounding.ONCE:
+            return below + (below % 2 == (rounding is Rounding.EVEN))
+        return below + (rest >= Fraction(1, 2))
     left, right = max(shift, 0), max(-shift, 0)
     first = ((accumulator << left) * multiplier + (1 << 30)) >> 31
     half = (1 << right) >> 1
@@ -144,7 +148,7 @@ WIDEST = 1 << 46
     st.lists(st.integers(-WIDEST, WIDEST), min_size=1, max_size=4),
     st.integers(1 << 30, INT32_MAX),
     st.integers(-31, 30),
-    st.sampled_from(Rounding),
+    st.sampled_from(SCALED),
 )
 @example([-14416638195, -20962505135, 1], 2098020352, -24, Rounding.TWICE)
 def test_sums_of_more_than_32_bits_scale_exactly(
@@ -309,3 +313,14 @@ def test_a_range_without_integers_is_refused() -> None:
 @pytest.mark.parametrize(("bounds", "bits"), [((3, 9), 4), ((0, 0), 1), ((-9, -3), 5)])
 def test_a_range_may_leave_zero_out(bounds: tuple[int, int], bits: int) -> None:
     assert TensorQuantization(1.0, 0, *bounds).bits == bits
+
+
+@given(st.integers(-(1 << 40), 1 << 40), st.integers(1, 30), st.integers(1, (1 << 15) - 1))
+def test_halves_go_to_the_even_number_or_to_the_odd_one(whole: int, places: int, odd: int) -> None:
+    """Sums that are halves when scaled: of few bits and of many, of either sign."""
+    multiplier, shift = quantize_multiplier(np.array([2.0**-places]))
+    half = (2 * (whole >> places) + 1) << (places - 1)
+    for rounding, parity in ((Rounding.EVEN, 0), (Rounding.ODD, 1)):
+        (found,) = requantize(np.array([half]), multiplier, shift, rounding).tolist()
+        assert found % 2 == parity
+        assert abs(found - half / (1 << places)) == 0.5 or abs(half) > 1 << 50

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +15,12 @@ from pilaster.models.graph import INPUT, Graph
 from pilaster.models.joins import AddParameters, ConcatParameters, Scale
 from pilaster.models.layers import Conv, Pool, Window
 from pilaster.models.network import Network
-from pilaster.models.quantization import ConvParameters, TensorQuantization, requantize
+from pilaster.models.quantization import (
+    ConvParameters,
+    Rounding,
+    TensorQuantization,
+    requantize,
+)
 from pilaster.models.reference.conv import conv, conv_accumulators
 from pilaster.models.reference.join import join
 from pilaster.models.reference.network import BATCH, classify, infer, infer_by_columns, tensors
@@ -55,7 +62,7 @@ def naive_accumulators(
 
 
 def naive_pool(values: NDArray[np.integer], layer: Pool, zero_point: int) -> NDArray[np.int64]:
-    """Pool by definition; an average is of the raw integers, halves rounded away from zero."""
+    """Pool by definition; an average that rounds away is of the raw integers."""
     count, height, width, channels = values.shape
     out = layer.output_shape(Shape(height, width, channels))
     (step_v, step_h), pad = layer.window.stride, layer.window.padding
@@ -67,6 +74,12 @@ def naive_pool(values: NDArray[np.integer], layer: Pool, zero_point: int) -> NDA
         window = [int(v) for v in values[n, rows, columns, c].ravel()]
         if layer.mode == "max":
             result[n, r, q, c] = max(window)
+            continue
+        if layer.rounding is not Rounding.AWAY:
+            average = Fraction(sum(window), len(window))
+            below, odd = average.numerator // average.denominator, layer.rounding is Rounding.ODD
+            half = average - below == Fraction(1, 2)
+            result[n, r, q, c] = below + (below % 2 != odd if half else average - below > 0.5)
             continue
         total = sum(window) + len(window) * zero_point
         sign = -1 if total < 0 else 1

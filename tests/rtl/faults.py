@@ -48,7 +48,7 @@ __all__ = [
 VALUES, CYCLES, ACTIONS = "values", "cycles", "actions"
 """Laws that a fault may break."""
 
-SCATTER, GATHER, ANSWERS, POOLED = "scatter", "gather", "answers", "pooled"
+SCATTER, GATHER, ANSWERS, POOLED, EVENLY = "scatter", "gather", "answers", "pooled", "evenly"
 JOINED = "joined"
 """Machines of `test_faults` that show a fault."""
 
@@ -518,6 +518,12 @@ POOL = (
         "an average rounds halves towards zero",
         edit(PoolComponent, "_divide", "Const(n // 2, bits)", "Const((n - 1) // 2, bits)"),
         bench=GATHER,
+    ),
+    Fault(
+        "average-ties",
+        "an average that rounds halves to even rounds them up",
+        edit(PoolComponent, "_divide", "(quotient * count == size) & wrong", "Const(0)"),
+        bench=EVENLY,
     ),
     Fault(
         "average-columns",

@@ -19,11 +19,16 @@ from pilaster.models.layers import (
     Window,
 )
 from pilaster.models.network import Network, Precision
-from pilaster.models.quantization import ConvParameters, TensorQuantization, quantize_multiplier
+from pilaster.models.quantization import (
+    ConvParameters,
+    Rounding,
+    TensorQuantization,
+    quantize_multiplier,
+)
 from pilaster.models.shape import Padding, Shape
 from pilaster.rtl.verify import verify
 from pilaster.sim.machine import Fold, LoopOrder, Machine, Schedule, StageSpec
-from tests.rtl.faults import ANSWERS, FAULTS, GATHER, JOINED, POOLED, SCATTER
+from tests.rtl.faults import ANSWERS, EVENLY, FAULTS, GATHER, JOINED, POOLED, SCATTER
 
 ALL_ROUND = Padding(1, 1, 1, 1)
 POINT = Window((1, 1), (1, 1), Padding(0, 0, 0, 0))
@@ -76,6 +81,7 @@ LAYERS = {
         "concat5": (Concat(), Fold(out_channels=2)),
     },
     POOLED: {"pool1": (Pool("max", Window((2, 2), (1, 1), Padding(0, 1, 0, 1))), Fold())},
+    EVENLY: {"pool1": (Pool("average", Window((2, 2), (1, 1)), Rounding.EVEN), Fold())},
 }
 READS = {
     "conv2": ("conv1",),
@@ -91,9 +97,10 @@ INPUTS = {
     GATHER: Shape(6, 6, 2),
     ANSWERS: Shape(4, 6, 2),
     POOLED: Shape(4, 6, 2),
+    EVENLY: Shape(4, 6, 2),
     JOINED: Shape(4, 8, 2),
 }
-TRAFFIC = {SCATTER: None, GATHER: 5, ANSWERS: 5, POOLED: 5, JOINED: None}
+TRAFFIC = {SCATTER: None, GATHER: 5, ANSWERS: 5, POOLED: 5, EVENLY: 5, JOINED: None}
 
 QUICK = ("started-late", "never-gated")
 """Faults of the ordinary tests, of cycles and of actions alone; the others take minutes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -174,20 +175,19 @@ def test_every_layer_is_within_one_of_onnx_runtimes_integers(
     found = run(made, images, list(given.values()))
     values = {layer: as_stream(found[name], network, layer) for layer, name in given.items()}
     np.testing.assert_array_equal(values[SOURCE], network.encode(images))
-    differing = total = 0
+    differing, total = Counter[str](), Counter[str]()
     for node in network.graph.nodes:
         if node.name not in values:
             values[node.name] = computed(network, node.name, values)
             continue
         distance = np.abs(computed(network, node.name, values) - values[node.name])
         assert distance.max() <= 1, node.name
-        if isinstance(node.layer, Pool):  # ONNX Runtime rounds halves to even, LiteRT away
-            assert (distance > 0).mean() < 0.15
-            continue
-        differing += int((distance > 0).sum())
-        total += distance.size
-    print(f"{name}: {differing} of {total} activations differ by one, pools left out")
-    assert differing <= total / 1000
+        differing[node.layer.kind] += int((distance > 0).sum())
+        total[node.layer.kind] += distance.size
+    print(f"{name}: {dict(differing)} of {dict(total)} activations differ by one")
+    for kind, count in differing.items():
+        # Averages in single precision are now and then beside a half that they should be.
+        assert count <= total[kind] * (0.04 if kind == "average_pool" else 0.001)
     by_columns = infer_by_columns(network, values[SOURCE])
     for layer, tensor in tensors(network, values[SOURCE]):
         np.testing.assert_array_equal(by_columns[layer], tensor)

@@ -114,11 +114,11 @@ def draw_parameters(rng, shape, source, target):
     return bits, scale_bits, ConvParameters(weight, bias, *quantize_multiplier(real, scale_bits))
 
 
-def draw_pool(rng):
+def draw_pool(rng, rounding):
     """A pooling layer on a stage, as a pipeline of one layer."""
     shape = Shape(*(int(n) for n in (rng.integers(2, 8), rng.integers(2, 7), rng.integers(1, 5))))
     mode = str(rng.choice(["max", "average"]))
-    layer = Pool(mode, draw_window(rng, shape.height, shape.width, 3))
+    layer = Pool(mode, draw_window(rng, shape.height, shape.width, 3), rounding)
     fold = Fold(out_channels=int(rng.integers(1, shape.channels + 1)))
     tensor = draw_tensor(rng)
     return lay(shape, layer, StageSpec(fold), tensor, tensor, None)

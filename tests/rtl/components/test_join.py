@@ -6,6 +6,7 @@ import pytest
 
 from pilaster.models.joins import join_parameters
 from pilaster.models.layers import Add, Concat
+from pilaster.models.quantization import Rounding
 from pilaster.models.reference.join import join
 from pilaster.models.shape import Shape
 from pilaster.rtl.join import JoinComponent
@@ -19,6 +20,7 @@ from tests.rtl.faults import FAULTS as ALL_FAULTS
 from tests.strategies import stream_values
 
 KINDS = ("add", "concat", "concat of one scale")
+ROUNDINGS = (Rounding.TWICE, Rounding.TWICE, Rounding.EVEN, Rounding.ODD)
 
 
 def draw_join(rng, seed):
@@ -46,7 +48,9 @@ def draw_join(rng, seed):
         arm_columns=tuple(int(n) for n in rng.integers(2, 5, arms)),
         sources=tuple(sources),
         target=target,
-        parameters=join_parameters(layer, tuple(sources), target, int(rng.integers(1, 32))),
+        parameters=join_parameters(
+            layer, tuple(sources), target, int(rng.integers(1, 32)), ROUNDINGS[seed // 3 % 4]
+        ),
     )
 
 
@@ -137,10 +141,10 @@ FAULTS = {
 
 
 def test_columns(tmp_path):
-    hold(tmp_path, JoinCase, range(9), FAULTS)
+    hold(tmp_path, JoinCase, range(12), FAULTS)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(1, 11))
 def test_more_columns(tmp_path, part):
-    hold(tmp_path, JoinCase, range(9 * part, 9 * part + 9), {})
+    hold(tmp_path, JoinCase, range(12 * part, 12 * part + 12), {})

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pilaster.models.quantization import AVERAGED
 from pilaster.models.reference.pool import ColumnPool
 from pilaster.rtl.pool import PoolComponent
 from tests.rtl.bench import hold
@@ -11,7 +12,7 @@ from tests.rtl.faults import FAULTS as ALL_FAULTS
 
 class PoolCase(StageCase):
     def draw(self, rng, seed):
-        return draw_pool(rng)
+        return draw_pool(rng, AVERAGED[max(0, seed - 6) % len(AVERAGED)])
 
     def build(self, network, beats):
         return PoolComponent(self.stage, self.target, beats, probes=True)
@@ -31,11 +32,12 @@ FAULTS = {
     "average-half": (BY_NAME["average-half"], 4),
     "pool-unmasked": (BY_NAME["pool-unmasked"], 5),
     "average-late": (BY_NAME["average-late"], 1),
+    "average-ties": (BY_NAME["average-ties"], 7),
 }
 
 
 def test_columns(tmp_path):
-    hold(tmp_path, PoolCase, range(8), FAULTS)
+    hold(tmp_path, PoolCase, range(9), FAULTS)
 
 
 @pytest.mark.slow

@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from amaranth.hdl import Shape
 
-from pilaster.models.quantization import ConvParameters, quantize_multiplier, requantize
+from pilaster.models.quantization import (
+    SCALED,
+    ConvParameters,
+    Rounding,
+    quantize_multiplier,
+    requantize,
+)
 from pilaster.rtl.requantize import Requantizer, ScaleFormat
 from tests.rtl.bench import Case, encode, following, hold
 from tests.rtl.drivers import Script
@@ -28,10 +34,13 @@ class RequantizerCase(Case):
         scale_bits = int(rng.integers(1, 32))
         # From a shift to the left of two places to one to the right of many.
         real = 2.0 ** rng.uniform(output_bits - bits - 3, min(2, output_bits - 2), channels)
+        if seed % 10 > 5:  # so that halves are met
+            real = np.exp2(np.floor(np.log2(real)))
         multiplier, shift = quantize_multiplier(real, scale_bits)
         none = np.zeros(channels, np.int64)
         weight = np.ones((channels, 1, 1, 1), np.int16)
-        parameters = ConvParameters(weight, none, multiplier, shift)
+        rounding = Rounding.TWICE if seed < 5 else SCALED[seed % len(SCALED)]
+        parameters = ConvParameters(weight, none, multiplier, shift, rounding)
         form = ScaleFormat.of(parameters)
         self.component = Requantizer(bits, form, Shape(output_bits, signed), self.low, self.high)
         channel = rng.integers(0, channels, CYCLES)
@@ -42,7 +51,7 @@ class RequantizerCase(Case):
         near = near.astype(np.int64) + rng.integers(-1, 2, CYCLES)
         accumulator = np.where(rng.random(CYCLES) < 0.7, np.clip(near, -bound, bound), some)
         self.expected = [
-            int(requantize(np.array([a]), multiplier[c : c + 1], shift[c : c + 1])[0])
+            int(requantize(np.array([a]), multiplier[c : c + 1], shift[c : c + 1], rounding)[0])
             for a, c in zip(accumulator.tolist(), channel.tolist(), strict=True)
         ]
         self.valid = rng.random(CYCLES) < 0.7
@@ -73,6 +82,8 @@ FAULTS = {
     "clocked late": (edit(Requantizer, "elaborate", "self.valid[1]", "self.valid[2]"), 4),
     "clamp": (edit(Requantizer, "elaborate", "> high, high", "> high, high - 1"), 2),
     "late": (edit(Requantizer, "elaborate", "second_later.eq(second)", "second_later.eq(0)"), 3),
+    "to even": (edit(Requantizer, "_less_than_half", "return ~below[0]", "return 0"), 6),
+    "to odd": (edit(Requantizer, "_less_than_half", "return below[0]", "return 0"), 7),
 }
 
 
