@@ -10,11 +10,12 @@ __all__ = ["all_notes", "key_figures", "summary_sentence"]
 
 def summary_sentence(result: Result) -> str:
     """Tell a result in one sentence: accuracy, latency after the last column, lanes, energy."""
+    table = ", ".join(text for text in (result.energy.table, result.energy.remark) if text)
     parts = [
         f"the answer comes {count_text(result.latency_after_last_column_cycles)} cycles "
         f"after the last column",
         f"{count_text(result.lanes)} lanes, {percent(result.utilisation, 0)} used",
-        f"{energy_text(result.energy_per_image_pj)} an image ({result.energy.table})",
+        f"{energy_text(result.energy_per_image_pj)} an image ({table})",
     ]
     if result.accuracy is not None:
         parts.insert(0, f"{percent(result.accuracy)} of {_images(result)} right")

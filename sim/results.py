@@ -23,12 +23,14 @@ class EnergyBill:
     by_action : by the action's name; leakage is one of them where the table has it
     by_stage : by the stage's name
     not_included : what the table does not price
+    remark : where its memories are priced, if at another node or supply than the rest
     """
 
     table: str
     by_action: Mapping[str, float]
     by_stage: Mapping[str, float]
     not_included: tuple[str, ...]
+    remark: str = ""
 
     @property
     def total_pj(self) -> float:
@@ -169,6 +171,7 @@ class Result:
             "cycles_per_image": self.cycles_per_image,
             "energy": {
                 "table": self.energy.table,
+                "remark": self.energy.remark,
                 "total_pj": self.energy.total_pj,
                 "per_image_pj": self.energy_per_image_pj,
                 "by_action": dict(self.energy.by_action),

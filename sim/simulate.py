@@ -109,7 +109,11 @@ def simulate(
         for action, energy in result.energy_by_action.items():
             by_action[action] = by_action.get(action, 0.0) + energy
     bill = EnergyBill(
-        table.name, by_action, {r.name: r.energy_pj for r in results}, tuple(table.missing)
+        table=table.name,
+        by_action=by_action,
+        by_stage={r.name: r.energy_pj for r in results},
+        not_included=tuple(table.missing),
+        remark=table.remark,
     )
     return Result(
         network=network.name,

@@ -201,6 +201,13 @@ class Entry(_Strict):
         return name in point.named or (name == "bits" and UNITS[self.unit].per_bit)
 
 
+class PricedAt(_Strict):
+    """Technology node and supply at which some prices of a table hold, as they are."""
+
+    node_nm: _Node
+    voltage_v: _Voltage
+
+
 class TableFile(_Strict):
     """A whole energy table.
 
@@ -212,6 +219,9 @@ class TableFile(_Strict):
         One line for a listing.
     node_nm, voltage_v : float
         Technology node and supply that all prices hold at.
+    memories : PricedAt, optional
+        Where the prices of memories hold, if that is elsewhere: they are taken over from another
+        table and not converted.
     entries : sequence of Entry
         What is priced; each name once.
     """
@@ -220,4 +230,5 @@ class TableFile(_Strict):
     title: _Text
     node_nm: _Node
     voltage_v: _Voltage
+    memories: PricedAt | None = None
     entries: Annotated[tuple[Entry, ...], Field(strict=False, min_length=1)]

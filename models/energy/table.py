@@ -14,7 +14,7 @@ from pilaster.models.energy.compose import PRIMITIVES, SMALL_MEMORIES, UNCOMPOSE
 from pilaster.models.energy.kinds import KINDS
 from pilaster.models.energy.load import read_table, table_names, table_path
 from pilaster.models.energy.price import Price
-from pilaster.models.energy.schema import Entry, TableFile
+from pilaster.models.energy.schema import Entry, PricedAt, TableFile
 from pilaster.models.energy.technology import conversion_factor
 from pilaster.models.energy.units import RELATIVE_UNIT
 from pilaster.models.errors import InputError
@@ -78,6 +78,8 @@ class EnergyTable:
         The file's entries by name, as published.
     prices : Mapping of str to Price
         The same in pJ, µW or µm² at the table's node and voltage.
+    memories : PricedAt or None
+        Node and supply of the prices of memories, where these are others.
     """
 
     name: str
@@ -86,6 +88,7 @@ class EnergyTable:
     voltage_v: float
     entries: Mapping[str, Entry]
     prices: Mapping[str, Price]
+    memories: PricedAt | None = None
     _known_pj: dict[tuple[Action, Attributes], float] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -122,6 +125,7 @@ class EnergyTable:
             title=self.title,
             node_nm=self.node_nm,
             voltage_v=self.voltage_v,
+            memories=self.memories,
             entries=tuple(self.entries.values()),
         )
 
@@ -133,6 +137,7 @@ class EnergyTable:
             title=title,
             node_nm=self.node_nm,
             voltage_v=self.voltage_v,
+            memories=self.memories,
             entries=tuple(merged.values()),
         )
         return _from_file(file, f"energy table {name}")
@@ -250,6 +255,13 @@ class EnergyTable:
         return "memory_leakage" in self.prices or "lane_leakage" in self.prices
 
     @property
+    def remark(self) -> str:
+        """What a reader of a bill must know beside the table's name; empty if nothing."""
+        if self.memories is None:
+            return ""
+        return f"memories at {self.memories.node_nm:g} nm and {self.memories.voltage_v:g} V"
+
+    @property
     def missing(self) -> tuple[str, ...]:
         """What the table does not price, and a bill by it leaves out; words for a report."""
         return tuple(what for name, what in _ABSENT.items() if name not in self.prices)
@@ -266,6 +278,7 @@ class EnergyTable:
             "title": self.title,
             "node_nm": self.node_nm,
             "voltage_v": self.voltage_v,
+            "memories": None if self.memories is None else self.memories.model_dump(),
             "missing": list(self.missing),
             "entries": [_entry_dict(entry) for entry in self.entries.values()],
         }
@@ -310,6 +323,7 @@ def _from_file(file: TableFile, label: str) -> EnergyTable:
         title=file.title,
         node_nm=file.node_nm,
         voltage_v=file.voltage_v,
+        memories=file.memories,
         entries=MappingProxyType(entries),
         prices=MappingProxyType(prices),
     )

@@ -291,8 +291,6 @@ def characterize(
         model = simulate(network, machine, shown, table=base, clock_mhz=clock_mhz)
         runs.append(Run(measured, model, black))
     title = f"{node:g} nm, measured at gates of {library.name}"
-    if (base.node_nm, base.voltage_v) != (node, library.voltage):
-        title += f"; memories at {base.node_nm:g} nm and {base.voltage_v:g} V by {base.name}"
     return EnergyTable.of(fit(runs, base, name, title, node), f"energy table {name}")
 
 

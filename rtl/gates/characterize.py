@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from pilaster.models.energy.actions import Action, Attributes
 from pilaster.models.energy.schema import TableFile
 from pilaster.models.energy.table import EnergyTable
+from pilaster.models.energy.technology import conversion_factor
 from pilaster.models.energy.units import RELATIVE_UNIT
 from pilaster.models.energy.write import table_yaml
 from pilaster.models.errors import InputError
@@ -162,12 +163,15 @@ def characterize(
         entries.append({**_plain_entry(kind, "pJ", price, rule, where), "at": at})
     entries.append(_plain_entry(Action.ROW, "pJ", row, "constant", where))
     entries += [*_clock_entries(runs, where), _leakage_entry(runs, where), *_taken_over(base)]
+    voltage, node, supply = runs[0].measured.voltage, base.node_nm, base.voltage_v
+    memories = {"node_nm": node, "voltage_v": supply}
     return TableFile.model_validate(
         {
             "name": name,
             "title": title,
             "node_nm": float(node_nm),
-            "voltage_v": runs[0].measured.voltage,
+            "voltage_v": voltage,
+            "memories": None if (node, supply) == (node_nm, voltage) else memories,
             "entries": entries,
         }
     )
@@ -316,7 +320,7 @@ def _product_entry(action: Action, price: float, runs: Sequence[Run], where: str
 
 
 def _taken_over(base: EnergyTable) -> Iterator[dict[str, Any]]:
-    """Entries of larger memories."""
+    """Entries of larger memories, at the technology of their table."""
     for name in ("register", "memory_read", "memory_write", "memory_leakage"):
         entry = base.entries.get(name)
         if entry is None:
@@ -329,6 +333,16 @@ def _taken_over(base: EnergyTable) -> Iterator[dict[str, Any]]:
         plain["source"] = f"energy table {base.name}: {entry.source}"
         if "points" in plain:
             plain["points"] = [dict(point) for point in plain["points"]]
+        origin = entry.converted_from
+        if origin is not None:
+            factor = conversion_factor(
+                origin.rule, origin.node_nm, origin.voltage_v, base.node_nm, base.voltage_v
+            )
+            del plain["converted_from"]
+            for point in plain.get("points", (plain,)):
+                point["value"] = float(f"{point['value'] * factor:.6g}")
+            node, supply = origin.node_nm, origin.voltage_v
+            plain["source"] += f"; converted from {node:g} nm and {supply:g} V by {origin.rule}"
         yield plain
 
 

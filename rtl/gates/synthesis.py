@@ -95,9 +95,14 @@ class Effort(Enum):
         "topo; buffer -c -p; topo; upsize -D {D}; dnsize -D {D}"
     )
 
-    def script(self, period_ps: float) -> str:
-        """Write it as Yosys takes it on its command line."""
-        return "+" + self.value.format(D=f"{period_ps:.0f}").replace(" ", ",")
+    def script(self, period_ps: float, buffered: bool) -> str:
+        """Write it as Yosys takes it on its command line.
+
+        buffered : whether the library has buffers, without which ABC puts none in
+        """
+        commands = self.value.format(D=f"{period_ps:.0f}").split("; ")
+        kept = [one for one in commands if buffered or not one.startswith("buffer")]
+        return "+" + "; ".join(kept).replace(" ", ",")
 
 
 class Synthesis:
@@ -136,10 +141,11 @@ class Synthesis:
         """Map it, module by module."""
         period_ps = self.period_ns * 1e3
         with self.folder() as folder:
+            buffered = bool(self.files["sizes.constr"])
             script = _MAP.format(
-                constraints="-constr sizes.constr" if self.files["sizes.constr"] else "",
+                constraints="-constr sizes.constr" if buffered else "",
                 period_ps=round(period_ps),
-                script=effort.script(period_ps),
+                script=effort.script(period_ps, buffered),
             )
             self.run(folder, script)
             gates = json.loads((folder / "gates.json").read_text(encoding="utf-8"))
@@ -159,8 +165,10 @@ class Synthesis:
         try:
             run_tool(self.tool, ["-q", "-s", "run.ys"], folder)
         except ToolError as error:
-            path = self.library.path
-            raise InputError(f"{path}: the machine could not be mapped: {error}") from error
+            program, path = " ".join(self.tool.command[:1]), self.library.path
+            raise InputError(
+                f"{program} could not map the machine to the cells of {path}: {error}"
+            ) from error
 
 
 def _clock_gates(library: Library) -> str:

@@ -73,7 +73,7 @@ def test_the_good_table_is_good(tmp_path):
         (("voltage_v",), 900, "voltage_v: must be at most 100, not 900"),
         (("voltage_v",), "0.9 V", "voltage_v: must be a number, not '0.9 V'"),
         (("voltage",), 1.0, "voltage: unknown key; the keys here are name, title, node_nm, "
-         "voltage_v, entries; did you mean 'voltage_v'?"),
+         "voltage_v, memories, entries; did you mean 'voltage_v'?"),
         (("entries",), [], "entries: is empty; give at least one"),
         (("entries",), {"add": 1}, "entries: must be a list, not keys and values"),
         (("entries", ADD), GONE, "entries: nothing prices mac: add an entry mac, or add"),

@@ -13,6 +13,7 @@ from pilaster.data import images_for
 from pilaster.models.energy import EnergyTable
 from pilaster.models.energy.actions import Action, Attributes
 from pilaster.models.errors import InputError
+from pilaster.reports.summary import summary_sentence
 from pilaster.rtl.gates.bill import compare_bill
 from pilaster.rtl.gates.characterize import Run, blackened, characterize, fit, table_yaml
 from pilaster.rtl.gates.measure import ComponentPower, MemoryPower, PowerMeasurement
@@ -189,6 +190,26 @@ def test_every_entry_says_how_it_was_measured(runs):
     assert base["small_memory_read"].at.depth == REGISTER_BITS
     assert base["small_weight_read"].at.depth == LOGIC_BITS
     assert yaml.safe_load(table_yaml(table))["name"] == "found"
+
+
+@pytest.mark.parametrize(
+    ("node_nm", "voltage", "remark"),
+    [
+        (130, 1.2, ""),
+        (180, 1.2, "memories at 130 nm and 1.2 V"),
+        (130, 1.8, "memories at 130 nm and 1.2 V"),
+    ],
+)
+def test_memories_of_another_technology_are_told_of_in_the_headline(runs, node_nm, voltage, remark):
+    others = [replace(run, measured=replace(run.measured, voltage=voltage)) for run in runs]
+    file = characterize(others, BASE, "found", "made up", node_nm)
+    table = EnergyTable.of(file, "energy table found")
+    assert table.remark == remark
+    assert EnergyTable.of(table.file, "again").remark == remark
+    result = simulate(pl.load("digits"), pl.load_machine("digits"), table=table)
+    assert result.as_dict()["energy"]["remark"] == remark
+    headline = summary_sentence(result)
+    assert ("(found)" if not remark else f"(found, {remark})") in headline
 
 
 def test_most_pixels_become_black():
