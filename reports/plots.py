@@ -54,7 +54,7 @@ GROUPS = (
     Group("pooling", "#F0E442", (Action.POOL,)),
     Group("streams", "#332288", (Action.STREAM,)),
     Group("DRAM", "#882255", (Action.DRAM_READ,)),
-    Group("steps and clock", "#999999", (Action.ROW, Action.CLOCK)),
+    Group("steps and clock", "#999999", (Action.ROW, Action.PROGRAM_READ, Action.CLOCK)),
     Group("leakage", "#44525C", ("leakage",)),
 )
 OTHER = Group("other", "#DDDDDD", ())

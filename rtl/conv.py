@@ -152,7 +152,7 @@ class ConvComponent(wiring.Component):
         program = Program.of(stage)
         form = StepFormat(stage, program)
         m.submodules.intake = intake = Intake(self._layout)
-        m.submodules.fetcher = fetcher = Fetcher(stage, program, form)
+        m.submodules.fetcher = fetcher = Fetcher(stage, program, form, self._probes)
         m.submodules.sequencer = sequencer = Sequencer(stage, form, self._layout.rows, self._behind)
         m.submodules.weights = weights = WeightFeed(stage, program, parameters, form, files)
         m.submodules.lanes = lanes = LaneArray.of(stage, self._value, self._paired)
@@ -207,6 +207,7 @@ class ConvComponent(wiring.Component):
                 self.probes.psum_read.eq(_count(sums.reads)),
                 self.probes.psum_write.eq(_count(sums.writes)),
                 self.probes.row.eq(sequencer.token_valid),
+                self.probes.program_read.eq(fetcher.reads),
                 self.probes.stream.eq(self.o.valid),
             ]
             self._count_operations(m, at, steps[-1], lanes, emitter)

@@ -20,7 +20,7 @@ TOP_STAGE = "top"
 
 _COMPONENTS = {
     "intake": "intake",
-    "fetcher": "sequencer",
+    "fetcher": "program",
     "sequencer": "sequencer",
     "weights": "weights",
     "lanes": "lanes",
@@ -54,7 +54,7 @@ def component_of(path: Sequence[str]) -> tuple[str, str]:
 
 
 PROGRAMS = "programs"
-"""Part of the memories that sequencers walk through, where they are too large for gates."""
+"""Part of the tables that sequencers walk through, and of what walks through them."""
 
 PARTS: Mapping[str, tuple[str, ...]] = {
     "lanes": (Action.MAC, Action.MAC_GATED, Action.WEIGHT_LOAD),
@@ -66,13 +66,10 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "weights": (Action.WEIGHT_READ, Action.DRAM_READ),
     "streams": (Action.STREAM,),
     "clock": (Action.CLOCK,),
-    PROGRAMS: (),
+    PROGRAMS: (Action.PROGRAM_READ,),
     "leakage": ("leakage",),
 }
-"""Actions of the model by the part of a machine that they are the energy of.
-
-The model does not count the reads of a program that is too large for gates.
-"""
+"""Actions of the model by the part of a machine that they are the energy of."""
 
 _BY_COMPONENT = {
     "lanes": "lanes",
@@ -85,6 +82,7 @@ _BY_COMPONENT = {
     "output FIFO": "streams",
     "window": "window and steps",
     "sequencer": "window and steps",
+    "program": PROGRAMS,
 }
 
 
@@ -98,7 +96,13 @@ def part_of(component: str, pools: bool) -> str:
     return _BY_COMPONENT.get(component, "streams")
 
 
-_OF_POOLING = (Action.WINDOW_SHIFT, Action.PSUM_READ, Action.PSUM_WRITE, Action.REQUANTIZE)
+_OF_POOLING = (
+    Action.WINDOW_SHIFT,
+    Action.PSUM_READ,
+    Action.PSUM_WRITE,
+    Action.REQUANTIZE,
+    Action.PROGRAM_READ,
+)
 """What a stage that pools does outside of its column buffers and streams."""
 
 _BY_ACTION = {str(action): part for part, actions in PARTS.items() for action in actions}

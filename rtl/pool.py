@@ -278,7 +278,11 @@ class PoolComponent(wiring.Component):
         if self._probes:
             came = Signal()
             m.d.sync += came.eq(reading)
-            m.d.comb += self.probes.window_shift.eq(came & shift)
+            fresh_run = start & (tile == 0) & (len(program) > 1)
+            m.d.comb += [
+                self.probes.window_shift.eq(came & shift),
+                self.probes.program_read.eq(fresh_run),
+            ]
             self._observe(m, intake, started, finished, stages, slots)
         return m
 

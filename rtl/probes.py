@@ -10,6 +10,8 @@ from amaranth.lib.wiring import Out
 from pilaster.models.energy.actions import Action
 from pilaster.sim.machine import Schedule
 from pilaster.sim.stages import ConvStage, JoinStage, PoolStage, Stage
+from pilaster.sim.stages.conv_actions import program_reads
+from pilaster.sim.stages.pool_actions import pool_program
 
 __all__ = ["ACTION_PROBES", "STAMP_PROBES", "StageProbes", "most_actions", "probe_bits"]
 
@@ -29,6 +31,7 @@ ACTION_PROBES = (
     Action.PSUM_WRITE,
     Action.ACCUMULATE,
     Action.ROW,
+    Action.PROGRAM_READ,
     Action.REQUANTIZE,
     Action.STREAM,
 )
@@ -52,6 +55,7 @@ def most_actions(stage: Stage) -> Mapping[Action, int]:
         found[Action.POOL] = (stage.layer.window.kernel[0] - 1 + slots) * outputs
         if stage.layer.mode == "average":
             found[Action.REQUANTIZE] = outputs
+        found[Action.PROGRAM_READ] = int(pool_program(stage).depth > 1)
     else:
         found = _most_of_conv(stage)
     found[Action.STREAM] = 1
@@ -66,6 +70,7 @@ def _most_of_conv(stage: ConvStage) -> dict[Action, int]:
     found |= dict.fromkeys((Action.COLUMN_WRITE, Action.ROW), 1)
     found |= {Action.COLUMN_READ: ports * stage.geometry.row_fold, Action.WINDOW_SHIFT: ports}
     found |= {Action.ACCUMULATE: slots * fold.out_channels, Action.REQUANTIZE: fold.requantizers}
+    found[Action.PROGRAM_READ] = len(program_reads(stage))
     if stage.weight_sets > 1:
         found |= dict.fromkeys((Action.WEIGHT_READ, Action.WEIGHT_LOAD), 1)
     if stage.pending_columns:

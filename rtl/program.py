@@ -6,7 +6,8 @@ and from the stage's own list of passes, so the order has one home.
 
 The address of a tile of weights is the sum of three: the run's, the block's and the pass's. Blocks
 that do the same with other weights therefore share their passes, and runs their blocks. In a
-program of few tiles the pass's is the whole address: adders would cost more than the table.
+program of few tiles the pass's is the whole address: adders would cost more than the table. The
+sizes of the tables and how often they are read are `pilaster.sim.program_tables`'s.
 """
 
 from __future__ import annotations
@@ -16,15 +17,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pilaster.sim import program_tables
 from pilaster.sim.machine import Schedule
 from pilaster.sim.schedule import Run
 from pilaster.sim.stages import ConvStage
 
-__all__ = ["SHARED_TILES", "Block", "PassEntry", "Program", "RunEntry", "SlotEntry"]
-
-
-SHARED_TILES = 2048
-"""Tiles of weights from which on blocks share passes."""
+__all__ = ["Block", "PassEntry", "Program", "RunEntry", "SlotEntry"]
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,7 @@ class _Writer:
         if present is None:
             present = np.ones(stage.tile_shape, bool)
         self.weights = tuple((g, o, c, t) for g, o, c, t in np.argwhere(present).tolist())
-        self.shares = len(self.weights) >= SHARED_TILES
+        self.shares = len(self.weights) >= program_tables.SHARED_TILES
         self.address = {tile: index for index, tile in enumerate(self.weights)}
         self.scatter = stage.spec.schedule is Schedule.SCATTER
         self.slots = stage.fold.kernel_columns if self.scatter else 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from amaranth.hdl import Module, Mux, Shape, Signal, Value
+from amaranth.hdl import Const, Module, Mux, Shape, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
@@ -15,6 +15,10 @@ from pilaster.sim.stages import ConvStage
 from pilaster.sim.timing import COLUMN_BUFFERS
 
 __all__ = ["Fetcher", "Sequencer", "StepFormat", "StepSignature"]
+
+
+_TABLES = 3
+"""Of runs, of blocks and of passes."""
 
 
 class StepFormat:
@@ -102,11 +106,22 @@ class Fetcher(wiring.Component):
     """Walks the tables and offers one step after another, for image after image.
 
     A step is a pass where weights are held, and a pass on one row where sums are held.
+
+    Members
+    -------
+    steps : the step offered
+    reads : with probes only, how many tables are read in this cycle
     """
 
-    def __init__(self, stage: ConvStage, program: Program, form: StepFormat) -> None:
+    def __init__(
+        self, stage: ConvStage, program: Program, form: StepFormat, probes: bool = False
+    ) -> None:
         self._stage, self._program, self._form = stage, program, form
-        super().__init__({"steps": Out(stream.Signature(form.step))})
+        self._probes = probes
+        members = {"steps": Out(stream.Signature(form.step))}
+        if probes:
+            members["reads"] = Out(range(_TABLES + 1))
+        super().__init__(members)
 
     def elaborate(self, platform: object) -> Module:
         """Three tables behind each other, and a register for the step they give."""
@@ -183,7 +198,22 @@ class Fetcher(wiring.Component):
                     m.d.sync += [row.eq(0), block_index.eq(block_index + 1)]
                 with m.Else():
                     m.d.sync += row.eq(row + 1)
+        if self._probes:
+            fresh_block = (pass_index == 0) & (row == 0)
+            fresh_run = fresh_block & (block_index == 0)
+            self._count_reads(m, fresh_run, fresh_block, fresh_block | (block.passes != 1))
         return m
+
+    def _count_reads(self, m: Module, run: Value, block: Value, entry: Value) -> None:
+        """Show in how many tables the next step stands at another entry than the one now taken.
+
+        A table of one entry is never read.
+        """
+        tables = (self._program.runs, self._program.blocks, self._program.passes)
+        pairs = zip((run, block, entry), tables, strict=True)
+        fresh = sum((at for at, table in pairs if len(table) > 1), Const(0))
+        with m.If(self.steps.valid & self.steps.ready):
+            m.d.comb += self.reads.eq(fresh)
 
 
 class Sequencer(wiring.Component):

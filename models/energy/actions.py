@@ -26,6 +26,8 @@ class Action(StrEnum):
         One compare or add of a pooling stage.
     ROW
         One output row of one pass at the lanes: its step is written down the pipeline.
+    PROGRAM_READ (bits, depth)
+        One read of a table that a sequencer walks through. A table of one entry is never read.
     REQUANTIZE (accumulator_bits, scale_bits)
         One accumulator times its scale, and the add that rounds. A scale of 0 or 1 bit is a shift.
     WINDOW_SHIFT (bits)
@@ -53,6 +55,7 @@ class Action(StrEnum):
     ACCUMULATE = "accumulate"
     POOL = "pool"
     ROW = "row"
+    PROGRAM_READ = "program_read"
     REQUANTIZE = "requantize"
     WINDOW_SHIFT = "window_shift"
     PSUM_READ = "psum_read"

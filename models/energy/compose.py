@@ -13,7 +13,8 @@ psum_read, weight_read,       memory_read (bits, depth)
 column_read
 psum_write, column_write      memory_write (bits, depth)
 mac_gated, weight_load, row,  nothing: the table prices the action itself, or counts it as 0
-dram_read, clock
+program_read, dram_read,
+clock
 ============================  ====================================================
 
 A memory of one word is a register. Where a table prices small memories, which are made of registers
@@ -38,6 +39,7 @@ SMALL_MEMORIES = {
     **dict.fromkeys((Action.PSUM_READ, Action.COLUMN_READ), "small_memory_read"),
     **dict.fromkeys(_WRITES, "small_memory_write"),
     Action.WEIGHT_READ: "small_weight_read",
+    Action.PROGRAM_READ: "small_program_read",
 }
 """Entries that price accesses of small memories, where a table has them."""
 
@@ -45,6 +47,7 @@ UNCOMPOSED = (
     Action.MAC_GATED,
     Action.WEIGHT_LOAD,
     Action.ROW,
+    Action.PROGRAM_READ,
     Action.DRAM_READ,
     Action.CLOCK,
 )

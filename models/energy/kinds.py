@@ -82,6 +82,9 @@ KINDS: dict[str, Kind] = {
     "small_weight_read": Kind(
         "one read of weights that are gates, of bits x depth at most", _MEMORY, ("linear-bits",)
     ),
+    "small_program_read": Kind(
+        "one read of a program that is gates, of bits x depth at most", _MEMORY, ("linear-bits",)
+    ),
     "small_memory_clock": Kind(
         "one clock cycle of a word of a memory of registers, of bits x depth at most",
         _MEMORY,
@@ -96,6 +99,7 @@ KINDS: dict[str, Kind] = {
     Action.ACCUMULATE: Kind("one add of a partial sum", _WORD, _BY_WORD),
     Action.POOL: Kind("one compare or add of pooling", _WORD, _BY_WORD),
     Action.ROW: Kind("one output row of one pass at the lanes", (), ("constant",)),
+    Action.PROGRAM_READ: Kind("one read of a sequencer's program", _MEMORY, _BY_MEMORY),
     Action.REQUANTIZE: Kind("one requantisation", ("accumulator_bits", "scale_bits"), _BY_OPERANDS),
     Action.WINDOW_SHIFT: Kind("one shift of the tap window", _WORD, _BY_WORD),
     Action.PSUM_READ: Kind("one read of partial sums", _MEMORY, _BY_MEMORY),

@@ -32,6 +32,7 @@ _ABSENT = {
     Action.MAC_GATED: "gated lanes",
     Action.WEIGHT_LOAD: "weights taken into the lanes",
     Action.ROW: "steps of the pipeline",
+    Action.PROGRAM_READ: "programs of sequencers",
     Action.DRAM_READ: "DRAM",
     "idle_memory": "clock of idle memories",
     "memory_leakage": "leakage of memories",
@@ -248,6 +249,12 @@ class EnergyTable:
     def has_clock(self) -> bool:
         """Whether clocking registers has a price."""
         return Action.CLOCK in self.prices
+
+    @property
+    def has_programs(self) -> bool:
+        """Whether reading programs has a price."""
+        names = (Action.PROGRAM_READ, SMALL_MEMORIES[Action.PROGRAM_READ])
+        return any(name in self.prices for name in names)
 
     @property
     def has_leakage(self) -> bool:

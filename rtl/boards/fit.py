@@ -22,9 +22,9 @@ from pilaster.rtl.contents import memory_names
 from pilaster.rtl.host.action_counters import low_bits
 from pilaster.rtl.host.actions import counters_of
 from pilaster.rtl.host.protocol import ActionCount
-from pilaster.rtl.program import SHARED_TILES
 from pilaster.sim.machine import Fold, LoopOrder, Machine, StageSpec
 from pilaster.sim.pipeline import Pipeline, build_stage, with_arm_columns
+from pilaster.sim.program_tables import SHARED_TILES
 from pilaster.sim.stages import ConvStage, JoinStage, PoolStage, Stage
 from pilaster.sim.stages.conv_actions import column_buffer_bits, psum_bits
 from pilaster.sim.stages.join_actions import arm_buffer_bits, join_requantizers

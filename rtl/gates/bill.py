@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pilaster.rtl.gates.measure import ComponentPower, MemoryPower, PowerMeasurement
-from pilaster.rtl.parts import PARTS, PROGRAMS, energy_by_part, part_of
+from pilaster.rtl.gates.measure import ComponentPower, PowerMeasurement
+from pilaster.rtl.parts import PARTS, energy_by_part, part_of
 from pilaster.sim.results import Result
 
 __all__ = ["BillLine", "compare_bill"]
@@ -36,7 +36,8 @@ def compare_bill(found: PowerMeasurement, model: Result) -> tuple[BillLine, ...]
         clock = measured.clock_pj if isinstance(measured, ComponentPower) else 0.0
         gates["clock"] += clock
         gates["leakage"] += measured.leakage_pj
-        gates[_part_of(measured, pools)] += measured.energy_pj - measured.leakage_pj - clock
+        part = part_of(measured.component, measured.stage in pools)
+        gates[part] += measured.energy_pj - measured.leakage_pj - clock
     bill = dict.fromkeys(PARTS, 0.0)
     for stage in model.stages:
         for part, energy in energy_by_part(stage.energy_by_action, stage.name in pools).items():
@@ -44,10 +45,3 @@ def compare_bill(found: PowerMeasurement, model: Result) -> tuple[BillLine, ...]
     lines = [BillLine(part, gates[part], bill[part]) for part in PARTS]
     total = BillLine("total", found.energy_pj, sum(line.model_pj for line in lines))
     return (*lines, total)
-
-
-def _part_of(measured: ComponentPower | MemoryPower, pools: frozenset[str]) -> str:
-    """Part that a component or memory counts for, but for what the clock takes in every cycle."""
-    if isinstance(measured, MemoryPower) and measured.component == "sequencer":
-        return PROGRAMS
-    return part_of(measured.component, measured.stage in pools)

@@ -26,7 +26,7 @@ from pilaster.models.energy.write import table_yaml
 from pilaster.models.errors import InputError
 from pilaster.rtl.gates.bill import compare_bill
 from pilaster.rtl.gates.measure import PowerMeasurement
-from pilaster.rtl.gates.synthesis import LOGIC_BITS, REGISTER_BITS
+from pilaster.rtl.gates.synthesis import LOGIC_BITS, REGISTER_BITS, TABLE_BITS
 from pilaster.sim.results import Result, StageResult
 
 __all__ = ["Run", "blackened", "characterize", "fit", "table_yaml"]
@@ -112,7 +112,7 @@ _SIZES: Mapping[Action, Size] = {
 }
 """What the price of an action is proportional to; bits of all that are not here."""
 
-_OF_POOLING = (Action.WINDOW_SHIFT, Action.PSUM_READ, Action.PSUM_WRITE)
+_OF_POOLING = (Action.WINDOW_SHIFT, Action.PSUM_READ, Action.PSUM_WRITE, Action.PROGRAM_READ)
 """What a stage that pools does beside comparing and adding."""
 
 
@@ -140,7 +140,8 @@ def characterize(
     (requantize,) = _fit(runs, ("requantizers",), ((Action.REQUANTIZE,),))
     shift, row = _fit(runs, ("window",), ((Action.WINDOW_SHIFT,), (Action.ROW,)))
     (weights,) = _fit(runs, ("weights",), ((Action.WEIGHT_READ,),))
-    of_pooling = dict(zip(_OF_POOLING, (shift, read, write), strict=True))
+    (program,) = _fit(runs, ("program",), ((Action.PROGRAM_READ,),))
+    of_pooling = dict(zip(_OF_POOLING, (shift, read, write, program), strict=True))
     words = {
         Action.WEIGHT_LOAD: load,
         Action.ACCUMULATE: accumulate,
@@ -152,6 +153,7 @@ def characterize(
         "small_memory_read": (read * REGISTER_BITS, REGISTER_BITS, "linear-capacity"),
         "small_memory_write": (write, REGISTER_BITS, "linear-bits"),
         "small_weight_read": (weights, LOGIC_BITS, "linear-bits"),
+        "small_program_read": (program, TABLE_BITS, "linear-bits"),
     }
     where = _where(runs)
     products = {Action.MAC: mac, Action.MAC_GATED: gated, Action.REQUANTIZE: requantize}
@@ -236,7 +238,7 @@ def _fit(
     return tuple(map(float, fit(energies, counts)))
 
 
-_OF_MEMORIES = {*_READS, *_WRITES, Action.WEIGHT_READ}
+_OF_MEMORIES = {*_READS, *_WRITES, Action.WEIGHT_READ, Action.PROGRAM_READ}
 
 _ACTIONS: Mapping[str, tuple[Action, ...]] = {
     "lanes": (Action.MAC, Action.MAC_GATED, Action.WEIGHT_LOAD),
@@ -245,6 +247,7 @@ _ACTIONS: Mapping[str, tuple[Action, ...]] = {
     "requantizers": (Action.REQUANTIZE,),
     "window": (Action.WINDOW_SHIFT, Action.ROW),
     "weights": (Action.WEIGHT_READ,),
+    "program": (Action.PROGRAM_READ,),
 }
 """Actions of each component of a stage."""
 
@@ -319,17 +322,31 @@ def _product_entry(action: Action, price: float, runs: Sequence[Run], where: str
     }
 
 
+_TAKEN_OVER = {
+    "register": "register",
+    "memory_read": "memory_read",
+    "memory_write": "memory_write",
+    str(Action.PROGRAM_READ): "memory_read",
+    "memory_leakage": "memory_leakage",
+}
+"""Entries of a table, and those of the table they are taken from."""
+
+
 def _taken_over(base: EnergyTable) -> Iterator[dict[str, Any]]:
-    """Entries of larger memories, at the technology of their table."""
-    for name in ("register", "memory_read", "memory_write", "memory_leakage"):
-        entry = base.entries.get(name)
+    """Entries of larger memories, at the technology of their table.
+
+    A large program is priced as any other memory that is read.
+    """
+    for name, source in _TAKEN_OVER.items():
+        entry = base.entries.get(source)
         if entry is None:
             continue
         if entry.unit == RELATIVE_UNIT:
             raise InputError(
-                f"energy table {base.name}: {name} is relative to a MAC; name a table in joules"
+                f"energy table {base.name}: {source} is relative to a MAC; name a table in joules"
             )
         plain = entry.model_dump(exclude_none=True)
+        plain["name"] = name
         plain["source"] = f"energy table {base.name}: {entry.source}"
         if "points" in plain:
             plain["points"] = [dict(point) for point in plain["points"]]

@@ -21,6 +21,8 @@ from pilaster.sim.column_words import Cuts, beat_cuts, conv_cuts, tile_cuts, wor
 from pilaster.sim.energy import stage_energy_pj
 from pilaster.sim.machine import Schedule
 from pilaster.sim.mapper.space import BlockTiles, Candidates, ConvCandidates, PoolCandidates
+from pilaster.sim.mapper.tiles import present_tiles
+from pilaster.sim.program_tables import ProgramTables, TiledRuns, counted_tables, whole_tables
 from pilaster.sim.stages import ConvStage, PoolStage
 from pilaster.sim.stages.conv_actions import column_phase_bits, kernel_uses
 from pilaster.sim.stages.pool_actions import pool_column_buffer_bits
@@ -293,6 +295,8 @@ def _conv_energies(found: ConvCandidates, tiles: BlockTiles, pricing: Pricing) -
         energy += pricing.image_cycles * clock
     passes = classes.counts[:, 0] @ runs.deferred + classes.counts[:, 1] @ runs.total
     energy += passes * rows_out * table.energy_pj(Action.ROW, Attributes())
+    if table.has_programs:
+        energy += _program_energies(found, tiles, table)
 
     scale = Attributes(accumulator_bits=widths.accumulator, scale_bits=widths.scale)
     outputs = rows_out * columns_out
@@ -308,6 +312,35 @@ def _conv_energies(found: ConvCandidates, tiles: BlockTiles, pricing: Pricing) -
             power += (fetched > 0) * _leaking(table, hardware.weight_word, sets)
         energy += power * pricing.image_cycles / pricing.clock_mhz
     return energy
+
+
+def _program_energies(found: ConvCandidates, tiles: BlockTiles, table: EnergyTable) -> Costs:
+    """Energy of an image in reading programs; a table of one entry is never read."""
+    tables = _program_tables(found, tiles)
+    reads = np.where(tables.depth > 1, tables.reads, 0)
+    each = reads * _energy(table, Action.PROGRAM_READ, tables.bits, tables.depth)
+    costs: Costs = each.sum(axis=0)
+    return costs
+
+
+def _program_tables(found: ConvCandidates, tiles: BlockTiles) -> ProgramTables:
+    """The tables of a block's folds: in closed form, or where tiles are zero, for each base."""
+    block, geometry, sets = tiles.block, found.stage.geometry, tiles.groups.sets
+    pending = _pending(tiles, found.stage)
+    runs = TiledRuns(geometry, block.schedule, block.kernel_columns, block.held, pending)
+    ins = -(-geometry.channels // block.in_channels)
+    outs = geometry.tiled_groups * -(-geometry.out_channels // block.out_channels)
+    taps = -(-geometry.taps // block.taps)
+    tables = whole_tables(runs, ins, outs, taps)
+    partial: NDArray[np.bool_] = np.logical_or.reduce(sets < ins * outs * taps, axis=0)
+    if found.nonzero is None or not partial.any():
+        return tables
+    for begin, end, present in present_tiles(geometry, block, found.nonzero, partial):
+        of_base = replace(runs, pending=pending[begin : begin + 1])
+        base = counted_tables(of_base, present.transpose(0, 1, 3, 2))
+        for table, column in zip(vars(tables).values(), vars(base).values(), strict=True):
+            table[:, begin:end] = column[:, np.newaxis]
+    return tables
 
 
 def _conv_areas(found: ConvCandidates, tiles: BlockTiles, table: EnergyTable) -> Costs:

@@ -171,13 +171,17 @@ class BlockTiles:
 
 @dataclass(frozen=True, eq=False)
 class ConvCandidates:
-    """Every fold of a convolution or a fully connected layer that the mapper considers."""
+    """Every fold of a convolution or a fully connected layer that the mapper considers.
+
+    nonzero : weights that are not zero, see `nonzero_weights`; None where all are
+    """
 
     name: str
     stage: ConvStage
     blocks: tuple[BlockTiles, ...]
     work: WorkTable
     in_dram: bool
+    nonzero: NDArray[np.bool_] | None
 
     def __len__(self) -> int:
         return len(self.lanes)
@@ -303,7 +307,8 @@ def candidates(network: Network, node: Node, limits: Limits) -> Candidates:
     bits = int(np.prod(weights)) * stage.widths.weight
     most = limits.on_chip_weight_bits
     in_dram = most is not None and bits > most
-    return ConvCandidates(node.name, stage, tuple(blocks), _work(geometry, blocks), in_dram)
+    work = _work(geometry, blocks)
+    return ConvCandidates(node.name, stage, tuple(blocks), work, in_dram, nonzero)
 
 
 def _work(geometry: ConvGeometry, blocks: Sequence[BlockTiles]) -> WorkTable:

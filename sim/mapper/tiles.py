@@ -20,7 +20,15 @@ from pilaster.sim.machine import Schedule
 from pilaster.sim.mapper.folds import FoldBlock
 from pilaster.sim.schedule import column_runs, kernel_groups
 
-__all__ = ["GroupTiles", "RunClasses", "RunTiles", "count_tiles", "nonzero_weights", "run_classes"]
+__all__ = [
+    "GroupTiles",
+    "RunClasses",
+    "RunTiles",
+    "count_tiles",
+    "nonzero_weights",
+    "present_tiles",
+    "run_classes",
+]
 
 Ints = NDArray[np.int64]
 
@@ -217,27 +225,22 @@ def _counted(
     nonzero: NDArray[np.bool_],
 ) -> Iterator[tuple[RunTiles, GroupTiles]]:
     """Count the tiles that are not all zero, a base after the other."""
-    members = kernel_groups(geometry, block.schedule, block.kernel_columns)
-    by_class = np.zeros((len(classes.groups), len(members)), np.int64)
+    groups = len(kernel_groups(geometry, block.schedule, block.kernel_columns))
+    by_class = np.zeros((len(classes.groups), groups), np.int64)
     for number, used in enumerate(classes.groups):
         by_class[number, list(used)] = 1
-    by_group = np.stack([nonzero[:, :, :, list(slots)].any(axis=3) for slots in members], axis=3)
     real_terms, row_uses = geometry.real_taps.astype(np.int64), _row_uses(geometry)
-    bounds = np.append(block.first_of_base, len(block))
     slow_cycles = block.requantize_cycles
     known: tuple[int, int] | None = None
-    for begin, end in pairwise(bounds.tolist()):
+    for begin, end, tiles in present_tiles(geometry, block, nonzero, np.ones(len(block), bool)):
         taps, ins, out = (
             int(sizes[begin]) for sizes in (block.taps, block.in_channels, block.out_channels)
         )
         if known != (taps, ins):
             known = (taps, ins)
-            narrow = _any(_any(by_group, 2, taps), 4, ins)
             terms = _sum(_sum(real_terms, 0, taps), 1, ins)
             inside = _sum(_sum(row_uses, 0, taps), 1, ins)
             read = _rows_read(geometry, taps)
-        tiled = _any(narrow, 1, out)  # (groups, outs, tap groups, kernel groups, ins)
-        tiles = tiled.reshape(-1, *tiled.shape[2:]).transpose(2, 0, 1, 3)
         present = tiles.astype(np.int64)
         sizes = np.minimum(out, geometry.out_channels - np.arange(0, geometry.out_channels, out))
         real = np.tile(sizes, geometry.tiled_groups)
@@ -262,13 +265,41 @@ def _counted(
             deferred_adds=spread(counts @ real),
         )
         weighted = np.tensordot(real, present, (0, 1))  # (kernel groups, tap groups, ins)
-        groups = GroupTiles(
+        of_groups = GroupTiles(
             sets=spread(by_out.sum(axis=1)),
             rows=spread(by_taps.sum(axis=1) @ read),
             slots=spread(np.tensordot(weighted, terms, 2)),
             inside=spread(np.tensordot(weighted, inside, 2)),
         )
-        yield runs, groups
+        yield runs, of_groups
+
+
+def present_tiles(
+    geometry: ConvGeometry,
+    block: FoldBlock,
+    nonzero: NDArray[np.bool_],
+    wanted: NDArray[np.bool_],
+) -> Iterator[tuple[int, int, NDArray[np.bool_]]]:
+    """Find the tiles that are not all zero, a base with `wanted` folds after the other.
+
+    Gives the first fold of the base, that after its last, and the tiles: (kernel groups, out tiles,
+    tap groups, in tiles).
+    """
+    members = kernel_groups(geometry, block.schedule, block.kernel_columns)
+    by_group = np.stack([nonzero[:, :, :, list(slots)].any(axis=3) for slots in members], axis=3)
+    bounds = np.append(block.first_of_base, len(block))
+    known: tuple[int, int] | None = None
+    for begin, end in pairwise(bounds.tolist()):
+        if not wanted[begin]:
+            continue
+        taps, ins, out = (
+            int(sizes[begin]) for sizes in (block.taps, block.in_channels, block.out_channels)
+        )
+        if known != (taps, ins):
+            known = (taps, ins)
+            narrow = _any(_any(by_group, 2, taps), 4, ins)
+        tiled = _any(narrow, 1, out)  # (groups, outs, tap groups, kernel groups, ins)
+        yield begin, end, tiled.reshape(-1, *tiled.shape[2:]).transpose(2, 0, 1, 3)
 
 
 def _any(values: NDArray[np.bool_], axis: int, size: int) -> NDArray[np.bool_]:

@@ -12,12 +12,14 @@ from pilaster.models.energy.actions import Action, Attributes
 from pilaster.sim.beats import Beats
 from pilaster.sim.column_words import beat_cuts, conv_cuts, word_channels
 from pilaster.sim.machine import LoopOrder, Schedule
+from pilaster.sim.program_tables import TiledRuns, counted_tables, whole_tables
 from pilaster.sim.stages.conv import ConvStage
 
 __all__ = [
     "column_buffer_bits",
     "column_phase_bits",
     "conv_actions",
+    "program_reads",
     "psum_banks",
     "psum_bits",
     "register_bits",
@@ -85,6 +87,8 @@ def _data_independent(stage: ConvStage, source: Beats) -> Counted:
         yield Action.PSUM_READ, memory, waits
         yield Action.PSUM_WRITE, memory, waits
     yield Action.ROW, Attributes(), totals.passes * rows_out
+    for table, reads in program_reads(stage):
+        yield Action.PROGRAM_READ, table, reads
     outputs = rows_out * columns_out
     scale = Attributes(accumulator_bits=widths.accumulator, scale_bits=widths.scale)
     yield Action.REQUANTIZE, scale, outputs * geometry.layer.out_channels
@@ -209,6 +213,24 @@ def lane_slots(stage: ConvStage) -> int:
     else:
         lanes = np.einsum("k,koct,o,ct->", activations, stage.present, real_out, real_terms)
     return int(lanes) * geometry.rows_out
+
+
+def program_reads(stage: ConvStage) -> tuple[tuple[Attributes, int], ...]:
+    """Tables of the stage's program, and the reads of each in an image; those of an entry not."""
+    held = stage.fold.loop_order is LoopOrder.PSUMS_HELD
+    pending = np.array([stage.pending_columns])
+    runs = TiledRuns(stage.geometry, stage.spec.schedule, stage.fold.kernel_columns, held, pending)
+    if stage.present is None:
+        _, outs, ins, taps = np.array(stage.tile_shape)[:, np.newaxis]
+        tables = whole_tables(runs, ins, outs, taps)
+    else:
+        tables = counted_tables(runs, stage.present)
+    columns = (column.ravel().tolist() for column in (tables.bits, tables.depth, tables.reads))
+    return tuple(
+        (Attributes(bits, depth), reads)
+        for bits, depth, reads in zip(*columns, strict=True)
+        if depth > 1
+    )
 
 
 def row_bits(stage: ConvStage) -> int:

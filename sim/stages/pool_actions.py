@@ -12,6 +12,7 @@ from pilaster.sim.stages.pool import PoolStage
 __all__ = [
     "pool_actions",
     "pool_column_buffer_bits",
+    "pool_program",
     "pool_psum_bits",
     "pool_register_bits",
     "sum_bits",
@@ -27,8 +28,7 @@ def pool_actions(stage: PoolStage, source: Beats) -> Iterator[tuple[Action, Attr
     rows_out, columns_out = stage.output.height, stage.columns_out
     used_columns = sum(bool(touched) for touched in stage.touched)
     contributions = sum(map(len, stage.touched))
-    # Output columns that the last column completes beside the first wait for their turn to leave.
-    turns = sum(max(0, len(stage.completed(w)) - 1) for w in range(stage.columns_in))
+    turns = _later_turns(stage)
 
     buffered = pool_column_buffer_bits(stage)
     beat_bits = source.channels * stage.bits
@@ -50,11 +50,30 @@ def pool_actions(stage: PoolStage, source: Beats) -> Iterator[tuple[Action, Attr
         memory = Attributes(tile * bits, max(1, pool_psum_bits(stage) // (tile * bits)))
         yield Action.PSUM_READ, memory, waits
         yield Action.PSUM_WRITE, memory, waits
+    program = pool_program(stage)
+    if program.depth > 1:
+        yield Action.PROGRAM_READ, program, program.depth
     outputs = rows_out * columns_out
     if stage.layer.mode == "average":
         divide = Attributes(accumulator_bits=bits, scale_bits=bits)
         yield Action.REQUANTIZE, divide, outputs * shape.channels
     yield Action.STREAM, Attributes(row), outputs * stage.tiles
+
+
+def _later_turns(stage: PoolStage) -> int:
+    """Output columns that wait for their turn to leave: the last input column completes several."""
+    return sum(max(0, len(stage.completed(w)) - 1) for w in range(stage.columns_in))
+
+
+def pool_program(stage: PoolStage) -> Attributes:
+    """Width and depth of the table of runs, each of which is read once an image."""
+    slots = max(1, max(map(len, stage.touched)))
+    banks = max(1, (stage.pending_columns - 1).bit_length())
+    columns = stage.layer.window.kernel[1].bit_length()
+    slot = max(1, (slots - 1).bit_length())
+    return Attributes(
+        4 + slot + columns + slots * (2 + banks), stage.columns_in + _later_turns(stage)
+    )
 
 
 def sum_bits(stage: PoolStage) -> int:

@@ -8,9 +8,10 @@ from amaranth.hdl import Signal, Value
 
 from pilaster.models.layers import Conv, Window
 from pilaster.models.shape import Padding, Shape
-from pilaster.rtl.program import SHARED_TILES, Program
+from pilaster.rtl.program import Program
 from pilaster.rtl.sequencer import Fetcher, StepFormat
 from pilaster.sim.machine import Fold, LoopOrder, Schedule, StageSpec
+from pilaster.sim.program_tables import SHARED_TILES
 from tests.formal.machines import pipeline_of
 from tests.formal.sby import Opened, Proof, needs_tools
 from tests.formal.schedule import Walk, in_table, steps_of
@@ -112,7 +113,7 @@ def proof_of(name, kind=Fetcher, breaks=lambda program: program, inner=False):
 @pytest.mark.parametrize("least", [0, SHARED_TILES], ids=["shared", "whole"])
 @pytest.mark.parametrize("name", STAGES)
 def test_the_fetcher_follows_the_schedule_for_ever(tmp_path, monkeypatch, name, least):
-    monkeypatch.setattr("pilaster.rtl.program.SHARED_TILES", least)
+    monkeypatch.setattr("pilaster.sim.program_tables.SHARED_TILES", least)
     result = proof_of(name, inner=True).by_induction(tmp_path, 2)
     assert result.passed, (result.failures, result.traces)
 

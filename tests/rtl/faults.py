@@ -584,6 +584,19 @@ COUNTS = (
     counted_twice("Mux(adds.valid", "accumulate", "_count_operations"),
     counted_twice("self.o.valid", "stream"),
     counted_twice("Mux(emitter.fires", "requantize", "_count_operations"),
+    counted_twice("fetcher.reads", "program_read"),
+    Fault(
+        "program-read-as-offered",
+        "a step is counted for as long as it is offered",
+        edit(Fetcher, "_count_reads", "self.steps.valid & self.steps.ready", "self.steps.valid"),
+        ACTIONS,
+    ),
+    Fault(
+        "pool-program-read-by-tile",
+        "every tile of a pool reads its run anew",
+        edit(PoolComponent, "elaborate", "(tile == 0) & (len(program) > 1)", "(len(program) > 1)"),
+        ACTIONS,
+    ),
     Fault(
         "window-shifts-for-nothing",
         "the window moves though no row was read for it",

@@ -160,7 +160,7 @@ def run(name):
 @pytest.fixture(autouse=True)
 def shared_tables(monkeypatch):
     """Let small machines share passes and blocks too."""
-    monkeypatch.setattr("pilaster.rtl.program.SHARED_TILES", 0)
+    monkeypatch.setattr("pilaster.sim.program_tables.SHARED_TILES", 0)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,8 @@ from pilaster.rtl.parts import TOP_STAGE, component_of
         ("forks conv1", (TOP_STAGE, "forks")),
         ("conv1", ("conv1", "window")),
         ("conv1 intake", ("conv1", "intake")),
+        ("conv1 fetcher", ("conv1", "program")),
+        ("conv1 sequencer", ("conv1", "sequencer")),
         ("conv1 intake columns phase0_bank0", ("conv1", "column buffer")),
         ("conv1 emitter requantizer0", ("conv1", "requantizers")),
         ("add2", ("add2", "window")),

@@ -15,8 +15,8 @@ from pilaster.models.graph import INPUT, Graph, Node
 from pilaster.models.layers import Conv, Window
 from pilaster.models.shape import Padding, Shape
 from pilaster.models.zoo.synthetic import synthetic
-from pilaster.rtl import program
 from pilaster.rtl.verify import verify
+from pilaster.sim import program_tables
 from pilaster.sim.machine import Fold, LoopOrder, Machine, Schedule, StageSpec
 from tests.sim.strategies import pipelines
 from tests.strategies import stream_values
@@ -48,7 +48,7 @@ def test_lenet5(traffic_seed):
 
 
 def test_digits_with_tables_that_share(monkeypatch):
-    monkeypatch.setattr("pilaster.rtl.program.SHARED_TILES", 0)
+    monkeypatch.setattr("pilaster.sim.program_tables.SHARED_TILES", 0)
     network = pl.load("digits")
     check(network, pl.load_machine(None, network), images_for(network, None, 5).images, 4)
 
@@ -119,8 +119,8 @@ def search(examples, part):
         network = pipeline.network
         tensor, rng = network.tensors[INPUT], np.random.default_rng(data_seed)
         values = stream_values(rng, tensor, 2, network.graph.input_shape)
-        tiles = 0 if shares else program.SHARED_TILES
-        with mock.patch.object(program, "SHARED_TILES", tiles):
+        tiles = 0 if shares else program_tables.SHARED_TILES
+        with mock.patch.object(program_tables, "SHARED_TILES", tiles):
             check(network, machine, values * tensor.scale, data_seed if stalls else None, loaded)
 
     run()

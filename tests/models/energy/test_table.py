@@ -22,6 +22,7 @@ UNPRICED = {
     "gated lanes": Action.MAC_GATED,
     "weights taken into the lanes": Action.WEIGHT_LOAD,
     "steps of the pipeline": Action.ROW,
+    "programs of sequencers": Action.PROGRAM_READ,
 }
 
 MEMORY_ACTIONS = (
@@ -322,6 +323,7 @@ entries:
     assert table.missing == (
         "weights taken into the lanes",
         "steps of the pipeline",
+        "programs of sequencers",
         "DRAM",
         "clock of idle memories",
         "leakage of memories",

@@ -4,9 +4,9 @@ from unittest.mock import patch
 
 import pytest
 
-from pilaster.rtl import program
 from pilaster.rtl.program import Program
 from pilaster.rtl.sequencer import Fetcher, Sequencer, StepFormat
+from pilaster.sim import program_tables
 from pilaster.sim.machine import LoopOrder, Schedule
 from tests.rtl.bench import Case, encode, hold
 from tests.rtl.components.stages import draw_conv, step_value, steps_with_targets
@@ -23,7 +23,7 @@ class FetcherCase(Case):
         super().__init__(seed)
         rng = self.rng
         (self.stage,) = draw_conv(rng, seed).stages
-        with patch.object(program, "SHARED_TILES", int(rng.choice([0, 1 << 30]))):
+        with patch.object(program_tables, "SHARED_TILES", int(rng.choice([0, 1 << 30]))):
             self.program = Program.of(self.stage)
         self.steps = steps_with_targets(self.stage, self.program)
         form = StepFormat(self.stage, self.program)

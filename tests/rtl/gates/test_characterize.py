@@ -17,7 +17,7 @@ from pilaster.reports.summary import summary_sentence
 from pilaster.rtl.gates.bill import compare_bill
 from pilaster.rtl.gates.characterize import Run, blackened, characterize, fit, table_yaml
 from pilaster.rtl.gates.measure import ComponentPower, MemoryPower, PowerMeasurement
-from pilaster.rtl.gates.synthesis import LOGIC_BITS, REGISTER_BITS
+from pilaster.rtl.gates.synthesis import LOGIC_BITS, REGISTER_BITS, TABLE_BITS
 from pilaster.rtl.parts import PARTS
 from pilaster.sim.simulate import simulate
 
@@ -36,6 +36,7 @@ PRICES = {
     Action.WINDOW_SHIFT: 0.06,
     Action.WEIGHT_LOAD: 0.05,
     Action.ROW: 1.7,
+    Action.PROGRAM_READ: 0.08,
     Action.POOL: 0.07,
     Action.COLUMN_READ: 0.002,
     Action.COLUMN_WRITE: 0.09,
@@ -56,11 +57,18 @@ COMPONENTS = {
     "column buffer": (Action.COLUMN_READ, Action.COLUMN_WRITE),
     "weights": (Action.WEIGHT_READ,),
     "sequencer": (Action.ROW,),
+    "program": (Action.PROGRAM_READ,),
     "emitter": (Action.STREAM,),
 }
 
 
-OF_POOLING = (Action.POOL, Action.WINDOW_SHIFT, Action.PSUM_READ, Action.PSUM_WRITE)
+OF_POOLING = (
+    Action.POOL,
+    Action.WINDOW_SHIFT,
+    Action.PSUM_READ,
+    Action.PSUM_WRITE,
+    Action.PROGRAM_READ,
+)
 
 
 def size(action, at):
@@ -77,8 +85,9 @@ def size(action, at):
 
 def is_small(action, at):
     """Whether an action is of a memory made of gates, or of no memory."""
-    if action is Action.WEIGHT_READ:
-        return at.bits * at.depth <= LOGIC_BITS
+    most = {Action.WEIGHT_READ: LOGIC_BITS, Action.PROGRAM_READ: TABLE_BITS}
+    if action in most:
+        return at.bits * at.depth <= most[action]
     return action not in MEMORY_ACTIONS or at.bits * at.depth <= REGISTER_BITS
 
 
@@ -189,6 +198,8 @@ def test_every_entry_says_how_it_was_measured(runs):
     assert base["memory_read"].points == BASE.entries["memory_read"].points
     assert base["small_memory_read"].at.depth == REGISTER_BITS
     assert base["small_weight_read"].at.depth == LOGIC_BITS
+    assert base["small_program_read"].at.depth == TABLE_BITS
+    assert base["program_read"].points == BASE.entries["memory_read"].points
     assert yaml.safe_load(table_yaml(table))["name"] == "found"
 
 

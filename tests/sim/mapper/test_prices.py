@@ -1,11 +1,14 @@
 """Law: a candidate costs what the simulator says of a machine that has it."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pilaster.models.energy import EnergyTable
+from pilaster.sim import program_tables
 from pilaster.sim.area import stage_area_um2
 from pilaster.sim.machine import Machine, Schedule
 from pilaster.sim.mapper.folds import Limits
@@ -25,9 +28,16 @@ BOTH = (Schedule.SCATTER, Schedule.GATHER)
     st.sampled_from(["eyeriss65", "horowitz45", "ihp130", "sg13g2"]),
     st.sampled_from([None, 7, 10**9]),
     st.sampled_from([None, 50.0]),
+    st.sampled_from([program_tables.SHARED_TILES, 0, 20]),
 )
-def test_energy_is_that_of_the_simulation(network, seed, name, on_chip, clock_mhz):
-    table, rng = EnergyTable.load(name), np.random.default_rng(seed)
+def test_energy_is_that_of_the_simulation(network, seed, name, on_chip, clock_mhz, shared):
+    with patch.object(program_tables, "SHARED_TILES", shared):
+        check_energies(network, seed, EnergyTable.load(name), on_chip, clock_mhz)
+
+
+def check_energies(network, seed, table, on_chip, clock_mhz):
+    """Set the energies of candidates drawn beside those of the machine that has them."""
+    rng = np.random.default_rng(seed)
     limits = Limits(schedules=BOTH, on_chip_weight_bits=on_chip)
     nodes = network.graph.nodes
     found = [candidates(network, node, limits) for node in nodes]
