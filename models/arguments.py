@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pilaster.models.errors import InputError
 
 __all__ = [
+    "LARGEST",
     "as_array",
     "as_choice",
     "as_flag",
@@ -27,6 +28,9 @@ __all__ = [
 ]
 
 Function = TypeVar("Function", bound=Callable[..., object])
+
+LARGEST = 10**12
+"""Whole number that a user may ask for: sums of cycles must fit 64 bits."""
 
 PLAIN = (bool, int, float, complex, str, bytes, type(None))
 """Types whose values are shown as they are."""
@@ -53,8 +57,8 @@ def refusal(name: str, value: object, right: str) -> InputError:
     return InputError(f"{name}: must be {right}, not {shown(value)}")
 
 
-def as_whole(name: str, value: object, least: int = 1, unit: str = "") -> int:
-    """Take a whole number of at least `least`; of Python or NumPy, but no truth value.
+def as_whole(name: str, value: object, least: int = 1, unit: str = "", most: int = LARGEST) -> int:
+    """Take a whole number from `least` to `most`; of Python or NumPy, but no truth value.
 
     Raises
     ------
@@ -65,6 +69,8 @@ def as_whole(name: str, value: object, least: int = 1, unit: str = "") -> int:
         raise refusal(name, value, "a whole number")
     if value < least:
         raise InputError(f"{name}: must be at least {least}{unit and f' {unit}'}, not {value}")
+    if value > most:
+        raise InputError(f"{name}: must be at most {most:,}, not {shown(int(value))}")
     return int(value)
 
 

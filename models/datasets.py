@@ -73,6 +73,12 @@ class Dataset:
     split: str
     note: str
 
+    def __repr__(self) -> str:
+        count, *shape = self.images.shape
+        size = "x".join(map(str, shape))
+        labels = "no labels" if self.labels is None else "labels"
+        return f"<Dataset {self.name}: {count:,} images of {size}, {self.images.dtype}, {labels}>"
+
     def __len__(self) -> int:
         return len(self.images)
 

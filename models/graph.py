@@ -47,6 +47,10 @@ class Graph:
         if len(self.outputs) != 1:
             raise InputError(f"{self.name}: one output is needed, there are {self.outputs}")
 
+    def __repr__(self) -> str:
+        ends = f"{self.input_shape} to {self.output_shape}"
+        return f"<Graph {self.name}: {len(self.nodes)} layers, {ends}, {self.macs:,} MACs>"
+
     @cached_property
     def shapes(self) -> Mapping[str, Shape]:
         """Shape of every tensor, by name."""

@@ -14,6 +14,7 @@ from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT, Graph
 from pilaster.models.joins import AddParameters, ConcatParameters, JoinParameters
 from pilaster.models.layers import Add, Concat, Weighted
+from pilaster.models.notebook import html_table
 from pilaster.models.quantization import ConvParameters, TensorQuantization
 from pilaster.models.shape import Shape
 
@@ -84,6 +85,31 @@ class Network:
                 isinstance(join, ConcatParameters) and len(join.inputs) == len(node.inputs)
             ):
                 raise InputError(f"{self.name}: layer {node.name} has no scale for each input")
+
+    def __repr__(self) -> str:
+        across = "" if self.columns == "width" else ", columns along the height"
+        return (
+            f"<Network {self.name}: {len(self.graph.nodes)} layers, images of {self.image_shape}"
+            f"{across}, {self.graph.macs:,} MACs>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                node.name,
+                type(node.layer).__name__,
+                ", ".join(node.inputs),
+                str(self.graph.shapes[node.name]),
+                f"{node.layer.macs(self.graph.input_of(node)):,}",
+                str(self.precisions[node.name].weight_bits)
+                if node.name in self.precisions
+                else "-",
+                str(self.tensors[node.name].bits),
+            )
+            for node in self.graph.nodes
+        ]
+        titles = ("layer", "kind", "reads", "output", "MACs", "weight bits", "activation bits")
+        return html_table(f"{self!r}; {self.note}", titles, rows)
 
     @property
     def name(self) -> str:

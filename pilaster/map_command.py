@@ -138,7 +138,6 @@ def _map(options: argparse.Namespace) -> int:
 
 def _print(found: Mapping) -> None:
     from pilaster.console import number, print_table, word
-    from pilaster.sim.machine_file import fold_text
 
     counts = map(number, ("lanes", "busy", "last column", "slack"))
     rows = [
@@ -148,7 +147,7 @@ def _print(found: Mapping) -> None:
             f"{stage.busy_cycles:,}",
             f"{stage.last_column_cycles:,}",
             f"{stage.slack_cycles:,}",
-            fold_text(found.machine.stages[stage.name].fold),
+            str(found.machine.stages[stage.name].fold),
         )
         for stage in found.stages
     ]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT
 from pilaster.models.network import Network
+from pilaster.models.notebook import html_table
 from pilaster.models.output_files import copy_file
 from pilaster.models.reference.network import tensors
 from pilaster.rtl.observed import (
@@ -83,6 +84,10 @@ class StageVerdict:
     counted: ActionCounts
     expected: ActionCounts
 
+    def __repr__(self) -> str:
+        found = f"{len(self.differences)} differences" if self.differences else "equal"
+        return f"<StageVerdict {self.name}: {self.values:,} values, {found}>"
+
     def as_dict(self) -> dict[str, Any]:
         """Give plain values, for JSON."""
         plain = {**vars(self), "differences": [str(found) for found in self.differences]}
@@ -109,6 +114,26 @@ class Verdict:
     finished: bool
     simulator_seconds: float
     switching: Mapping[tuple[str, str], Switching] | None = None
+
+    def __repr__(self) -> str:
+        first = next((found for stage in self.stages for found in stage.differences), None)
+        told = "equal" if self.equal else f"DIFFERENT: {first or 'the RTL came to no end'}"
+        return f"<Verdict {self.network} on {self.machine}, {self.images} images: {told}>"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                stage.name,
+                f"{stage.values:,}",
+                f"{stage.mismatches:,}",
+                "equal" if stage.cycles_equal else "DIFFER",
+                "equal" if stage.actions_equal else "DIFFER",
+                f"{stage.utilisation:.1%}" if stage.utilisation else "-",
+            )
+            for stage in self.stages
+        ]
+        titles = ("stage", "values", "wrong values", "cycles", "actions", "lanes used")
+        return html_table(repr(self), titles, rows)
 
     @property
     def values_equal(self) -> bool:

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pilaster.models.arguments import LARGEST, as_choice, as_whole, refusal
 from pilaster.models.errors import InputError
+from pilaster.models.notebook import html_table
 from pilaster.sim.timing import COLUMN_BUFFERS
 
 __all__ = ["Fold", "LoopOrder", "Machine", "Schedule", "StageSpec"]
@@ -28,6 +30,13 @@ class Schedule(StrEnum):
     """A column is used the moment it arrives, the completing kernel column first."""
     GATHER = "gather"
     """Columns are kept until a window is whole: the line-buffer baseline."""
+
+
+def _set_whole(target: object, name: str, least: int, unit: str = "") -> None:
+    """Hold a field to whole numbers of at least `least`."""
+    value = getattr(target, name)
+    if type(value) is not int or not least <= value <= LARGEST:
+        object.__setattr__(target, name, as_whole(name, value, least, unit))
 
 
 @dataclass(frozen=True)
@@ -53,9 +62,10 @@ class Fold:
 
     def __post_init__(self) -> None:
         for name in ("taps", "in_channels", "out_channels", "kernel_columns", "requantizers"):
-            value = getattr(self, name)
-            if value < 1:
-                raise InputError(f"{name}: must be at least 1, not {value}")
+            _set_whole(self, name, 1)
+        if not isinstance(self.loop_order, LoopOrder):
+            order = as_choice("loop_order", self.loop_order, LoopOrder)
+            object.__setattr__(self, "loop_order", LoopOrder(order))
         if self.requantizers > self.out_channels:
             raise InputError(
                 f"requantizers: {self.requantizers} are more than the "
@@ -63,6 +73,18 @@ class Fold:
             )
         if self.loop_order is LoopOrder.PSUMS_HELD and self.taps != 1:
             raise InputError(f"taps: must be 1 where partial sums are held, not {self.taps}")
+
+    @property
+    def entry(self) -> dict[str, int | str]:
+        """What is not as by default, in the words of a machine file."""
+        return {
+            key: str(value) if isinstance(value, LoopOrder) else value
+            for key, value in vars(self).items()
+            if value != getattr(Fold(), key)
+        }
+
+    def __str__(self) -> str:
+        return ", ".join(f"{key}: {value}" for key, value in self.entry.items())
 
     @property
     def lanes(self) -> int:
@@ -85,9 +107,16 @@ class StageSpec:
     arm_columns: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        for columns in self.arm_columns:
-            if columns < COLUMN_BUFFERS:
-                raise InputError(f"arm_columns: must be at least {COLUMN_BUFFERS}, not {columns}")
+        if not isinstance(self.fold, Fold):
+            raise refusal("fold", self.fold, "a Fold")
+        if not isinstance(self.schedule, Schedule):
+            schedule = as_choice("schedule", self.schedule, Schedule)
+            object.__setattr__(self, "schedule", Schedule(schedule))
+        _set_whole(self, "dram_bits_per_cycle", 0)
+        if not isinstance(self.arm_columns, tuple):
+            raise refusal("arm_columns", self.arm_columns, "a tuple of whole numbers")
+        columns = tuple(as_whole("arm_columns", n, COLUMN_BUFFERS) for n in self.arm_columns)
+        object.__setattr__(self, "arm_columns", columns)
 
 
 @dataclass(frozen=True)
@@ -109,7 +138,29 @@ class Machine:
     weight_memory_bits: int | None = None
 
     def __post_init__(self) -> None:
-        if self.column_interval < 1:
-            raise InputError(
-                f"column_interval: must be at least 1 cycle, not {self.column_interval}"
-            )
+        for name in ("name", "network"):
+            if not isinstance(getattr(self, name), str):
+                raise refusal(name, getattr(self, name), "a name")
+        _set_whole(self, "column_interval", 1, "cycle")
+        if not isinstance(self.stages, Mapping):
+            raise refusal("stages", self.stages, "a StageSpec for every layer, by its name")
+        for layer, spec in self.stages.items():
+            if not isinstance(layer, str):
+                raise refusal("stages", layer, "by the names of layers")
+            if not isinstance(spec, StageSpec):
+                raise refusal(f"stages: {layer}", spec, "a StageSpec")
+        if self.weight_memory_bits is not None:
+            _set_whole(self, "weight_memory_bits", 1, "bit")
+
+    def __repr__(self) -> str:
+        return (
+            f"<Machine {self.name} for {self.network}: {len(self.stages)} stages, "
+            f"a column every {self.column_interval:,} cycles>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (layer, str(spec.schedule), str(spec.fold), f"{spec.fold.lanes:,}")
+            for layer, spec in self.stages.items()
+        ]
+        return html_table(repr(self), ("stage", "schedule", "fold", "in parallel"), rows)

@@ -11,13 +11,13 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from pilaster.models.arguments import LARGEST
 from pilaster.models.errors import InputError
 from pilaster.models.userfile import read_yaml, validate
 from pilaster.sim.machine import Fold, LoopOrder, Machine, Schedule, StageSpec
 from pilaster.sim.timing import COLUMN_BUFFERS
 
 __all__ = [
-    "fold_text",
     "load_machine",
     "machine_entry",
     "machine_names",
@@ -27,9 +27,6 @@ __all__ = [
 ]
 
 MACHINES = Path(__file__).parent / "machines"
-
-LARGEST = 10**12
-"""Of any number in a file: sums of cycles must fit 64 bits."""
 
 Count = Annotated[int, Field(ge=1, le=LARGEST, strict=True)]
 ArmColumns = Annotated[int, Field(ge=COLUMN_BUFFERS, le=LARGEST, strict=True)]
@@ -155,7 +152,7 @@ def machine_entry(machine: Machine) -> dict[str, Any]:
 
 def _stage_entry(spec: StageSpec, common: Schedule) -> dict[str, Entry]:
     """Give a stage's values, without what is as by default or in common."""
-    entry = _fold_entry(spec.fold)
+    entry: dict[str, Entry] = {**spec.fold.entry}
     if spec.schedule is not common:
         entry["schedule"] = str(spec.schedule)
     if spec.dram_bits_per_cycle:
@@ -163,19 +160,6 @@ def _stage_entry(spec: StageSpec, common: Schedule) -> dict[str, Entry]:
     if spec.arm_columns:
         entry["arm_columns"] = list(spec.arm_columns)
     return entry
-
-
-def fold_text(fold: Fold) -> str:
-    """Write a fold as a machine file does, without what is as by default."""
-    return _entry_text(_fold_entry(fold))
-
-
-def _fold_entry(fold: Fold) -> dict[str, Entry]:
-    return {
-        key: str(value) if isinstance(value, LoopOrder) else value
-        for key, value in vars(fold).items()
-        if value != getattr(Fold(), key)
-    }
 
 
 def _entry_text(entry: Mapping[str, Entry]) -> str:

@@ -18,6 +18,7 @@ from pilaster.models.energy.schema import Entry, PricedAt, TableFile
 from pilaster.models.energy.technology import conversion_factor
 from pilaster.models.energy.units import RELATIVE_UNIT
 from pilaster.models.errors import InputError
+from pilaster.models.notebook import html_table
 
 __all__ = ["AREAS", "EnergyTable", "Listing"]
 
@@ -91,6 +92,22 @@ class EnergyTable:
     prices: Mapping[str, Price]
     memories: PricedAt | None = None
     _known_pj: dict[tuple[Action, Attributes], float] = field(default_factory=dict, repr=False)
+
+    def __repr__(self) -> str:
+        return (
+            f"<EnergyTable {self.name}: {self.node_nm:g} nm, {self.voltage_v:g} V, "
+            f"{len(self.entries)} entries>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (each.name, "; ".join(each.values), each.scaling, each.converted_from, each.source)
+            for each in self.listing
+        ]
+        titles = ("entry", "values", "scaling", "converted from", "source")
+        left_out = ", ".join(self.missing) or "nothing"
+        caption = f"{self.name}: {self.title}; leaves out: {left_out}"
+        return html_table(caption, titles, rows)
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> EnergyTable:

@@ -34,6 +34,7 @@ from pilaster.models.energy.write import table_yaml
 from pilaster.models.errors import CheckError, InputError
 from pilaster.models.extras import needing
 from pilaster.models.output_files import write_files
+from pilaster.sim.machine import Machine
 from pilaster.sim.results import Result
 from pilaster.sim.simulate import simulate
 
@@ -184,11 +185,12 @@ def write_power(
         If the directory cannot be written; nothing is left behind.
     """
     with needing("power", "fpga"):
+        from pilaster.rtl.gates.bill import BillLine
         from pilaster.rtl.gates.files import power_files
         from pilaster.rtl.gates.measure import PowerMeasurement
     if not isinstance(found, PowerMeasurement):
         raise refusal("found", found, "what `power` returns")
-    if not isinstance(bill, list | tuple):
+    if not isinstance(bill, list | tuple) or not all(isinstance(n, BillLine) for n in bill):
         raise refusal("bill", bill, "what `compare_bill` returns")
     return write_files(as_path("directory", directory), power_files(found, bill), "report")
 
@@ -250,17 +252,18 @@ def characterize(
     >>> result = pl.simulate("lenet5", table="mine.yaml")  # doctest: +SKIP
     """
     cells, srams = as_paths("liberty", liberty), as_paths("sram", sram)
-    given: Sequence[MachineLike] = [machines]  # type: ignore[list-item]
-    if isinstance(machines, list | tuple):
-        given = machines
+    given = machines if isinstance(machines, list | tuple) else (machines,)
     if not given:
         raise InputError("machines: name at least one")
+    for each in given:
+        if not isinstance(each, str | Path | Machine):
+            raise refusal("machines", each, "machines, their names, or files' paths")
     count, skip = as_whole("images", images), as_whole("skip", skip, least=0)
     clock_mhz, node_nm = as_real("clock_mhz", clock_mhz), _as_node(node_nm)
     if not isinstance(name, str) or not re.fullmatch(WORD, name):
         raise refusal("name", name, "one word of letters, digits, '_', '-' and '.'")
     as_function("progress", progress)
-    laid = [load_machine(machine) for machine in given]
+    laid = [load_machine(machine) for machine in given if isinstance(machine, str | Path | Machine)]
     base = as_table("table", table)
     with needing("characterize", "fpga"):
         from pilaster.rtl.gates.characterize import Run, blackened

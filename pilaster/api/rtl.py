@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["verify", "write_rtl"]
 
 DEFAULT_IMAGES = 2
+LARGEST_SEED = 2**64 - 1
 
 
 def verify(
@@ -97,7 +98,7 @@ def verify(
         loaded,
         laid,
         found,
-        seed=None if seed is None else as_whole("seed", seed, least=0),
+        seed=None if seed is None else as_whole("seed", seed, least=0, most=LARGEST_SEED),
         waves=places["waves"],
         switching=switching,
         saif=places["saif"],

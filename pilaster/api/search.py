@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["explore", "map", "write_exploration"]
 
 DEFAULT_MACHINES = 100_000
+LARGEST_SEED = 2**64 - 1
 
 
 def map(  # noqa: A001 - `pl.map` is its name
@@ -159,7 +160,7 @@ def explore(
         clock_mhz=None if clock_mhz is None else as_real("clock_mhz", clock_mhz),
         schedule=as_choice("schedule", schedule, SCHEDULES),
         machines=as_whole("machines", machines),
-        seed=as_whole("seed", seed, least=0),
+        seed=as_whole("seed", seed, least=0, most=LARGEST_SEED),
         axes=_axes(axes),
         folder=None if folder is None else as_path("folder", folder),
         progress=as_function("progress", progress),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pilaster.models.network import Network
+from pilaster.models.notebook import html_table
 from pilaster.rtl.boards.build import Sources, clock_of, place_and_route, prepare, synthesise
 from pilaster.rtl.boards.catalogue import Board, Device, Family
 from pilaster.rtl.boards.errors import DoesNotFitError, TimingError, ToolError
@@ -71,6 +72,21 @@ class Bitstream:
     pins: Mapping[str, str]
     seconds: Mapping[str, float]
     versions: Mapping[str, str]
+
+    def __repr__(self) -> str:
+        return (
+            f"<Bitstream {self.network.name} on {self.board.name}: {self.clock_hz / 1e6:g} MHz, "
+            f"closes at {self.timing.fmax_mhz:.1f} MHz, {self.logic_cells[0]:,} of "
+            f"{self.logic_cells[1]:,} logic cells>"
+        )
+
+    def _repr_html_(self) -> str:
+        kinds = list(vars(next(iter(self.resources.values()))))
+        rows = [
+            (name, *(f"{getattr(used, kind):,}" for kind in kinds))
+            for name, used in self.resources.items()
+        ]
+        return html_table(repr(self), ["stage", *(kind.replace("_", " ") for kind in kinds)], rows)
 
     @property
     def file(self) -> str:

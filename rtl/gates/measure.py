@@ -14,6 +14,7 @@ from pilaster.models.energy.actions import Action, Attributes
 from pilaster.models.energy.table import EnergyTable
 from pilaster.models.errors import InputError
 from pilaster.models.network import Network
+from pilaster.models.notebook import html_table
 from pilaster.rtl.gates.activity import Activity, simulate_gates
 from pilaster.rtl.gates.closure import synthesise
 from pilaster.rtl.gates.liberty import Library
@@ -142,6 +143,29 @@ class PowerMeasurement:
     cycles_equal: bool
     opensta: StaReport | None
     seconds: dict[str, float]
+
+    def __repr__(self) -> str:
+        met = "" if self.holds else "; does NOT hold"
+        return (
+            f"<PowerMeasurement {self.network} on {self.machine} in {self.library}: "
+            f"{self.energy_pj / 1e3:,.4g} nJ an image, {self.power_mw:.3g} mW at "
+            f"{self.clock_mhz:g} MHz, {self.area_um2 / 1e6:.3g} mm2{met}>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                part.stage,
+                part.name if isinstance(part, MemoryPower) else part.component,
+                f"{part.internal_pj / 1e3:,.2f}",
+                f"{part.switching_pj / 1e3:,.2f}",
+                f"{part.leakage_pj / 1e3:,.2f}",
+                f"{part.area_um2:,.0f}",
+            )
+            for part in self.parts
+        ]
+        titles = ("stage", "component", "internal, nJ", "switching, nJ", "leakage, nJ", "um2")
+        return html_table(repr(self), titles, rows)
 
     @property
     def parts(self) -> tuple[ComponentPower | MemoryPower, ...]:

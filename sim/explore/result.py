@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
+from pilaster.models.notebook import html_table
 from pilaster.sim.explore.draw import Drawn
 from pilaster.sim.explore.options import Options
 from pilaster.sim.explore.request import ExploreRequest
 from pilaster.sim.machine import Machine
-from pilaster.sim.machine_file import fold_text
 from pilaster.sim.mapper.pareto import front
 
 if TYPE_CHECKING:
@@ -50,6 +50,23 @@ class Exploration:
     checked_images: int = 0
     differences: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        axes = ", ".join(map(str, self.request.axes))
+        late = "" if self.request.max_latency is None else f", {len(self):,} the latency too"
+        return (
+            f"<Exploration {self.request.network.name}: {self.request.machines:,} machines drawn, "
+            f"{self.holding:,} keep their interval{late}; {len(self.front):,} that none beats in "
+            f"{axes}>"
+        )
+
+    def _repr_html_(self) -> str:
+        columns = {
+            name: [_cell(value) for value in self.columns[name][self.front].tolist()]
+            for name in self.columns
+        }
+        rows = list(zip(*columns.values(), strict=True))
+        return html_table(repr(self), [name.replace("_", " ") for name in columns], rows)
+
     def __len__(self) -> int:
         return int(self.choice.shape[1])
 
@@ -57,7 +74,7 @@ class Exploration:
     def front_columns(self) -> Columns:
         """The front's figures, with every stage's fold as a machine file has it."""
         folds = {
-            stage.name: np.array([fold_text(stage.specs[c].fold) for c in chosen[self.front]])
+            stage.name: np.array([str(stage.specs[c].fold) for c in chosen[self.front]])
             for stage, chosen in zip(self.options, self.choice, strict=True)
         }
         return {name: column[self.front] for name, column in self.columns.items()} | folds
@@ -164,6 +181,10 @@ def best_rows(request: ExploreRequest, columns: Columns) -> NDArray[np.intp]:
     rows = np.stack([columns[axis.column].astype(np.float64) for axis in request.axes])
     best = front(rows)
     return best[np.lexsort(rows[::-1, best])]
+
+
+def _cell(value: object) -> str:
+    return value if isinstance(value, str) else f"{value:,.0f}"
 
 
 def _frame(columns: Columns) -> pd.DataFrame:

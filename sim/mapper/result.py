@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from pilaster.models.notebook import html_table
 from pilaster.sim.machine import Machine
 
 __all__ = ["Infeasible", "Mapping", "StageMapping"]
@@ -88,6 +89,29 @@ class Mapping:
     not_included: tuple[str, ...]
     candidates: int
     stages: tuple[StageMapping, ...]
+
+    def __repr__(self) -> str:
+        within = "" if self.max_latency_cycles is None else f" within {self.max_latency_cycles:,}"
+        return (
+            f"<Mapping {self.network} every {self.column_interval_cycles:,} cycles{within}: "
+            f"{self.lanes:,} lanes, the answer {self.latency_cycles:,} cycles after the last "
+            f"column, least {self.objective}{' proven' if self.proven else ''}>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (
+                stage.name,
+                f"{stage.lanes:,}" if stage.lanes else "-",
+                f"{stage.busy_cycles:,}",
+                f"{stage.last_column_cycles:,}",
+                f"{stage.slack_cycles:,}",
+                str(self.machine.stages[stage.name].fold),
+            )
+            for stage in self.stages
+        ]
+        titles = ("stage", "lanes", "busy cycles", "last column, cycles", "slack cycles", "fold")
+        return html_table(repr(self), titles, rows)
 
     @property
     def gap(self) -> float:
