@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pilaster.models.energy.actions import Action, Attributes
+from pilaster.models.notebook import html_table
 from pilaster.sim.actions import ActionCounts
+from pilaster.sim.frame import data_frame
 from pilaster.sim.stamps import Stamps
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["EnergyBill", "Result", "StageResult"]
 
@@ -31,6 +36,9 @@ class EnergyBill:
     by_stage: Mapping[str, float]
     not_included: tuple[str, ...]
     remark: str = ""
+
+    def __repr__(self) -> str:
+        return f"<EnergyBill by {self.table}: {self.total_pj:,.4g} pJ, {len(self.by_stage)} stages>"
 
     @property
     def total_pj(self) -> float:
@@ -70,6 +78,12 @@ class StageResult:
     written_memories: tuple[Attributes, ...]
     actions: ActionCounts
     energy_by_action: Mapping[str, float]
+
+    def __repr__(self) -> str:
+        return (
+            f"<StageResult {self.name}, {self.kind}: {self.lanes:,} lanes, "
+            f"{self.busy_cycles:,} busy cycles>"
+        )
 
     @property
     def energy_pj(self) -> float:
@@ -119,6 +133,54 @@ class Result:
     stages: tuple[StageResult, ...]
     energy: EnergyBill
     notes: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        right = "" if self.accuracy is None else f"{self.accuracy:.1%} right, "
+        return (
+            f"<Result {self.network} on {self.machine}: {right}the answer "
+            f"{self.latency_after_last_column_cycles:,} cycles after the last column, "
+            f"{self.lanes:,} lanes, {self.energy_per_image_pj / 1e3:,.4g} nJ an image "
+            f"({self.energy.table})>"
+        )
+
+    def _repr_html_(self) -> str:
+        total = self.energy.total_pj or 1.0
+        rows = [
+            (
+                stage.name,
+                stage.kind.replace("_", " "),
+                f"{stage.lanes:,}" if stage.lanes else "-",
+                f"{stage.busy_cycles:,}",
+                f"{stage.utilisation:.1%}" if stage.lanes else "-",
+                f"{stage.energy_pj / total:.1%}",
+            )
+            for stage in self.stages
+        ]
+        titles = ("stage", "kind", "lanes", "busy cycles", "used", "of the energy")
+        return html_table(repr(self), titles, rows)
+
+    def frame(self) -> pd.DataFrame:
+        """Give the stages as a DataFrame, a stage a row; units are in the columns' names.
+
+        Columns are the plain values of `StageResult.as_dict`, then ``<action>_count`` and
+        ``<action>_pj`` for every action of a stage.
+
+        Raises
+        ------
+        InputError
+            If pandas is not there.
+        """
+        told = [stage.as_dict() for stage in self.stages]
+        actions = [stage.pop("actions") for stage in told]
+        columns = {name: [stage[name] for stage in told] for name in told[0]}
+        for action in Action:
+            counts = [counted.get(str(action), 0) for counted in actions]
+            if any(counts):
+                columns[f"{action}_count"] = counts
+        for action in self.energy.by_action:
+            energies = [stage.energy_by_action.get(action, 0.0) for stage in self.stages]
+            columns[f"{action}_pj"] = energies
+        return data_frame(columns)
 
     @property
     def lanes(self) -> int:

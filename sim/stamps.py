@@ -49,6 +49,12 @@ class Stamps:
     stages: tuple[StageStamps, ...]
     taken: Cycles
 
+    def __repr__(self) -> str:
+        return (
+            f"<Stamps of {len(self.stages)} stages: {self.images} images of {self.columns} "
+            f"columns, one every {self.column_interval:,} cycles>"
+        )
+
     @property
     def images(self) -> int:
         """Images timed."""

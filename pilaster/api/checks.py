@@ -57,6 +57,13 @@ def check(
     ------
     InputError
         If the file cannot be used, or its runtime is not installed or cannot run it.
+
+    Examples
+    --------
+    >>> import pilaster as pl
+    >>> found = pl.check("model.tflite", count=2)
+    >>> found.holds
+    True
     """
     path = as_path("file", file)
     if path.suffix not in SUFFIXES:

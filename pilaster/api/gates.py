@@ -99,8 +99,9 @@ def power(
     Examples
     --------
     >>> import pilaster as pl
-    >>> found = pl.power("digits", liberty="cells.lib", clock_mhz=1)  # doctest: +SKIP
-    >>> found.answers_equal, found.cycles_equal  # doctest: +SKIP
+    >>> images = pl.load_images("digits", count=1).images
+    >>> found = pl.power("digits", images=images, liberty="cells.lib", clock_mhz=10)
+    >>> found.answers_equal, found.cycles_equal
     (True, True)
     """
     loaded = as_network(network)
@@ -147,6 +148,15 @@ def compare_bill(found: PowerMeasurement, result: Result) -> tuple[BillLine, ...
     ------
     InputError
         If the two are not of the same machine and images.
+
+    Examples
+    --------
+    >>> import pilaster as pl
+    >>> images = pl.load_images("digits", count=1).images
+    >>> found = pl.power("digits", images=images, liberty="cells.lib", clock_mhz=10)
+    >>> result = pl.simulate("digits", images=images, table="sg13g2")
+    >>> [line.part for line in pl.compare_bill(found, result)][-1]
+    'total'
     """
     with needing("power", "fpga"):
         from pilaster.rtl.gates.bill import compare_bill as compare
@@ -183,6 +193,14 @@ def write_power(
     ------
     InputError
         If the directory cannot be written; nothing is left behind.
+
+    Examples
+    --------
+    >>> import pilaster as pl
+    >>> images = pl.load_images("digits", count=1).images
+    >>> found = pl.power("digits", images=images, liberty="cells.lib", clock_mhz=10)
+    >>> [path.name for path in pl.write_power(found, "out")]
+    ['power.json', 'power.csv']
     """
     with needing("power", "fpga"):
         from pilaster.rtl.gates.bill import BillLine
@@ -247,23 +265,18 @@ def characterize(
     Examples
     --------
     >>> import pilaster as pl
-    >>> table = pl.characterize("cells.lib", name="mine")  # doctest: +SKIP
-    >>> file = pl.write_table(table, "mine.yaml")  # doctest: +SKIP
-    >>> result = pl.simulate("lenet5", table="mine.yaml")  # doctest: +SKIP
+    >>> table = pl.characterize("cells.lib", images=1, clock_mhz=10, node_nm=90, name="mine")
+    >>> file = pl.write_table(table, "mine.yaml")
+    >>> pl.simulate("lenet5", table="mine.yaml").energy.table
+    'mine'
     """
     cells, srams = as_paths("liberty", liberty), as_paths("sram", sram)
-    given = machines if isinstance(machines, list | tuple) else (machines,)
-    if not given:
-        raise InputError("machines: name at least one")
-    for each in given:
-        if not isinstance(each, str | Path | Machine):
-            raise refusal("machines", each, "machines, their names, or files' paths")
+    laid = _as_machines(machines)
     count, skip = as_whole("images", images), as_whole("skip", skip, least=0)
     clock_mhz, node_nm = as_real("clock_mhz", clock_mhz), _as_node(node_nm)
     if not isinstance(name, str) or not re.fullmatch(WORD, name):
         raise refusal("name", name, "one word of letters, digits, '_', '-' and '.'")
     as_function("progress", progress)
-    laid = [load_machine(machine) for machine in given if isinstance(machine, str | Path | Machine)]
     base = as_table("table", table)
     with needing("characterize", "fpga"):
         from pilaster.rtl.gates.characterize import Run, blackened
@@ -295,6 +308,16 @@ def characterize(
         runs.append(Run(measured, model, black))
     title = f"{node:g} nm, measured at gates of {library.name}"
     return EnergyTable.of(fit(runs, base, name, title, node), f"energy table {name}")
+
+
+def _as_machines(machines: object) -> tuple[Machine, ...]:
+    given = machines if isinstance(machines, list | tuple) else (machines,)
+    if not given:
+        raise InputError("machines: name at least one")
+    for machine in given:
+        if not isinstance(machine, str | Path | Machine):
+            raise refusal("machines", machine, "machines, their names, or files' paths")
+    return tuple(map(load_machine, given))
 
 
 def write_table(table: TableLike, path: str | Path) -> Path:

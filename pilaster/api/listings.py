@@ -103,7 +103,7 @@ def tables() -> Mapping[str, EnergyTable]:
     --------
     >>> import pilaster as pl
     >>> [name for name, table in pl.tables().items() if table.has_area]
-    ['ihp130']
+    ['horowitz45', 'ihp130']
     """
     from pilaster.models.energy import EnergyTable, table_names
 

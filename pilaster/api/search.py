@@ -72,7 +72,7 @@ def map(  # noqa: A001 - `pl.map` is its name
     >>> import pilaster as pl
     >>> found = pl.map("digits", column_interval=200, max_latency=400)
     >>> found.lanes, found.latency_cycles, found.proven
-    (21, 396, True)
+    (30, 400, True)
     """
     from pilaster.sim.mapper import map_request
 
@@ -187,6 +187,10 @@ def _axes(axes: object) -> tuple[str, ...] | None:
 
 def write_exploration(explored: Exploration, directory: str | Path) -> tuple[Path, ...]:
     """Write an exploration's front into a directory: tables, a picture, machines as YAML files.
+
+    Parameters
+    ----------
+    explored : what `explore` returns
 
     Returns
     -------

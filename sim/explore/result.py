@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
 from pilaster.models.notebook import html_table
 from pilaster.sim.explore.draw import Drawn
 from pilaster.sim.explore.options import Options
 from pilaster.sim.explore.request import ExploreRequest
+from pilaster.sim.frame import data_frame
 from pilaster.sim.machine import Machine
 from pilaster.sim.mapper.pareto import front
 
@@ -87,7 +87,7 @@ class Exploration:
         InputError
             If pandas is not there.
         """
-        return _frame(self.front_columns)
+        return data_frame(self.front_columns)
 
     def machines_frame(self) -> pd.DataFrame:
         """Give all machines as a DataFrame.
@@ -97,7 +97,7 @@ class Exploration:
         InputError
             If pandas is not there.
         """
-        return _frame(self.columns)
+        return data_frame(self.columns)
 
     def machine(self, row: int) -> Machine:
         """Give the machine of a row."""
@@ -185,13 +185,3 @@ def best_rows(request: ExploreRequest, columns: Columns) -> NDArray[np.intp]:
 
 def _cell(value: object) -> str:
     return value if isinstance(value, str) else f"{value:,.0f}"
-
-
-def _frame(columns: Columns) -> pd.DataFrame:
-    try:
-        import pandas as pd
-    except ImportError as error:
-        raise InputError(
-            "a DataFrame needs the extra explore: pip install 'pilaster[explore]'"
-        ) from error
-    return pd.DataFrame(dict(columns))

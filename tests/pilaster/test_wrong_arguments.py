@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import pilaster as pl
+from tests.models.importers.tflite_writer import TfliteWriter
 from tests.pilaster.test_power_command import measurement
 
 TINY = Path(__file__).parents[1] / "rtl" / "gates" / "tiny.lib"
@@ -40,6 +41,7 @@ CALLS: dict[str, dict[str, Any]] = {
     "write_power": {"directory": "out"},
     "characterize": {"liberty": TINY, "images": 1},
     "write_table": {"table": "ihp130", "path": "t.yaml"},
+    "check": {"file": "small.tflite"},
     "Fold": {},
     "StageSpec": {},
     "Machine": {"name": "m", "network": "digits", "column_interval": 9, "stages": {"a": SPEC}},
@@ -61,16 +63,26 @@ def everything_else() -> list[object]:
 @pytest.fixture(autouse=True)
 def cheap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No synthesis and no simulation of RTL: what would be done is of no interest here."""
+    from pilaster.api import checks
     from pilaster.rtl import export, verify
     from pilaster.rtl.boards import bitstream, folder
     from pilaster.rtl.gates import measure
 
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "small.tflite").write_bytes(small_network())
+    monkeypatch.setattr(checks, "check_file", lambda *_, **__: None)
     monkeypatch.setattr(verify, "verify", lambda *_, **__: None)
     monkeypatch.setattr(export, "export", lambda *_, **__: ())
     monkeypatch.setattr(bitstream, "build", lambda *_, **__: None)
     monkeypatch.setattr(folder, "write_build", lambda *_: ())
     monkeypatch.setattr(measure, "measure_power", _no_measurement)
+
+
+@cache
+def small_network() -> bytes:
+    writer = TfliteWriter((8, 8, 1), 1)
+    writer.conv("image", 2, (3, 3))
+    return writer.written()
 
 
 def _no_measurement(*_: object, **__: object) -> None:
