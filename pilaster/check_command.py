@@ -19,11 +19,9 @@ HELP = """\
 Run MODEL in its own runtime, LiteRT with its reference kernels or onnxruntime with no optimization,
 and compare every layer that a tensor of the file can be found for with Pilaster's.
 
-  integers      of a quantized file: every layer is computed from what the runtime gives it, so that
-                the first layer that departs is the one that is wrong
+  integers      of a quantized file: each layer, from what the runtime gives it
   reals         of a float file: as imported, before they are quantized
-  error         of a network that is quantized here, a float one or one of other --bits: its
-                integers as reals, in steps of each layer's scale
+  error         of a network quantized here: its integers as reals, in steps of each layer's scale
 
 Exit code 1 where a difference is larger than docs/importing.md promises.
 """
