@@ -177,9 +177,9 @@ class Result:
             counts = [counted.get(str(action), 0) for counted in actions]
             if any(counts):
                 columns[f"{action}_count"] = counts
-        for action in self.energy.by_action:
-            energies = [stage.energy_by_action.get(action, 0.0) for stage in self.stages]
-            columns[f"{action}_pj"] = energies
+        for name in self.energy.by_action:
+            energies = [stage.energy_by_action.get(name, 0.0) for stage in self.stages]
+            columns[f"{name}_pj"] = energies
         return data_frame(columns)
 
     @property
