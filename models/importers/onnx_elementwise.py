@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
 from pilaster.models.importers.onnx_file import OnnxNode
-from pilaster.models.importers.onnx_graph import OnnxGraph
-from pilaster.models.importers.steps import Bounds, IntegerBounds, Scaling
+from pilaster.models.importers.onnx_graph import Constant, OnnxGraph
+from pilaster.models.importers.steps import Bounds, IntegerBounds, Offsets, Scaling
 from pilaster.models.importers.values import Value
 from pilaster.models.layers import Add
 
@@ -107,8 +107,12 @@ def arithmetic(graph: OnnxGraph, node: OnnxNode) -> None:
         graph.set(node, add_sum(graph, node, first, second))
         return
     place = constants[0]
-    value = graph.all_reals(node, 1 - place)
-    found = _broadcast(graph, value, graph.needed(node, place).real.astype(np.float64))
+    value, constant = graph.all_reals(node, 1 - place), graph.needed(node, place)
+    whole = _broadcast(value, constant.real.astype(np.float64))
+    if not (whole == whole[:1, :1]).all():
+        _offset(graph, node, value, whole, constant, place)
+        return
+    found = whole[0, 0]
     one, zero = np.ones_like(found), np.zeros_like(found)
     if node.kind in ("Add", "Sum"):
         factor, offset = one, found
@@ -133,23 +137,39 @@ def add_sum(graph: OnnxGraph, node: OnnxNode, first: Value, second: Value) -> Va
     return graph.add(node, Add(), (first.name, second.name), first.layout)
 
 
-def _broadcast(graph: OnnxGraph, value: Value, constant: Floats) -> Floats:
-    """Give a constant for each channel of a value that it is broadcast to."""
-    dims, channels = value.layout.sizes, graph.shapes[value.name].channels
+def _broadcast(value: Value, constant: Floats) -> Floats:
+    """Give a constant (rows, columns, channels) as it is broadcast to a value."""
+    dims = value.layout.sizes
     sizes = (1,) * (len(dims) - constant.ndim) + constant.shape
     if len(sizes) != len(dims) or any(
         size not in (1, whole) for size, whole in zip(sizes, dims, strict=True)
     ):
         raise InputError(f"broadcasts a constant of the shape {constant.shape} to {dims}")
-    whole = value.layout.arranged(np.broadcast_to(constant.reshape(sizes), dims))
-    spread = whole.reshape(-1, channels)
-    if not (spread == spread[:1]).all():
-        raise InputError(
-            f"has a constant of the shape {constant.shape}, which is not the same for all rows and "
-            f"columns of {dims}; it may differ by channel only"
-        )
-    found: Floats = spread[0].copy()
+    whole: Floats = value.layout.arranged(np.broadcast_to(constant.reshape(sizes), dims))
+    if not (whole == whole[:1]).all():
+        raise InputError(f"has a constant of the shape {constant.shape} that differs by image")
+    found: Floats = whole[0]
     return found
+
+
+def _offset(
+    graph: OnnxGraph, node: OnnxNode, value: Value, whole: Floats, constant: Constant, place: int
+) -> None:
+    """Add or subtract a constant that is not the same for all rows and columns."""
+    if node.kind not in ("Add", "Sub", "Sum"):
+        raise InputError(
+            f"has a constant of the shape {constant.real.shape}, which is not the same for all "
+            f"rows and columns of {value.layout.sizes}; a factor may differ by channel only"
+        )
+    sign = -1.0 if node.kind == "Sub" and place == 1 else 1.0
+    if node.kind == "Sub" and place == 0:
+        one = np.ones(whole.shape[2])
+        value = graph.change(node, value, Scaling(-one, 0 * one))
+    if not np.isfinite(whole).all():
+        raise InputError("has constants that are not finite")
+    known = constant.scales is not None and constant.scales.size == 1
+    scale = float(constant.scales.item()) if known and constant.scales is not None else None
+    graph.set(node, graph.change(node, value, Offsets(sign * whole, scale)))
 
 
 def _scale(graph: OnnxGraph, node: OnnxNode, value: Value, factor: Floats, offset: Floats) -> None:

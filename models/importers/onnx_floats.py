@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT, Graph, Node
+from pilaster.models.importers.constant_map import constant_map
 from pilaster.models.importers.onnx_graph import OnnxGraph
-from pilaster.models.importers.steps import Bounds, Scaling, Step, Surround
+from pilaster.models.importers.steps import Bounds, Offsets, Scaling, Step, Surround
 from pilaster.models.importers.values import padding_conv
 from pilaster.models.layers import Add, Concat, Conv, Pool, Weighted, Window
 from pilaster.models.quantizer import FloatNetwork
@@ -73,6 +74,8 @@ class _Layers:
             self._bound(step, action)
         elif isinstance(action, Surround):
             self._surround(step, action)
+        elif isinstance(action, Offsets):
+            self._offset(step, action)
         elif isinstance(action, Conv | Pool | Add | Concat | Weighted):
             self._put(
                 step, Node(step.name, action, tuple(map(self.place.__getitem__, step.sources)))
@@ -100,6 +103,17 @@ class _Layers:
         self._put(step, Node(step.name, layer, (self.place[source],)))
         self.weights[step.name] = taps.astype(np.float64)
         self.biases[step.name] = np.zeros(layer.out_channels)
+
+    def _offset(self, step: Step, action: Offsets) -> None:
+        source = self.place[step.sources[0]]
+        name = source
+        for made in constant_map(action.values, action.values.shape[2]):
+            node = Node(f"{step.name}_{made.suffix}", made.layer, (name,))
+            name = node.name
+            self.nodes[name] = node
+            self.weights[name] = made.weight.astype(np.float64)
+            self.biases[name] = made.bias.astype(np.float64)
+        self._put(step, Node(step.name, Add(), (source, name)))
 
     def _scale(self, step: Step, action: Scaling) -> None:
         node = self._alone(step)

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT, Graph, Node
+from pilaster.models.importers.constant_map import constant_map
 from pilaster.models.importers.onnx_graph import OnnxGraph
 from pilaster.models.importers.steps import (
     Action,
     Bounds,
     IntegerBounds,
+    Offsets,
     Quantizer,
     Scaling,
     Step,
@@ -44,6 +46,9 @@ from pilaster.models.single_rounding import multiplier_like, of_integers, of_sum
 __all__ = ["IntegerLowering", "integer_network"]
 
 Floats = NDArray[np.float64]
+
+LARGEST_CONSTANT = (1 << 15) - 1
+"""Of what is added where it differs by row or column."""
 
 FINE_BITS = 14
 """Places behind the point of a factor's weight, so that its offset is rounded finely too."""
@@ -269,6 +274,8 @@ class _Layers:
         """Give the tensor of a layer whose reals a quantiser reads."""
         name = base.name if base.name not in self.nodes else f"{base.name}_{reader}"
         name = name.replace("+", "")
+        if isinstance(base.action, Offsets) and base.sources[0] not in self.held:
+            raise InputError(f"{base.sources[0]} is not quantised; put a quantiser before the sum")
         if path.scalings and not isinstance(base.action, Weighted):
             raise InputError(f"reads {base.name} times a factor; put a quantiser between")
         made = self._emit(name, base, quantizer, path.scalings)
@@ -312,6 +319,9 @@ class _Layers:
     ) -> str:
         """Add a layer that gives a quantiser's integers."""
         layer, sources = step.action, tuple(self._source(source) for source in step.sources)
+        if isinstance(layer, Offsets):
+            sources = (*sources, self._constants(name, sources[0], layer, quantizer.tensor))
+            layer = Add()
         assert isinstance(layer, Layer)
         found, tensor = tuple(self.tensors[source] for source in sources), quantizer.tensor
         try:
@@ -335,6 +345,37 @@ class _Layers:
         self.nodes[name] = Node(name, layer, sources)
         self._put(name, tensor)
         return name
+
+    def _constants(
+        self, name: str, source: str, offsets: Offsets, target: TensorQuantization
+    ) -> str:
+        """Add layers that give constants, in their own steps or in a fraction of the target's."""
+        scale = offsets.scale
+        if scale is None:
+            largest = float(np.abs(offsets.values).max())
+            places = np.floor(np.log2(LARGEST_CONSTANT * target.scale / largest))
+            scale = float(target.scale / 2.0**places)
+        whole = np.rint(offsets.values / scale).astype(np.int64)
+        ranges = {
+            "ones": (0, 1),
+            "first": (0, 1),
+            "constants": (int(whole.min()), int(whole.max())),
+        }
+        for made in constant_map(whole, self._shape(source).channels):
+            low, high = ranges[made.suffix]
+            unit = scale if made.suffix == "constants" else 1.0
+            tensor = TensorQuantization(unit, 0, min(low, 0), max(high, 1))
+            node = Node(f"{name}_{made.suffix}", made.layer, (source,))
+            source = node.name
+            weight = made.weight.astype(np.int64)
+            self.parameters[source] = ConvParameters(
+                weight.astype(np.int16),
+                made.bias.astype(np.int64),
+                *quantize_multiplier(np.ones(len(weight))),
+            )
+            self.nodes[source] = node
+            self._put(source, tensor)
+        return source
 
     def _folded(
         self, name: str, scalings: Sequence[Scaling]

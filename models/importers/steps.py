@@ -12,7 +12,16 @@ from pilaster.models.layers import Layer
 from pilaster.models.quantization import Rounding, TensorQuantization
 from pilaster.models.shape import Padding
 
-__all__ = ["Action", "Bounds", "IntegerBounds", "Quantizer", "Scaling", "Step", "Surround"]
+__all__ = [
+    "Action",
+    "Bounds",
+    "IntegerBounds",
+    "Offsets",
+    "Quantizer",
+    "Scaling",
+    "Step",
+    "Surround",
+]
 
 Floats = NDArray[np.float64]
 
@@ -23,6 +32,17 @@ class Scaling:
 
     factor: Floats
     offset: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Offsets:
+    """Reals plus constants that differ by row or column, (rows, columns, channels).
+
+    scale : of which the constants are whole multiples in the file; None where they are not
+    """
+
+    values: Floats
+    scale: float | None
 
 
 @dataclass(frozen=True)
@@ -69,7 +89,7 @@ class Surround:
     padding: Padding
 
 
-Action = Layer | Scaling | Bounds | IntegerBounds | Quantizer | Surround
+Action = Layer | Scaling | Offsets | Bounds | IntegerBounds | Quantizer | Surround
 
 
 @dataclass(frozen=True)

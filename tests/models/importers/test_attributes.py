@@ -16,6 +16,8 @@ from pilaster.models.importers import import_network
 from pilaster.models.importers.onnx import SUPPORTED
 from pilaster.models.importers.onnx_attributes import KNOWN
 from pilaster.models.reference.network import infer
+from pilaster.rtl.verify import verify
+from pilaster.sim.default import default_machine
 from tests.models.importers.onnx_writer import INPUT, OnnxWriter, run
 from tests.models.importers.test_folds import conv_alone, equals_onnx_runtime, pair
 
@@ -259,8 +261,58 @@ def test_constants_that_differ_by_row_or_column_are_no_factors(
 ) -> None:
     writer = OnnxWriter((3, 3, 3), 2)
     writer.add(kind, [INPUT, writer.reals(*shape)], 3)
-    with pytest.raises(InputError, match=r"broadcasts a constant|not the same for all rows"):
+    with pytest.raises(
+        InputError, match=r"broadcasts a constant|not the same for all rows|differs by image"
+    ):
         equals_onnx_runtime(writer, writer.nodes[-1].output[0], tmp_path)
+
+
+BY_PLACE = [(4,), (3, 1), (1, 4), (3, 4), (3, 3, 1), (3, 1, 4), (1, 3, 3, 4), (1, 1, 3, 4)]
+
+
+@pytest.mark.parametrize("shape", BY_PLACE)
+@pytest.mark.parametrize("kind", ["Add", "Sub", "Sub from"])
+def test_constants_that_differ_by_row_or_column_are_added_where_they_stand(
+    kind: str, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    writer = OnnxWriter((3, 3, 4), 2)
+    source = writer.relu(writer.conv(INPUT, 3, (1, 1)))
+    pair = [source, writer.reals(*shape)]
+    output = writer.add(kind[:3], pair[::-1] if "from" in kind else pair, 3)
+    equals_onnx_runtime(writer, writer.relu(output), tmp_path)
+
+
+@pytest.mark.parametrize("shape", BY_PLACE)
+@pytest.mark.parametrize("whole", [False, True])
+def test_integers_that_differ_by_row_or_column_are_added_where_they_stand(
+    whole: bool, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    writer = OnnxWriter((3, 3, 4), 2)
+    before = pair(writer, writer.relu(conv_alone(writer)))
+    if whole:
+        constant = writer.add(
+            "DequantizeLinear",
+            [
+                writer.constant(writer.rng.integers(-90, 90, shape, np.int8)),
+                writer.constant(np.float32(2**-7)),
+            ],
+            0,
+        )
+    else:
+        values = writer.rng.integers(-900, 900, shape) * 2.0**-10
+        constant = writer.constant(values.astype(np.float32))
+    total = writer.relu(writer.add("Add", [constant, before], 3))
+    equals_at_opset_21(writer, pair(writer, total, 2**-4, 3), tmp_path)
+
+
+def test_the_rtl_adds_constants_where_they_stand(tmp_path: Path) -> None:
+    writer = OnnxWriter((3, 3, 4), 2)
+    constant = writer.constant(np.arange(12, dtype=np.float32).reshape(3, 4) / 8)
+    total = writer.add("Add", [pair(writer, conv_alone(writer)), constant], 3)
+    equals_at_opset_21(writer, pair(writer, total), tmp_path)
+    network = import_network(tmp_path / "quantized.onnx")
+    verdict = verify(network, default_machine(network, 200), writer.images(2), optimise=False)
+    assert verdict.equal, verdict
 
 
 @pytest.mark.parametrize("shape", [(), (1,), (5,), (1, 5), (1, 1), (5, 1)])
