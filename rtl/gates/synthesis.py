@@ -20,7 +20,7 @@ from pilaster.rtl.gates.liberty_writer import synthesis_text
 from pilaster.rtl.gates.netlist import Netlist
 from pilaster.rtl.verilog import TOP, Design
 
-__all__ = ["LOGIC_BITS", "REGISTER_BITS", "TABLE_BITS", "Effort", "Synthesis"]
+__all__ = ["LOGIC_BITS", "REGISTER_BITS", "Effort", "Synthesis"]
 
 REGISTER_BITS = 1 << 10
 """A memory that is written and has no more bits is made of registers."""
