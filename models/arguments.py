@@ -84,8 +84,10 @@ def as_real(name: str, value: object) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise refusal(name, value, "a number above 0")
-    if not 0 < value < float("inf"):
-        raise InputError(f"{name}: must be above 0 and finite, not {value:g}")
+    if value <= 0:
+        raise InputError(f"{name}: must be above 0, not {value:g}")
+    if not value < float("inf"):
+        raise InputError(f"{name}: must be finite, not {value:g}")
     return float(value)
 
 

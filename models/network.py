@@ -10,6 +10,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pilaster.models.arguments import as_array, refusal
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT, Graph
 from pilaster.models.joins import AddParameters, ConcatParameters, JoinParameters
@@ -72,6 +73,8 @@ class Network:
     uncalibrated: str = ""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.graph, Graph):
+            raise refusal("graph", self.graph, "a Graph; `load` gives networks")
         for name in self.graph.shapes:
             if name not in self.tensors:
                 raise InputError(f"{self.name}: tensor {name} has no quantisation")
@@ -126,6 +129,8 @@ class Network:
 
     def until(self, layer: str) -> Network:
         """Leave out the layers that `layer` does not depend on."""
+        if not isinstance(layer, str):
+            raise refusal("layer", layer, "the name of a layer")
         graph = self.graph.until(layer)
         return replace(self, graph=graph)
 
@@ -145,6 +150,7 @@ class Network:
             If the shape is not the network's image shape, or a value is not finite.
         """
         shape = self.image_shape
+        images = as_array("images", images, "an array (N, H, W, C)")
         if images.ndim != 4 or images.shape[1:] != (shape.height, shape.width, shape.channels):
             raise InputError(
                 f"{self.name}: images have the shape {images.shape}, "
@@ -163,6 +169,7 @@ class Network:
             If the shape is not that of a column, or a value is not finite.
         """
         shape = self.graph.input_shape
+        column = as_array("column", column, "an array (rows, channels)")
         if column.shape != (shape.height, shape.channels):
             raise InputError(
                 f"{self.name}: a column has the shape {column.shape}, "
@@ -188,6 +195,10 @@ class Network:
     def _encoded(self, images: NDArray[np.generic]) -> NDArray[np.int32]:
         self.check_values()
         tensor = self.tensors[INPUT]
+        if not (
+            np.issubdtype(images.dtype, np.integer) or np.issubdtype(images.dtype, np.floating)
+        ):
+            raise refusal("images", images, "bytes or reals")
         if images.dtype == np.uint8:
             bytes_as_reals = (
                 np.arange(256, dtype=np.float64) * self.byte_scale.scale + self.byte_scale.offset

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,18 +84,21 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _print(check: Check) -> None:
+    from pilaster.console import number, print_table, word
+
     reals = check.numbers == "reals"
-    rows = [("layer", "tensor", "values", "differ", "share" if reals else "steps", "verdict")]
+    rows = []
     for layer in check.layers:
         largest = f"{layer.largest:.1e}" if reals else f"{layer.largest:g}"
         verdict = "DEPARTS" if layer.departs else "rounding" if layer.differing else "equal"
         counts = (f"{layer.values:,}", f"{layer.differing:,}")
         rows.append((layer.name, layer.tensor, *counts, largest, verdict))
-    _print_table(rows, words=(0, 1, 5))
+    counted = map(number, ("values", "differ", "share" if reals else "steps"))
+    print_table([word("layer"), word("tensor"), *counted, word("verdict")], rows)
     if check.errors:
         print()
-        rows = [("quantized here", "values", "rms", "largest", "beyond 1", "saturated")]
-        rows += [
+        titles = ("values", "rms", "largest", "beyond 1", "saturated")
+        errors = [
             (
                 error.name,
                 f"{error.values:,}",
@@ -107,21 +109,10 @@ def _print(check: Check) -> None:
             )
             for error in check.errors
         ]
-        _print_table(rows, words=(0,))
+        print_table([word("quantized here"), *map(number, titles)], errors)
     print()
     for line in _sentences(check):
         print(line)
-
-
-def _print_table(rows: Sequence[tuple[str, ...]], words: tuple[int, ...]) -> None:
-    """Print rows, the columns of `words` to the left and those of numbers to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    for row in rows:
-        cells = [
-            cell.ljust(width) if i in words else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        print("  ".join(cells).rstrip())
 
 
 def _sentences(check: Check) -> list[str]:

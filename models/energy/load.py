@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from pilaster.models.arguments import as_path
 from pilaster.models.energy.kinds import KINDS
 from pilaster.models.energy.schema import (
     ConvertedFrom,
@@ -42,7 +43,7 @@ def table_path(name_or_path: str | Path) -> Path:
     InputError
         If the word is no shipped table.
     """
-    path = Path(name_or_path)
+    path = as_path("energy table", name_or_path)
     if isinstance(name_or_path, Path) or path.suffix in _SUFFIXES or len(path.parts) > 1:
         return path
     if name_or_path not in table_names():

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pilaster.models.arguments import as_whole
+from pilaster.models.errors import InputError
 from pilaster.models.notebook import html_table
 from pilaster.sim.explore.draw import Drawn
 from pilaster.sim.explore.options import Options
@@ -100,7 +102,16 @@ class Exploration:
         return data_frame(self.columns)
 
     def machine(self, row: int) -> Machine:
-        """Give the machine of a row."""
+        """Give the machine of a row: of all machines, of which `front` names some.
+
+        Raises
+        ------
+        InputError
+            If there is no such row.
+        """
+        row = as_whole("row", row, least=0)
+        if row >= len(self):
+            raise InputError(f"row: must be below {len(self):,}, not {row:,}")
         number = int(self.columns["machine"][row])
         return Machine(
             f"{self.request.network.name} {number}",

@@ -166,3 +166,25 @@ def test_anything_is_answered_or_refused_in_one_line(name: str, data: st.DataObj
     thing = data.draw(THINGS)
     error = called(name, {parameter: thing})
     assert error is None or "\n" not in str(error)
+
+
+def test_methods_refuse_what_they_cannot_use() -> None:
+    network, table = pl.load("digits"), pl.tables()["ihp130"]
+    explored = results()["write_exploration"]["explored"]
+    for method, parameter in (
+        (network.until, "layer"),
+        (network.encode, "images"),
+        (network.encode_column, "column"),
+        (type(table).load, "energy table"),
+        (explored.machine, "row"),
+        (pl.Network, "graph"),
+    ):
+        more = [{}] * 5 if method is pl.Network else []
+        for thing in [None, *everything_else()]:
+            if isinstance(thing, np.ndarray) and parameter in ("images", "column"):
+                thing = np.zeros((1, 8, 8, 1) if parameter == "images" else (8, 1), complex)
+            with pytest.raises(pl.InputError) as caught:
+                method(thing, *more)
+            assert str(caught.value).startswith(("images", parameter))
+    with pytest.raises(pl.InputError, match="row: must be below"):
+        explored.machine(10**6)
