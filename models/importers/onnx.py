@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from pilaster.models.assumed_ranges import assumed_ranges
 from pilaster.models.errors import InputError
+from pilaster.models.importers.hints import hint
 from pilaster.models.importers.layout import CHANNELS_FIRST, readings
 from pilaster.models.importers.onnx_attributes import check_node
 from pilaster.models.importers.onnx_elementwise import ELEMENTWISE
@@ -151,7 +152,8 @@ def _apply(graph: OnnxGraph, node: OnnxNode) -> None:
             if fold(graph, node):
                 return
             if handler is None:
-                raise InputError(f"is not supported; supported are {', '.join(SUPPORTED)}")
+                known = ", ".join(SUPPORTED)
+                raise InputError(f"is not supported; supported are {known}{hint(node.kind)}")
             check_node(node)
             handler(graph, node)
     except InputError as error:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from pilaster.models.errors import InputError
+from pilaster.models.importers.hints import hint
 from pilaster.models.importers.layout import CHANNELS_LAST, Axes, readings
 from pilaster.models.importers.tflite_elementwise import ELEMENTWISE
 from pilaster.models.importers.tflite_file import Operator, TfliteModel, read_tflite
@@ -91,5 +92,8 @@ def _apply(graph: TfliteGraph, operator: Operator) -> None:
     handler = HANDLERS.get(operator.kind)
     if handler is None:
         of_constants = " but of constants" if operator.kind in FOLDED else ""
-        raise InputError(f"is not supported{of_constants}; supported are {', '.join(SUPPORTED)}")
+        known = ", ".join(SUPPORTED)
+        raise InputError(
+            f"is not supported{of_constants}; supported are {known}{hint(operator.kind)}"
+        )
     handler(graph, operator)

@@ -245,7 +245,7 @@ TFLITE: dict[str, tuple[Callable[[TfliteWriter], None], str]] = {
         "operator 1 TANH: is not supported; supported are ADD, ARG_MAX, AVERAGE_POOL_2D, "
         "CONCATENATION, CONV_2D, DEPTHWISE_CONV_2D, DEQUANTIZE, EXPAND_DIMS, FULLY_CONNECTED, "
         "LOGISTIC, LOG_SOFTMAX, MAX_POOL_2D, MEAN, MUL, PAD, PADV2, QUANTIZE, RELU, RELU6, "
-        "RESHAPE, SOFTMAX, SQUEEZE, SUB, TRANSPOSE",
+        "RESHAPE, SOFTMAX, SQUEEZE, SUB, TRANSPOSE; train it with ReLU or ReLU6 in its place",
     ),
     "a float input": (
         change(INPUT, dtype="float32"),
