@@ -50,6 +50,9 @@ Floats = NDArray[np.float64]
 LARGEST_CONSTANT = (1 << 15) - 1
 """Of what is added where it differs by row or column."""
 
+MOST_CARRIED_BITS = 22
+"""Of two values that nothing quantises before their sum: enough that it is rounded as reals are."""
+
 FINE_BITS = 14
 """Places behind the point of a factor's weight, so that its offset is rounded finely too."""
 
@@ -210,10 +213,10 @@ class _Layers:
             )
         return self.held[value]
 
-    def _put(self, tensor: str, found: TensorQuantization) -> None:
+    def _put(self, tensor: str, found: TensorQuantization, most: int = MOST_BITS) -> None:
         bits = (found.maximum - found.minimum).bit_length()  # a zero point takes one more
-        if bits > MOST_BITS:
-            raise InputError(f"{tensor} needs {bits} bits, must be {MOST_BITS} at most")
+        if bits > most:
+            raise InputError(f"{tensor} needs {bits} bits, must be {most} at most")
         self.tensors[tensor] = found
         self._alone[tensor] = True
 
@@ -244,22 +247,26 @@ class _Layers:
     # Quantisers.
 
     def _quantize(self, step: Step, quantizer: Quantizer) -> None:
-        path = self._path(step.sources[0])
+        self.held[step.name] = self._made_of(step.sources[0], quantizer, step.name)
+
+    def _made_of(self, value: str, quantizer: Quantizer, reader: str) -> str:
+        """Give the tensor that holds a value's integers, by a quantiser that reads it."""
+        path = self._path(value)
         base = self._found.steps.get(path.base)
         later = tuple(found.name for found in path.later)
         key = (path.base, tuple(map(id, path.scalings)), later, quantizer)
         if key not in self._made:
             bounded = replace(quantizer, tensor=path.bounded(quantizer.tensor))
             if path.base in self.held:
-                made = self._rescaled(step, path, bounded)
+                made = self._rescaled(reader, path, bounded)
             elif base is None:
                 made = self._image(path, bounded.tensor)
             else:
-                made = self._quantized(path, base, bounded, step.name)
+                made = self._quantized(path, base, bounded, reader)
             for pool in path.pools:
-                made = self._pooled(f"{pool.name}_{step.name}", pool, made)
+                made = self._pooled(f"{pool.name}_{reader}", pool, made)
             self._made[key] = made
-        self.held[step.name] = self._made[key]
+        return self._made[key]
 
     def _image(self, path: _Path, tensor: TensorQuantization) -> str:
         if path.scalings:
@@ -286,14 +293,14 @@ class _Layers:
             self.nodes[made] = replace(node, layer=layer)
         return made
 
-    def _rescaled(self, step: Step, path: _Path, quantizer: Quantizer) -> str:
+    def _rescaled(self, name: str, path: _Path, quantizer: Quantizer) -> str:
         """Give integers of what is quantised already."""
         source, tensor = self.held[path.base], quantizer.tensor
         if not path.scalings and _same(self.tensors[source], tensor):
             found = self.tensors[source]
             narrow = _narrowed(found, tensor.minimum, tensor.maximum)
-            return self._bounded(source, narrow, step.name, alone=path.alone)
-        return self._scaled(step.name, source, path.scalings, quantizer)
+            return self._bounded(source, narrow, name, alone=path.alone)
+        return self._scaled(name, source, path.scalings, quantizer)
 
     def _narrow(self, step: Step, tensor: TensorQuantization) -> None:
         """Hold the integers of a value, bounded."""
@@ -318,7 +325,7 @@ class _Layers:
         self, name: str, step: Step, quantizer: Quantizer, scalings: Sequence[Scaling] = ()
     ) -> str:
         """Add a layer that gives a quantiser's integers."""
-        layer, sources = step.action, tuple(self._source(source) for source in step.sources)
+        layer, sources = step.action, self._arms(step, quantizer)
         if isinstance(layer, Offsets):
             sources = (*sources, self._constants(name, sources[0], layer, quantizer.tensor))
             layer = Add()
@@ -343,7 +350,7 @@ class _Layers:
         except InputError as error:
             raise InputError(f"layer {name}: {error}") from error
         self.nodes[name] = Node(name, layer, sources)
-        self._put(name, tensor)
+        self._put(name, tensor, MOST_CARRIED_BITS if quantizer.carries else MOST_BITS)
         return name
 
     def _constants(
@@ -376,6 +383,57 @@ class _Layers:
             self.nodes[source] = node
             self._put(source, tensor)
         return source
+
+    def _arms(self, step: Step, quantizer: Quantizer) -> tuple[str, ...]:
+        """Give the tensors that a layer reads; reals that nothing quantises are carried for it."""
+        arms = []
+        for place, source in enumerate(step.sources):
+            reader = f"{step.name}_{place}"
+            if source in self.held or isinstance(step.action, Offsets | Weighted):
+                arms.append(self._source(source))
+            elif isinstance(step.action, Concat):  # quantised first, and joined then
+                arms.append(self._made_of(source, quantizer, reader))
+            else:
+                low, high = self._reach(source)
+                bits = MOST_BITS
+                if isinstance(step.action, Add):
+                    other = step.sources[1 - place]
+                    least, most = self._reach(other)
+                    bits = MOST_BITS if other in self.held else MOST_CARRIED_BITS
+                    edges = [
+                        edge * quantizer.tensor.scale for edge in quantizer.tensor.stream_range
+                    ]
+                    # Beyond these the sum is bounded, whatever the other arm is.
+                    low, high = max(low, edges[0] - most), min(high, edges[1] - least)
+                arms.append(self._made_of(source, carrier(low, high, bits), reader))
+        return tuple(arms)
+
+    def _reach(self, value: str) -> tuple[float, float]:
+        """Give bounds of a value's reals."""
+        if value in self.held:
+            tensor = self.tensors[self.held[value]]
+            low, high = (edge * tensor.scale for edge in tensor.stream_range)
+            return low, high
+        path = self._path(value)
+        base = self._found.steps.get(path.base)
+        if base is None or path.base in self.held:
+            raise InputError(f"{value} is not quantised: there is no QuantizeLinear behind it")
+        if isinstance(base.action, Weighted):
+            tensor = self._widest(base, path.scalings)
+            low, high = (edge * tensor.scale for edge in tensor.stream_range)
+        else:
+            reaches = [self._reach(source) for source in base.sources]
+            lows, highs = zip(*reaches, strict=True)
+            added = isinstance(base.action, Add | Offsets)
+            low, high = (sum(lows), sum(highs)) if added else (min(lows), max(highs))
+            if isinstance(base.action, Offsets):
+                values = base.action.values
+                low, high = low + float(values.min()), high + float(values.max())
+        for step in path.later:
+            if isinstance(step.action, Bounds):
+                limits = step.action.low, step.action.high
+                low, high = float(np.clip(low, *limits)), float(np.clip(high, *limits))
+        return low, high
 
     def _folded(
         self, name: str, scalings: Sequence[Scaling]
@@ -531,6 +589,15 @@ def _average(layer: Conv, source: TensorQuantization, quantizer: Quantizer) -> C
     channels, count = layer.out_channels, int(np.prod(layer.window.kernel))
     one = np.ones((channels, *layer.window.kernel, 1), np.int64)
     return _sums(one, np.full(channels, 1 / count), np.zeros(channels), source, quantizer)
+
+
+def carrier(low: float, high: float, bits: int) -> Quantizer:
+    """Give a quantiser of some bits for reals from `low` to `high`, and zero."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    levels = (1 << bits) - 1
+    scale = (high - low) / levels or 1.0
+    zero = int(np.clip(np.rint(-low / scale), 0, levels))
+    return Quantizer(TensorQuantization(scale, zero, 0, levels), carries=True)
 
 
 def _commutes(action: Action) -> bool:

@@ -69,12 +69,14 @@ class Quantizer:
     dtype : of the integers in the file; None where it keeps them as reals
     sums : whether what is made integers are the integer sums of a layer, which the runtime
         multiplies by one scale in single precision; else it computes with reals
+    carries : whether it is none of the file's: it carries reals that nothing quantises to a layer
     """
 
     tensor: TensorQuantization
     rounding: Rounding = Rounding.EVEN
     dtype: np.dtype[Any] | None = None
     sums: bool = False
+    carries: bool = False
 
     def of_raw(self) -> Quantizer:
         """Give the quantiser that rounds when the zero point is added already."""

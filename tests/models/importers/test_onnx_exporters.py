@@ -566,3 +566,88 @@ def test_sums_of_sixteen_bits_that_are_too_wide_say_the_limit(tmp_path: Path) ->
         InputError, match=r"must be 32 at most: .* may reach [\d,]+ steps from zero"
     ):
         import_network(saved(writer, tmp_path, opset=21))
+
+
+def quantizers(w: OnnxWriter) -> tuple[Callable[[str], str], Callable[..., str]]:
+    """Give what quantises a value, by a scale of its own, and what gives weights."""
+
+    def pair(source: str) -> str:
+        scale = float(w.rng.uniform(0.02, 0.06)) if source != INPUT else 1 / 127
+        zero = np.int8(3) if source == INPUT else np.uint8(w.rng.integers(0, 100))
+        both = [w.constant(np.float32(scale)), w.constant(zero)]
+        raw = w.add("QuantizeLinear", [source, *both], 0)
+        return w.add("DequantizeLinear", [raw, *both], 0)
+
+    def weights(*shape: int) -> str:
+        raw = w.constant(w.rng.integers(-127, 128, shape).astype(np.int8))
+        return w.add("DequantizeLinear", [raw, w.constant(np.float32(0.006))], 0)
+
+    return pair, weights
+
+
+def sum_of_a_layer_and_a_skip(w: OnnxWriter) -> None:
+    pair, weights = quantizers(w)
+    first = w.add("Conv", [pair(INPUT), weights(4, 3, 3, 3), w.reals(4)], 4)
+    skip = pair(w.add("Relu", [first], 4))
+    second = w.add("Conv", [skip, weights(4, 4, 3, 3)], 4, pads=[1, 1, 1, 1])
+    pair(w.add("Relu", [w.add("Add", [second, skip], 4)], 4))
+
+
+def sum_of_two_layers(w: OnnxWriter) -> None:
+    pair, weights = quantizers(w)
+    image = pair(INPUT)
+    first = w.add("Conv", [image, weights(4, 3, 3, 3)], 4, pads=[1, 1, 1, 1])
+    second = w.add("Conv", [image, weights(4, 3, 1, 1)], 4)
+    pair(w.add("Relu", [w.add("Add", [first, second], 4)], 4))
+
+
+def sum_that_two_quantizers_read(w: OnnxWriter) -> None:
+    pair, weights = quantizers(w)
+    image = pair(INPUT)
+    first = w.add("Conv", [image, weights(4, 3, 1, 1)], 4)
+    total = w.add(
+        "Relu", [w.add("Add", [first, w.add("Conv", [image, weights(4, 3, 1, 1)], 4)], 4)], 4
+    )
+    again = w.add("Conv", [pair(total), weights(4, 4, 3, 3)], 4, pads=[1, 1, 1, 1])
+    pair(w.add("Add", [again, pair(total)], 4))
+
+
+def average_of_a_layer(w: OnnxWriter) -> None:
+    pair, weights = quantizers(w)
+    first = w.add("Conv", [pair(INPUT), weights(4, 3, 3, 3)], 4)
+    pair(w.add("GlobalAveragePool", [w.add("Relu", [first], 4)], 4))
+
+
+def concatenation_of_layers(w: OnnxWriter) -> None:
+    pair, weights = quantizers(w)
+    image = pair(INPUT)
+    arms = [w.add("Relu", [w.add("Conv", [image, weights(n, 3, 1, 1)], n)], n) for n in (2, 3)]
+    arms[1] = w.add("MaxPool", [arms[1]], 3, kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    pair(w.add("Concat", arms, 5, axis=1))
+
+
+CARRIED: dict[str, Build] = {
+    "the sum of a layer and a skip": sum_of_a_layer_and_a_skip,
+    "the sum of two layers": sum_of_two_layers,
+    "a sum that two quantizers read": sum_that_two_quantizers_read,
+    "the average of a layer": average_of_a_layer,
+    "the concatenation of layers": concatenation_of_layers,
+}
+
+
+@pytest.mark.parametrize("case", CARRIED)
+@pytest.mark.parametrize("seed", range(3))
+def test_reals_that_nothing_quantizes_are_carried_to_their_reader(
+    case: str, seed: int, tmp_path: Path
+) -> None:
+    writer = OnnxWriter((3, 8, 7), seed)
+    CARRIED[case](writer)
+    path = saved(writer, tmp_path)
+    network = import_network(path)
+    images = writer.images(20)
+    target = writer.nodes[-1].output[0]
+    wanted = run(path, images.transpose(0, 3, 1, 2), [target])[target].transpose(0, 2, 3, 1)
+    tensor = network.tensors[network.graph.outputs[0]]
+    steps = np.abs(infer(network, network.encode(images)) - wanted / tensor.scale)
+    assert steps.max() < 1.5
+    assert (steps > 0.5).mean() < 0.005
