@@ -38,14 +38,23 @@ class SinglePrecision:
     def __init__(self, network: Network) -> None:
         self._network = network
         self._reals = dequantized(network)
-        self._magnitudes = FloatNetwork(
-            network.graph,
-            {name: np.abs(weight) for name, weight in self._reals.weights.items()},
-            {name: np.abs(bias) for name, bias in self._reals.biases.items()},
-        )
+        weights = {name: np.abs(weight) for name, weight in self._reals.weights.items()}
+        biases = {name: np.abs(bias) for name, bias in self._reals.biases.items()}
+        none = {name: np.zeros_like(bias) for name, bias in biases.items()}
+        self._magnitudes = FloatNetwork(network.graph, weights, biases)
+        self._spread = FloatNetwork(network.graph, weights, none)
 
-    def of(self, node: Node, sources: Sequence[Integers]) -> tuple[Floats, Floats]:
-        """Give a layer's exact values and their errors from the stream values of what it reads."""
+    def of(
+        self, node: Node, sources: Sequence[NDArray[np.number]], errors: Sequence[Floats | None]
+    ) -> tuple[Floats, Floats]:
+        """Give a layer's exact values and their errors, in steps.
+
+        Parameters
+        ----------
+        sources : stream values of what it reads; or the exact ones of a tensor that the file has
+            not, so that the runtime rounds nothing there
+        errors : of each, None where it is the runtime's own
+        """
         tensors = self._network.tensors
         if isinstance(node.layer, Weighted | Add):  # a ceiling would bound the magnitudes too
             node = replace(node, layer=replace(node.layer, ceiling=None))
@@ -57,6 +66,12 @@ class SinglePrecision:
         exact = float_layer(self._reals, node, inputs) / scale
         magnitude = float_layer(self._magnitudes, node, [np.abs(values) for values in inputs])
         error = error_of(magnitude / scale)
+        if any(found is not None for found in errors):
+            spread = [
+                (np.zeros_like(values) if found is None else found * tensors[name].scale)
+                for values, found, name in zip(inputs, errors, node.inputs, strict=True)
+            ]
+            error = error + float_layer(self._spread, node, spread) / scale
         if isinstance(node.layer, Weighted):
             # A real bias is rounded to units of a sum.
             found = self._network.parameters[node.name]

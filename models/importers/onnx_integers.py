@@ -18,6 +18,20 @@ from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT, Graph, Node
 from pilaster.models.importers.constant_map import constant_map
 from pilaster.models.importers.onnx_graph import OnnxGraph
+from pilaster.models.importers.onnx_grids import (
+    carrier,
+    contains,
+    narrowed,
+    on_grid,
+    quantized_bounds,
+    same_grid,
+)
+from pilaster.models.importers.onnx_parameters import (
+    average_sums,
+    averaging,
+    layer_sums,
+    scale_between,
+)
 from pilaster.models.importers.steps import (
     Action,
     Bounds,
@@ -28,20 +42,16 @@ from pilaster.models.importers.steps import (
     Step,
     Surround,
 )
-from pilaster.models.importers.values import UNPADDED, check_sums, ones, padding_conv, precision
-from pilaster.models.joins import ConcatParameters, JoinParameters, Scale, join_parameters
+from pilaster.models.importers.values import UNPADDED, ones, padding_conv, precision
+from pilaster.models.joins import ConcatParameters, JoinParameters, join_parameters
 from pilaster.models.layers import Add, Concat, Conv, Join, Layer, Pool, Weighted, Window
 from pilaster.models.network import ByteScale, Network
 from pilaster.models.quantization import (
-    MULTIPLIER_BITS,
     ConvParameters,
     TensorQuantization,
-    quantize_multiplier,
-    signed_bits,
 )
 from pilaster.models.quantizer import MOST_BITS
 from pilaster.models.shape import Shape
-from pilaster.models.single_rounding import multiplier_like, of_integers, of_sums
 
 __all__ = ["IntegerLowering", "integer_network"]
 
@@ -130,7 +140,7 @@ class _Path:
         """Bound integers as the reals are on the way to their quantiser."""
         for step in self.later:
             if isinstance(step.action, Bounds):
-                tensor = _narrowed(tensor, *_quantized_bounds(tensor, step.action))
+                tensor = narrowed(tensor, *quantized_bounds(tensor, step.action))
         return tensor
 
 
@@ -162,18 +172,18 @@ class _Layers:
             self._quantize(step, action)
         elif isinstance(action, IntegerBounds):
             tensor = self._tensor(sources[0])
-            self._narrow(step, _narrowed(tensor, action.low, action.high))
+            self._narrow(step, narrowed(tensor, action.low, action.high))
         elif any(source not in self.held for source in sources):
             return
         elif isinstance(action, Bounds):
             tensor = self._tensor(sources[0])
-            if _on_grid(tensor, action):
-                self._narrow(step, _narrowed(tensor, *_quantized_bounds(tensor, action)))
+            if on_grid(tensor, action):
+                self._narrow(step, narrowed(tensor, *quantized_bounds(tensor, action)))
         elif _commutes(action):
-            self._pool(step, self.held[sources[0]])
+            self.held[step.name] = self._pooled(step.name, step, self.held[sources[0]])
         elif isinstance(action, Concat):
             tensors = [self._tensor(source) for source in sources]
-            if all(_same(tensor, tensors[0]) for tensor in tensors):
+            if all(same_grid(tensor, tensors[0]) for tensor in tensors):
                 low = min(tensor.minimum for tensor in tensors)
                 high = max(tensor.maximum for tensor in tensors)
                 joined = replace(tensors[0], minimum=low, maximum=high)
@@ -296,9 +306,9 @@ class _Layers:
     def _rescaled(self, name: str, path: _Path, quantizer: Quantizer) -> str:
         """Give integers of what is quantised already."""
         source, tensor = self.held[path.base], quantizer.tensor
-        if not path.scalings and _same(self.tensors[source], tensor):
+        if not path.scalings and same_grid(self.tensors[source], tensor):
             found = self.tensors[source]
-            narrow = _narrowed(found, tensor.minimum, tensor.maximum)
+            narrow = narrowed(found, tensor.minimum, tensor.maximum)
             return self._bounded(source, narrow, name, alone=path.alone)
         return self._scaled(name, source, path.scalings, quantizer)
 
@@ -333,7 +343,7 @@ class _Layers:
         found, tensor = tuple(self.tensors[source] for source in sources), quantizer.tensor
         try:
             if isinstance(layer, Concat):
-                arms = tuple(_scale(source, quantizer) for source in found)
+                arms = tuple(scale_between(source, quantizer) for source in found)
                 self.joins[name] = ConcatParameters(arms)
             elif isinstance(layer, Add):
                 self.joins[name] = join_parameters(
@@ -341,12 +351,12 @@ class _Layers:
                 )
             elif isinstance(layer, Weighted):
                 weight, scales, bias = self._folded(step.name, scalings)
-                self.parameters[name] = _sums(weight, scales, bias, found[0], quantizer)
-            elif _same(found[0], tensor) and _contains(tensor, found[0]):
+                self.parameters[name] = layer_sums(weight, scales, bias, found[0], quantizer)
+            elif same_grid(found[0], tensor) and contains(tensor, found[0]):
                 layer, tensor = replace(layer, rounding=quantizer.rounding), found[0]
             else:
-                layer = _averaging(layer, self._shape(sources[0]).channels)
-                self.parameters[name] = _average(layer, found[0], quantizer)
+                layer = averaging(layer, self._shape(sources[0]).channels)
+                self.parameters[name] = average_sums(layer, found[0], quantizer)
         except InputError as error:
             raise InputError(f"layer {name}: {error}") from error
         self.nodes[name] = Node(name, layer, sources)
@@ -471,12 +481,12 @@ class _Layers:
         places = FINE_BITS if offset.any() else 0
         sign = np.sign(factor).astype(np.int64).reshape(channels, 1, 1, 1) << places
         if (factor == 1).all() and not places:
-            scale = _scale(found, quantizer)
+            scale = scale_between(found, quantizer)
             one = ones(channels, Window((1, 1)), np.int64(scale.multiplier), np.int64(scale.shift))
             self.parameters[name] = replace(one, rounding=quantizer.rounding)
         else:
             unit = np.where(factor == 0, 1.0, np.abs(factor)) / (1 << places)
-            self.parameters[name] = _sums(sign, unit, offset, found, quantizer)
+            self.parameters[name] = layer_sums(sign, unit, offset, found, quantizer)
         self.nodes[name] = Node(name, Conv(channels, Window((1, 1)), channels), (source,))
         self._put(name, quantizer.tensor)
         return name
@@ -490,9 +500,6 @@ class _Layers:
             return node.layer.joined_shape(shapes)
         return node.layer.output_shape(shapes[0])
 
-    def _pool(self, step: Step, source: str) -> None:
-        self.held[step.name] = self._pooled(step.name, step, source)
-
     def _pooled(self, name: str, step: Step, source: str) -> str:
         """Add a max pool of a tensor, or zeros around it."""
         key = (step.name, source)
@@ -503,7 +510,7 @@ class _Layers:
                 layer, taps = padding_conv(self._shape(source), layer.padding)
                 none, one = np.zeros(len(taps)), np.ones(len(taps))
                 whole = taps.astype(np.int64)
-                self.parameters[name] = _sums(whole, one, none, tensor, Quantizer(tensor))
+                self.parameters[name] = layer_sums(whole, one, none, tensor, Quantizer(tensor))
                 tensor = replace(
                     tensor,
                     minimum=min(tensor.minimum, tensor.zero_point),
@@ -530,109 +537,6 @@ class _Layers:
             self.held[step.name] = self._emit(step.name, step, Quantizer(tensor))
 
 
-def _sums(
-    weight: NDArray[np.int64],
-    scales: Floats,
-    bias: Floats,
-    source: TensorQuantization,
-    quantizer: Quantizer,
-) -> ConvParameters:
-    """Give a layer's integers from weights, their scales and real biases."""
-    if signed_bits(int(np.abs(weight).max())) > MOST_BITS:
-        raise InputError(f"its weights need more than {MOST_BITS} bits")
-    unit, target = source.scale * scales, quantizer.tensor
-    whole = np.rint(bias / unit)
-    if not (np.abs(whole) < 1 << 31).all():
-        raise InputError("its biases need more than 32 bits")
-    multiplier, shift = quantize_multiplier(unit / target.scale)
-    found = ConvParameters(
-        weight.astype(np.int16), whole.astype(np.int64), multiplier, shift, quantizer.rounding
-    )
-    check_sums(found, source)
-    if not quantizer.sums:
-        return found
-    real = (np.float32(source.scale) * scales.astype(np.float32) / np.float32(target.scale)).astype(
-        np.float64
-    )
-    bounds = found.accumulator_bounds(source.magnitude)
-    multiplier, shift, _ = multiplier_like(
-        of_sums(real), real, target.stream_range, bounds, quantizer.rounding
-    )
-    return replace(found, multiplier=multiplier, shift=shift)
-
-
-def _scale(source: TensorQuantization, quantizer: Quantizer) -> Scale:
-    """Give the scale that takes integers to others, each as single precision does it."""
-    target = quantizer.tensor
-    if source.scale == target.scale:
-        return Scale.of(1.0, MULTIPLIER_BITS, quantizer.rounding)
-    real = np.array([source.scale / target.scale])
-    multiplier, shift, _ = multiplier_like(
-        of_integers(source.scale, target.scale),
-        real,
-        target.stream_range,
-        np.array([source.magnitude]),
-        quantizer.rounding,
-    )
-    return Scale(int(multiplier[0]), int(shift[0]), quantizer.rounding)
-
-
-def _averaging(layer: Layer, channels: int) -> Conv:
-    """Give the depthwise convolution of ones for an average that changes the scale."""
-    assert isinstance(layer, Pool)
-    if layer.window.padding != UNPADDED:
-        raise InputError("changes the scale, and has padding; only one of these is supported")
-    return Conv(channels, layer.window, channels)
-
-
-def _average(layer: Conv, source: TensorQuantization, quantizer: Quantizer) -> ConvParameters:
-    channels, count = layer.out_channels, int(np.prod(layer.window.kernel))
-    one = np.ones((channels, *layer.window.kernel, 1), np.int64)
-    return _sums(one, np.full(channels, 1 / count), np.zeros(channels), source, quantizer)
-
-
-def carrier(low: float, high: float, bits: int) -> Quantizer:
-    """Give a quantiser of some bits for reals from `low` to `high`, and zero."""
-    low, high = min(low, 0.0), max(high, 0.0)
-    levels = (1 << bits) - 1
-    scale = (high - low) / levels or 1.0
-    zero = int(np.clip(np.rint(-low / scale), 0, levels))
-    return Quantizer(TensorQuantization(scale, zero, 0, levels), carries=True)
-
-
 def _commutes(action: Action) -> bool:
     """Whether a step does the same behind a quantiser as before it."""
     return isinstance(action, Surround) or (isinstance(action, Pool) and action.mode == "max")
-
-
-def _same(first: TensorQuantization, second: TensorQuantization) -> bool:
-    """Whether integers of the one are those of the other."""
-    return (first.scale, first.zero_point) == (second.scale, second.zero_point)
-
-
-def _contains(outer: TensorQuantization, inner: TensorQuantization) -> bool:
-    return outer.minimum <= inner.minimum and inner.maximum <= outer.maximum
-
-
-def _narrowed(tensor: TensorQuantization, low: int, high: int) -> TensorQuantization:
-    minimum, maximum = (min(max(q, low), high) for q in (tensor.minimum, tensor.maximum))
-    return replace(tensor, minimum=minimum, maximum=maximum)
-
-
-def _quantized_bounds(tensor: TensorQuantization, bounds: Bounds) -> tuple[int, int]:
-    """Quantise bounds as their quantiser does, in single precision."""
-    low, high = (
-        int(np.clip(np.rint(np.float32(bound) / np.float32(tensor.scale)), *LIMITS))
-        for bound in (bounds.low, bounds.high)
-    )
-    return low + tensor.zero_point, high + tensor.zero_point
-
-
-LIMITS = (-(1 << 30), 1 << 30)
-"""Beyond all integers of an activation."""
-
-
-def _on_grid(tensor: TensorQuantization, bounds: Bounds) -> bool:
-    """Whether bounds leave values that the tensor's integers stand for exactly."""
-    low, high = (edge * tensor.scale for edge in tensor.stream_range)
-    return (bounds.low <= low or bounds.low == 0) and (bounds.high >= high or bounds.high == 0)
