@@ -32,8 +32,8 @@ from pilaster.models.importers.onnx_parameters import (
     layer_sums,
     scale_between,
 )
+from pilaster.models.importers.onnx_paths import ReadPath, commutes, path_to
 from pilaster.models.importers.steps import (
-    Action,
     Bounds,
     IntegerBounds,
     Offsets,
@@ -49,6 +49,7 @@ from pilaster.models.network import ByteScale, Network
 from pilaster.models.quantization import (
     ConvParameters,
     TensorQuantization,
+    quantize_multiplier,
 )
 from pilaster.models.quantizer import MOST_BITS
 from pilaster.models.shape import Shape
@@ -110,40 +111,6 @@ def integer_network(found: OnnxGraph, name: str, note: str) -> IntegerLowering:
     return IntegerLowering(network, layers.held)
 
 
-@dataclass(frozen=True)
-class _Path:
-    """What a quantiser reads: a value, and what is done to it on the way.
-
-    scalings : the first of it
-    later : bounds and max pools behind these
-    """
-
-    base: str
-    scalings: tuple[Scaling, ...]
-    later: tuple[Step, ...]
-    alone: bool
-
-    @property
-    def pools(self) -> tuple[Step, ...]:
-        """The max pools, and zeros put around, in order."""
-        return tuple(step for step in self.later if _commutes(step.action))
-
-    @property
-    def ceiling(self) -> float | None:
-        """The least upper bound where values are kept from zero up; else none."""
-        bounds = [step.action for step in self.later if isinstance(step.action, Bounds)]
-        if all(bound.low != 0 for bound in bounds):
-            return None
-        return min(bound.high for bound in bounds)
-
-    def bounded(self, tensor: TensorQuantization) -> TensorQuantization:
-        """Bound integers as the reals are on the way to their quantiser."""
-        for step in self.later:
-            if isinstance(step.action, Bounds):
-                tensor = narrowed(tensor, *quantized_bounds(tensor, step.action))
-        return tensor
-
-
 class _Layers:
     """The layers so far.
 
@@ -179,7 +146,7 @@ class _Layers:
             tensor = self._tensor(sources[0])
             if on_grid(tensor, action):
                 self._narrow(step, narrowed(tensor, *quantized_bounds(tensor, action)))
-        elif _commutes(action):
+        elif commutes(action):
             self.held[step.name] = self._pooled(step.name, step, self.held[sources[0]])
         elif isinstance(action, Concat):
             tensors = [self._tensor(source) for source in sources]
@@ -230,29 +197,8 @@ class _Layers:
         self.tensors[tensor] = found
         self._alone[tensor] = True
 
-    def _path(self, value: str) -> _Path:
-        """Go back from a quantiser to what it reads."""
-        steps: list[Step] = []
-        alone = self._found.readers[value] == 1
-        while value not in self.held and value != INPUT:
-            step = self._found.steps[value]
-            action = step.action
-            passes = isinstance(action, Scaling | Bounds)
-            if not passes and not _commutes(action):
-                break
-            steps.insert(0, step)
-            value = step.sources[0]
-            alone = alone and self._found.readers[value] == 1
-        count = 0
-        while count < len(steps) and isinstance(steps[count].action, Scaling):
-            count += 1
-        first, later = steps[:count], tuple(steps[count:])
-        if any(isinstance(step.action, Scaling) for step in later):
-            raise InputError(
-                f"reads {steps[-1].name}, where a factor follows a bound; put a quantiser between"
-            )
-        scalings = tuple(step.action for step in first if isinstance(step.action, Scaling))
-        return _Path(value, scalings, later, alone)
+    def _path(self, value: str) -> ReadPath:
+        return path_to(value, self._found, self.held)
 
     # Quantisers.
 
@@ -278,7 +224,7 @@ class _Layers:
             self._made[key] = made
         return self._made[key]
 
-    def _image(self, path: _Path, tensor: TensorQuantization) -> str:
+    def _image(self, path: ReadPath, tensor: TensorQuantization) -> str:
         if path.scalings:
             raise InputError("reads the image times a factor; quantise the image first")
         if self.tensors.get(INPUT, tensor) != tensor:
@@ -287,7 +233,7 @@ class _Layers:
         self._alone[INPUT] = path.alone
         return INPUT
 
-    def _quantized(self, path: _Path, base: Step, quantizer: Quantizer, reader: str) -> str:
+    def _quantized(self, path: ReadPath, base: Step, quantizer: Quantizer, reader: str) -> str:
         """Give the tensor of a layer whose reals a quantiser reads."""
         name = base.name if base.name not in self.nodes else f"{base.name}_{reader}"
         name = name.replace("+", "")
@@ -303,7 +249,7 @@ class _Layers:
             self.nodes[made] = replace(node, layer=layer)
         return made
 
-    def _rescaled(self, name: str, path: _Path, quantizer: Quantizer) -> str:
+    def _rescaled(self, name: str, path: ReadPath, quantizer: Quantizer) -> str:
         """Give integers of what is quantised already."""
         source, tensor = self.held[path.base], quantizer.tensor
         if not path.scalings and same_grid(self.tensors[source], tensor):
@@ -535,8 +481,3 @@ class _Layers:
         tensor = TensorQuantization(found.scale / count, 0, low, high)
         if tensor.bits <= MOST_BITS:
             self.held[step.name] = self._emit(step.name, step, Quantizer(tensor))
-
-
-def _commutes(action: Action) -> bool:
-    """Whether a step does the same behind a quantiser as before it."""
-    return isinstance(action, Surround) or (isinstance(action, Pool) and action.mode == "max")
