@@ -24,7 +24,8 @@ __all__ = ["PROGRAM", "StaReport", "ask_opensta", "run_opensta"]
 
 PROGRAM = "sta"
 
-_WIRE_LOAD = re.compile(r"(\bwire_load\s*\([^)]*\)\s*\{[^}]*?\bcapacitance\s*:\s*)[^;\s]+")
+_WIRE_LOAD = re.compile(r"\bwire_load\s*\([^)]*\)\s*\{[^}]*\}")
+_WIRE = re.compile(r"(\b(?:capacitance|resistance)\s*:\s*)[^;\s]+")
 
 _SCRIPT = """\
 {libraries}
@@ -55,7 +56,9 @@ def run_opensta(mapped: MappedNetlist, period_ns: float) -> StaReport | None:
     InputError
         If it does not answer.
     """
-    told = ask_opensta(mapped, period_ns, ("report_power -digits 8", "report_worst_slack"))
+    told = ask_opensta(
+        mapped, period_ns, ("report_power -digits 8", "report_worst_slack -digits 4")
+    )
     return None if told is None else _read(told)
 
 
@@ -83,10 +86,8 @@ def ask_opensta(mapped: MappedNetlist, period_ns: float, commands: Iterable[str]
     )
     with tempfile.TemporaryDirectory(prefix="pilaster-") as name:
         folder = Path(name)
-        # Wires have no capacitance in our own calculation, so they have none here.
         for file, text in zip(files, texts, strict=True):
-            plain = _WIRE_LOAD.sub(r"\g<1>0", text).encode("ascii", "replace")
-            (folder / file).write_bytes(plain)
+            (folder / file).write_bytes(_without_wires(text).encode("ascii", "replace"))
         (folder / "netlist.v").write_text(_structure(netlist), encoding="ascii")
         (folder / "run.tcl").write_text(script, encoding="ascii")
         told = subprocess.run(
@@ -97,6 +98,11 @@ def ask_opensta(mapped: MappedNetlist, period_ns: float, commands: Iterable[str]
             check=False,
         )
     return told.stdout + told.stderr
+
+
+def _without_wires(text: str) -> str:
+    """Let the wires of a Liberty file be nothing, as they are in our own calculation."""
+    return _WIRE_LOAD.sub(lambda group: _WIRE.sub(r"\g<1>0", group[0]), text)
 
 
 def _sources(netlist: Netlist) -> list[int]:
