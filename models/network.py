@@ -16,7 +16,7 @@ from pilaster.models.graph import INPUT, Graph
 from pilaster.models.joins import AddParameters, ConcatParameters, JoinParameters
 from pilaster.models.layers import Add, Concat, Weighted
 from pilaster.models.notebook import html_table
-from pilaster.models.quantization import ConvParameters, TensorQuantization
+from pilaster.models.quantization import ConvParameters, Rounding, TensorQuantization
 from pilaster.models.shape import Shape
 
 __all__ = ["ByteScale", "Columns", "Network", "Precision"]
@@ -55,6 +55,8 @@ class Network:
     joins : integers of the layers that join tensors, by layer name
     byte_scale : reals that bytes of an image stand for
     columns : axis of an image that the graph has as its width
+    encoding : how reals of an image become integers, in single precision, as the file's runtime
+        does it; None for double precision and halves to the even number
     checked : whether it was compared with the runtime of its file; empty where it is of none
     uncalibrated : file of a float network whose ranges of activations are assumed, so that nothing
         that depends on values means anything; empty where they were stated or seen
@@ -69,6 +71,7 @@ class Network:
     joins: Mapping[str, JoinParameters] = field(default_factory=lambda: MappingProxyType({}))
     byte_scale: ByteScale = ByteScale()
     columns: Columns = "width"
+    encoding: Rounding | None = None
     checked: str = ""
     uncalibrated: str = ""
 
@@ -203,15 +206,28 @@ class Network:
             bytes_as_reals = (
                 np.arange(256, dtype=np.float64) * self.byte_scale.scale + self.byte_scale.offset
             )
-            by_byte = _to_stream(bytes_as_reals, tensor)
+            by_byte = _to_stream(bytes_as_reals, tensor, self.encoding)
             stream: NDArray[np.int32] = by_byte[images.astype(np.uint8, copy=False)]
             return stream
         real = images.astype(np.float64)
         if not np.isfinite(real).all():
             raise InputError(f"{self.name}: images hold values that are not finite")
-        return _to_stream(real, tensor)
+        return _to_stream(real, tensor, self.encoding)
 
 
-def _to_stream(real: NDArray[np.float64], tensor: TensorQuantization) -> NDArray[np.int32]:
-    stream = np.rint(real / tensor.scale)
+def _to_stream(
+    real: NDArray[np.float64], tensor: TensorQuantization, encoding: Rounding | None
+) -> NDArray[np.int32]:
+    if encoding is None:
+        stream = np.rint(real / tensor.scale)
+    else:
+        with np.errstate(over="ignore"):  # what is too large is the largest
+            single = real.astype(np.float32) / np.float32(tensor.scale)
+        steps = single.astype(np.float64)
+        if encoding is Rounding.AWAY:
+            stream = np.copysign(np.floor(np.abs(steps) + 0.5), steps)
+        elif encoding is Rounding.ODD:
+            stream = np.rint(steps + 1) - 1
+        else:
+            stream = np.rint(steps)
     return np.clip(stream, *tensor.stream_range).astype(np.int32)

@@ -90,6 +90,12 @@ class TensorQuantization:
         return self.minimum - self.zero_point, self.maximum - self.zero_point
 
     @property
+    def real_range(self) -> tuple[float, float]:
+        """Smallest and largest real."""
+        low, high = self.stream_range
+        return self.scale * low, self.scale * high
+
+    @property
     def magnitude(self) -> int:
         """Largest magnitude on the stream."""
         low, high = self.stream_range

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -50,6 +51,7 @@ class FloatNetwork:
 
     weights : by layer, (out_channels, kernel rows, kernel columns, in_channels / groups)
     biases : by layer, (out_channels,)
+    limits : smallest and largest value of tensors that are kept within, by layer
 
     Raises
     ------
@@ -60,6 +62,7 @@ class FloatNetwork:
     graph: Graph
     weights: Mapping[str, Floats]
     biases: Mapping[str, Floats]
+    limits: Mapping[str, Range] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
         for node in self.graph.nodes:
@@ -103,7 +106,9 @@ def float_tensors(network: FloatNetwork, images: Floats) -> dict[str, Floats]:
     """Compute every tensor of a float network for images (N, H, W, C), the input included."""
     known = {INPUT: images}
     for node in network.graph.nodes:
-        known[node.name] = float_layer(network, node, [known[name] for name in node.inputs])
+        found = float_layer(network, node, [known[name] for name in node.inputs])
+        limits = network.limits.get(node.name)
+        known[node.name] = found if limits is None else np.clip(found, *limits)
     return known
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT
+from pilaster.models.layers import Pool
 from pilaster.models.network import Network
 from pilaster.models.quantization import MULTIPLIER_BITS
 from pilaster.models.quantizer import FloatNetwork, QuantizerSettings, quantize
@@ -20,7 +21,8 @@ def dequantized(network: Network) -> FloatNetwork:
     """Give the reals that a network's weights and biases stand for.
 
     A weight's scale is that which the multiplier and the tensors' scales say, so that the reals are
-    of what the integers compute.
+    of what the integers compute. So are ranges: one that ends at zero is a ReLU, whether the
+    network calls it so or not.
     """
     weights, biases = {}, {}
     for name, parameters in network.parameters.items():
@@ -30,7 +32,12 @@ def dequantized(network: Network) -> FloatNetwork:
         unit = parameters.multiplier * np.exp2(exponent) * target.scale
         weights[name] = parameters.weight * (unit / source.scale)[:, None, None, None]
         biases[name] = parameters.bias * unit
-    return FloatNetwork(network.graph, weights, biases)
+    limits = {
+        node.name: network.tensors[node.name].real_range
+        for node in network.graph.nodes
+        if not isinstance(node.layer, Pool)
+    }
+    return FloatNetwork(network.graph, weights, biases, limits)
 
 
 def requantized(

@@ -48,6 +48,7 @@ from pilaster.models.layers import Add, Concat, Conv, Join, Layer, Pool, Weighte
 from pilaster.models.network import ByteScale, Network
 from pilaster.models.quantization import (
     ConvParameters,
+    Rounding,
     TensorQuantization,
     quantize_multiplier,
 )
@@ -107,6 +108,7 @@ def integer_network(found: OnnxGraph, name: str, note: str) -> IntegerLowering:
         note,
         layers.joins,
         byte_scale,
+        encoding=layers.encoding,
     )
     return IntegerLowering(network, layers.held)
 
@@ -117,6 +119,7 @@ class _Layers:
     Attributes
     ----------
     held : tensor that holds a value, by value; others are reals that no tensor holds
+    encoding : how the image is made integers, if the file has it as reals
     """
 
     def __init__(self, found: OnnxGraph) -> None:
@@ -128,6 +131,7 @@ class _Layers:
         self.parameters: dict[str, ConvParameters] = {}
         self.joins: dict[str, JoinParameters] = {}
         self.held: dict[str, str] = {}
+        self.encoding: Rounding | None = None
         if INPUT in found.stated:
             self._put(INPUT, found.stated[INPUT])
             self.held[INPUT] = INPUT
@@ -216,7 +220,7 @@ class _Layers:
             if path.base in self.held:
                 made = self._rescaled(reader, path, bounded)
             elif base is None:
-                made = self._image(path, bounded.tensor)
+                made = self._image(path, bounded)
             else:
                 made = self._quantized(path, base, bounded, reader)
             for pool in path.pools:
@@ -224,12 +228,16 @@ class _Layers:
             self._made[key] = made
         return self._made[key]
 
-    def _image(self, path: ReadPath, tensor: TensorQuantization) -> str:
+    def _image(self, path: ReadPath, quantizer: Quantizer) -> str:
+        tensor = quantizer.tensor
         if path.scalings:
             raise InputError("reads the image times a factor; quantise the image first")
-        if self.tensors.get(INPUT, tensor) != tensor:
+        if self.tensors.get(INPUT, tensor) != tensor or self.encoding not in (
+            None,
+            quantizer.rounding,
+        ):
             raise InputError("quantises the image in a second way; one is supported")
-        self.tensors[INPUT] = tensor
+        self.tensors[INPUT], self.encoding = tensor, quantizer.rounding
         self._alone[INPUT] = path.alone
         return INPUT
 

@@ -17,7 +17,7 @@ from pilaster.models.importers.onnx_file import OnnxNode
 from pilaster.models.importers.onnx_graph import Constant, OnnxGraph
 from pilaster.models.importers.onnx_operators import Handler
 from pilaster.models.importers.steps import Quantizer
-from pilaster.models.quantization import TensorQuantization
+from pilaster.models.quantization import Rounding, TensorQuantization
 from pilaster.models.quantizer import MOST_BITS
 
 __all__ = ["QONNX"]
@@ -63,7 +63,12 @@ def quant(graph: OnnxGraph, node: OnnxNode) -> None:
     if not minimum <= zero.item() <= maximum:
         raise InputError(f"the zero point {zero.item():g} must lie in [{minimum}, {maximum}]")
     tensor = TensorQuantization(float(scale.item()), int(zero.item()), minimum, maximum)
-    graph.set(node, graph.change(node, graph.real(node), Quantizer(tensor).of_raw()))
+    quantizer = Quantizer(tensor).of_raw()
+    if rounding == "HALF_UP":  # away from zero, which is up where nothing is below it
+        if zero.item() or minimum < 0:
+            raise InputError("rounding_mode HALF_UP: of integers below zero is not supported")
+        quantizer = Quantizer(tensor, Rounding.ONCE)
+    graph.set(node, graph.change(node, graph.real(node), quantizer))
 
 
 def bipolar_quant(graph: OnnxGraph, node: OnnxNode) -> None:

@@ -93,7 +93,9 @@ def multiply(graph: TfliteGraph, operator: Operator) -> None:
         raise InputError("multiplies two maps; one must be a constant")
     value, constant, scale = _operands(graph, operator, places[0])
     name = _scaling(graph, operator, value)
-    real = graph.tensors[value.name].scale * scale.scale / graph.tensors[name].scale
+    scales = (graph.tensors[value.name].scale, scale.scale, graph.tensors[name].scale)
+    first, second, target = map(np.float32, scales)
+    real = float(first * second / target)  # LiteRT's MUL does this in single precision
     multiplier, shift = quantize_multiplier(np.full(len(constant), real))
     weight = constant.astype(np.int16).reshape(-1, 1, 1, 1)
     graph.give(name, ConvParameters(weight, np.zeros_like(constant), multiplier, shift))
@@ -125,14 +127,22 @@ def _by_channel(graph: TfliteGraph, value: Value, info: TensorInfo) -> Integers:
 
 
 def relu(graph: TfliteGraph, operator: Operator) -> None:
-    """RELU and RELU6."""
-    rescale(graph, operator, graph.whole(operator))
+    """RELU and RELU6, whose kernels divide the scales in single precision."""
+    value = graph.whole(operator)
+    name = _scaling(graph, operator, value)
+    source, target = graph.tensors[value.name].scale, graph.tensors[name].scale
+    _rescaled(graph, value, name, float(np.float32(source) / np.float32(target)))
 
 
 def rescale(graph: TfliteGraph, operator: Operator, value: Value) -> None:
-    """Bring a value to the operator's scale, and within its bounds."""
+    """Bring a value to the operator's scale, as QUANTIZE does."""
     name = _scaling(graph, operator, value)
-    real = np.array([graph.tensors[value.name].scale / graph.tensors[name].scale])
+    source, target = graph.tensors[value.name].scale, graph.tensors[name].scale
+    _rescaled(graph, value, name, source / target)
+
+
+def _rescaled(graph: TfliteGraph, value: Value, name: str, factor: float) -> None:
+    real = np.array([factor])
     channels = graph.shapes[value.name].channels
     graph.give(name, ones(channels, Window((1, 1)), *quantize_multiplier(real)))
 

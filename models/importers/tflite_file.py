@@ -67,12 +67,25 @@ OPTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "REDUCE_MAX": REDUCER,
     "REDUCE_MIN": REDUCER,
     "REDUCE_PROD": REDUCER,
+    "SOFTMAX": ("SoftmaxOptions", ("Beta",)),
     "STRIDED_SLICE": ("StridedSliceOptions", MASKS),
     "SUB": ("SubOptions", (FUSED,)),
     "SUM": REDUCER,
     "UNPACK": ("UnpackOptions", ("Axis",)),
 }
 """Options read, by operator: their table, and its fields."""
+
+INT32 = 2
+"""Of the schema's types."""
+
+PERMITTED: Mapping[str, Mapping[str, tuple[int, ...]]] = {
+    "CONV_2D": {"QuantizedBiasType": (0, INT32)},
+    "FULLY_CONNECTED": {"AsymmetricQuantizeInputs": (0, 1), "QuantizedBiasType": (0, INT32)},
+    "ADD": {"PotScaleInt16": (0, 1)},
+    "SUB": {"PotScaleInt16": (0, 1)},
+    "DEPTHWISE_CONV_2D": {"DepthMultiplier": tuple(range(1 << 10))},
+}
+"""Options that say nothing of int8, or what shapes say too, and the values that they may have."""
 
 
 NUMBERS: Mapping[str, type[np.generic]] = {
@@ -252,9 +265,16 @@ def _operator(
         found = operator.BuiltinOptions()
         if found is None:
             raise InputError(f"operator {index} {kind}: has no options")
+        if operator.BuiltinOptionsType() != getattr(tflite.BuiltinOptions, table_name):
+            raise InputError(f"operator {index} {kind}: has options of another operator")
         table = getattr(tflite, table_name)()
         table.Init(found.Bytes, found.Pos)
-        options = {field: int(getattr(table, field)()) for field in fields}
+        _check_known(tflite, table_name, found, f"operator {index} {kind}")
+        options = {field: _number(getattr(table, field)()) for field in fields}
+        for field, values in PERMITTED.get(kind, {}).items():
+            value = int(getattr(table, field)())
+            if value not in values:
+                raise InputError(f"operator {index} {kind}: {field} {value} is not supported")
     return Operator(
         index,
         kind,
@@ -262,3 +282,28 @@ def _operator(
         _indices(operator.OutputsLength(), operator.Outputs, tensors),
         MappingProxyType(options),
     )
+
+
+def _number(value: float) -> int:
+    """Give a whole option as it is, and the sign of a real one."""
+    return int(np.sign(value)) if isinstance(value, float) else int(value)
+
+
+class _Fields:
+    """Takes the place of a builder, to learn how many fields a table has."""
+
+    count = 0
+
+    def StartObject(self, count: int) -> None:  # noqa: N802, the builder's name
+        self.count = count
+
+
+def _check_known(tflite: Any, table_name: str, found: Any, where: str) -> None:
+    """Check that a table has no field that the schema does not know; it may change the result."""
+    fields = _Fields()
+    getattr(tflite, f"{table_name}Start")(fields)
+    start = found.Pos - struct.unpack_from("<i", found.Bytes, found.Pos)[0]
+    (size,) = struct.unpack_from("<H", found.Bytes, start)
+    places = struct.unpack_from(f"<{(size - 4) // 2}H", found.Bytes, start + 4)
+    if any(places[fields.count :]):
+        raise InputError(f"{where}: has options that are newer than the schema known here")

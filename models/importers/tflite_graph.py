@@ -32,7 +32,12 @@ from pilaster.models.importers.values import (
 from pilaster.models.joins import JoinParameters
 from pilaster.models.layers import Join, Layer, Window
 from pilaster.models.network import ByteScale, Network
-from pilaster.models.quantization import ConvParameters, TensorQuantization, quantize_multiplier
+from pilaster.models.quantization import (
+    ConvParameters,
+    Rounding,
+    TensorQuantization,
+    quantize_multiplier,
+)
 from pilaster.models.shape import Shape
 
 __all__ = ["TfliteGraph"]
@@ -70,7 +75,7 @@ class TfliteGraph:
             raise InputError(f"layer {graph.outputs[0]} does not lead to the output")
         if INPUT not in self.tensors:
             raise InputError("nothing quantizes the input")
-        first = self.tensors[INPUT]
+        first, source = self.tensors[INPUT], self.model.tensors[self.model.inputs[0]]
         note = f"weights of {file}"
         if last.host:
             note += f"; {' and '.join(last.host)} left to the host"
@@ -83,6 +88,7 @@ class TfliteGraph:
             note,
             self.joins,
             ByteScale(first.scale, first.scale * (LOW - first.zero_point)),
+            encoding=Rounding.AWAY if source.dtype == "FLOAT32" else None,
         )
 
     # What operators read.

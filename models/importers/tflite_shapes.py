@@ -123,6 +123,13 @@ def host(graph: TfliteGraph, operator: Operator) -> None:
     if value is None:
         raise InputError("reads what no operator before it gives")
     graph.result(operator)
+    if operator.options.get("Beta", 1) <= 0:
+        raise InputError("has a Beta that is not positive")
+    if operator.kind == "ARG_MAX":
+        rank = len(value.layout.sizes)
+        axes = integers(graph.info(operator, 1))
+        if axes not in ([-1], [rank - 1]):
+            raise InputError(f"is along the axes {axes}, must be along the last")
     left = (*value.host, HOST_NAMES[operator.kind])
     graph.values[operator.outputs[0]] = replace(graph.padded(value), host=left)
 

@@ -1,5 +1,7 @@
 """A quantised network at other widths stands for the same reals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ import pilaster as pl
 from pilaster.data import images_for
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT
+from pilaster.models.quantization import TensorQuantization
 from pilaster.models.quantizer import QuantizerSettings, float_tensors
 from pilaster.models.reference.network import classify, infer
 from pilaster.models.requantizer import dequantized, requantized
@@ -63,3 +66,21 @@ def test_images_are_needed(images):
 def test_widths_out_of_range_are_refused(bits):
     with pytest.raises(InputError, match="must be 1 to 16"):
         pl.load("digits", bits=bits)
+
+
+@pytest.mark.parametrize("bounds", [(-20, 127), (-20, 0)])
+def test_a_range_that_ends_at_zero_is_kept_though_no_layer_says_relu(bounds):
+    """As onnxruntime's quantizer writes it: a ReLU that the range does already is left out."""
+    network = pl.load("digits")
+    name = network.graph.nodes[0].name
+    tensor = TensorQuantization(0.1, -20, *bounds)
+    first, *others = network.graph.nodes
+    plain = replace(first, layer=replace(first.layer, relu=False))
+    graph = replace(network.graph, nodes=(plain, *others))
+    network = replace(network, graph=graph, tensors={**network.tensors, name: tensor})
+    images = np.random.default_rng(1).integers(0, 256, (9, 8, 8, 1), np.uint8)
+    reals = network.encode(images) * network.tensors[INPUT].scale
+    found = float_tensors(dequantized(network), reals)[name]
+    low, high = tensor.real_range
+    assert (found.min(), low) == (0.0, 0.0)
+    assert found.max() <= high

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ import onnx
 import pytest
 from onnx import helper
 
+import pilaster as pl
+from pilaster.models.graph import INPUT as SOURCE
 from pilaster.models.importers import import_network
 from pilaster.models.layers import Add, Pool
 from pilaster.models.network import Network
-from pilaster.models.quantization import Rounding
+from pilaster.models.quantization import Rounding, TensorQuantization
 from pilaster.models.reference.network import infer
 from pilaster.rtl.verify import verify
 from pilaster.sim.default import default_machine
@@ -188,3 +191,41 @@ def test_quantisers_of_qonnx_round_halves_to_the_even_integer(
     expected = executed(path, images, [output])[output]
     found = infer(network, network.encode(images)).transpose(0, 3, 1, 2)
     np.testing.assert_array_equal(found * 2**-3, expected)
+
+
+@pytest.mark.parametrize("zero", [0, 1])
+def test_images_are_made_integers_in_single_precision(zero: int, tmp_path: Path) -> None:
+    """Scales and reals for which double precision gives other integers."""
+    writer = OnnxWriter((1, 16, 16), 1)
+    scale = np.float32(1 / 255)
+    pair = [writer.constant(scale), writer.constant(np.uint8(zero))]
+    image = writer.add("QuantizeLinear", [INPUT, *pair], 1)
+    real = writer.add("DequantizeLinear", [image, *pair], 1)
+    output = writer.add("MaxPool", [real], 1, kernel_shape=[1, 1])
+    model, path = writer.model(output), tmp_path / "image.onnx"
+    onnx.save(model, path)
+    halves = (np.arange(256) + 0.5) * (1 / 255)
+    values = np.nextafter(halves.astype(np.float32), np.float32(1)).reshape(1, 16, 16, 1)
+    assert (np.rint(values / scale) != np.rint(values.astype(float) / float(scale))).any()
+    network = import_network(path)
+    expected = run(model, values, [output])[output] / scale
+    found = infer(network, network.encode(values))
+    np.testing.assert_array_equal(found.ravel(), np.rint(expected).ravel())
+
+
+@pytest.mark.parametrize(
+    ("rounding", "expected"),
+    [
+        (Rounding.EVEN, [-2, -2, 0, 0, 2, 2]),
+        (Rounding.ODD, [-3, -1, -1, 1, 1, 3]),
+        (Rounding.AWAY, [-3, -2, -1, 1, 2, 3]),
+    ],
+)
+def test_halves_of_an_image_go_where_its_runtime_sends_them(
+    rounding: Rounding, expected: list[int]
+) -> None:
+    network = replace(pl.load("digits"), encoding=rounding)
+    tensor = TensorQuantization(0.5, 0, -128, 127)
+    network = replace(network, tensors={**network.tensors, SOURCE: tensor})
+    column = np.array([-2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 0, 0]).reshape(8, 1) * 0.5
+    assert network.encode_column(column).ravel()[:6].tolist() == expected
