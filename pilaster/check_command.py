@@ -140,7 +140,7 @@ def _sentences(check: Check) -> list[str]:
     if check.numbers == "reals":
         what = "as reals, no value differs by more than single precision makes"
     if differing:
-        what = f"{differing:,} differ by one, where single precision rounds a half either way"
+        what = f"{differing:,} differ, where single precision makes a half either integer"
     told.append(
         f"{check.file} is what {check.runtime} computes {on}: {len(check.layers)} tensors, "
         f"{values:,} values, {what}"

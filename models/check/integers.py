@@ -5,8 +5,8 @@ So one layer's difference is not the next one's: the first that departs is the o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,21 +26,40 @@ Integers = NDArray[np.integer]
 WHOLE = 1e-3
 """Steps within which a real is an integer of single precision, with its own error."""
 
-CHANCE = 4
-"""Times as many excused values as expected, and as many more: what chance may do."""
+HALF = 0.5 + WHOLE
+"""Steps within which an integer stands for a real that the file does not quantize."""
+
+TIE = 1e-9
+"""Steps from the middle of two integers within which a value lies in it, in double precision."""
+
+MOST_TIES, FEWEST_TIES = 1 / 3, 3
+"""Share of the ties, and number beyond it, that single precision makes another integer."""
 
 
 @dataclass
 class _Tally:
+    """Counts of a tensor.
+
+    excused : differences that rounding in single precision explains
+    ties, differing_ties : exact values in the middle of two integers, each once, and those of them
+        that differ
+    """
+
     values: int = 0
     differing: int = 0
     largest: float = 0.0
-    unexcused: int = 0
-    expected: float = 0.0
+    excused: int = 0
+    ties: set[float] = field(default_factory=set)
+    differing_ties: set[float] = field(default_factory=set)
 
     @property
     def departs(self) -> bool:
-        return self.unexcused > 0 or self.differing > CHANCE * (self.expected + 1)
+        """Whether differences are more than single precision explains.
+
+        Another rule for ties makes every second of them another integer; single precision, few.
+        """
+        most = FEWEST_TIES + len(self.ties) * MOST_TIES
+        return self.differing > self.excused or len(self.differing_ties) > most
 
 
 class IntegerComparison:
@@ -48,11 +67,13 @@ class IntegerComparison:
 
     Parameters
     ----------
+    whole : tensors that are integers in the file, at times as the reals that these stand for
     exact : whether the runtime computes in integers, so that no value may differ
     """
 
-    def __init__(self, network: Network, *, exact: bool) -> None:
+    def __init__(self, network: Network, whole: Collection[str], *, exact: bool) -> None:
         self._network = network
+        self._whole = whole
         self._single = None if exact else SinglePrecision(network)
         self._tallies: dict[str, _Tally] = {}
         self._output = _Tally()
@@ -63,7 +84,7 @@ class IntegerComparison:
         differing = self._differing
         encoded = network.encode(images)
         known = {INPUT: self._compared_input(encoded, theirs, images)}
-        exact: dict[str, tuple[Floats, Floats]] = {}
+        exact: dict[str, tuple[Floats, Floats | None]] = {}
         for node in network.graph.nodes:
             sources = [known[name] for name in node.inputs]
             ours = known[node.name] = layer_output(network, node, sources)
@@ -71,24 +92,30 @@ class IntegerComparison:
                 if self._single is not None:
                     exact[node.name] = self._exact(node, known, exact)
                 continue
-            stream, whole = self._stream(node.name, theirs[node.name])
             tally = self._tallies.setdefault(node.name, _Tally())
-            if not whole:
+            steps = self._steps(node.name, theirs[node.name])
+            nearest = np.rint(steps)
+            if not self._is_whole(node.name, theirs[node.name]):
                 error = 0.0 if self._single is None else self._exact(node, known, exact)[1]
-                _see_reals(tally, ours, stream, 0.5 + WHOLE + error)
+                _see_reals(tally, ours, steps, HALF + error)
+                exact[node.name] = (steps, None)
+                if not (np.abs(steps - nearest) > WHOLE + SINGLE * np.abs(steps)).any():
+                    known[node.name] = nearest.astype(np.int32)
                 continue
-            known[node.name] = stream.astype(np.int32)
-            _see(tally, ours, stream)
-            if self._single is None or np.array_equal(ours, stream):
+            known[node.name] = nearest.astype(np.int32)
+            _see(tally, ours, nearest)
+            if self._single is None or np.array_equal(ours, nearest):
                 continue
-            _excuse(tally, *self._exact(node, known, exact), ours, stream)
+            values, error = self._exact(node, known, exact)
+            values = np.clip(values, *network.tensors[node.name].stream_range)
+            _excuse(tally, values, error, ours, nearest)
         self._see_output(encoded, known, differs=self._differing != differing)
 
     def _exact(
         self,
         node: Node,
         known: Mapping[str, NDArray[np.int32]],
-        exact: Mapping[str, tuple[Floats, Floats]],
+        exact: Mapping[str, tuple[Floats, Floats | None]],
     ) -> tuple[Floats, Floats]:
         """Give a layer's exact values and their errors; the file has not all that it reads."""
         assert self._single is not None
@@ -105,27 +132,27 @@ class IntegerComparison:
         theirs: Mapping[str, NDArray[np.generic]],
         images: NDArray[np.generic],
     ) -> NDArray[np.int32]:
-        if INPUT not in theirs:
+        if INPUT not in theirs or not self._is_whole(INPUT, theirs[INPUT]):
             return encoded
-        stream, whole = self._stream(INPUT, theirs[INPUT])
-        if not whole:
-            return encoded
+        nearest = np.rint(self._steps(INPUT, theirs[INPUT]))
         tally = self._tallies.setdefault(INPUT, _Tally())
-        _see(tally, encoded, stream)
-        if self._single is not None and not np.array_equal(encoded, stream):
-            exact = reals_of(self._network, images) / self._network.tensors[INPUT].scale
-            _excuse(tally, exact, error_of(np.abs(exact)), encoded, stream)
-        return stream.astype(np.int32)
+        _see(tally, encoded, nearest)
+        if self._single is not None and not np.array_equal(encoded, nearest):
+            tensor = self._network.tensors[INPUT]
+            exact = np.clip(reals_of(self._network, images) / tensor.scale, *tensor.stream_range)
+            _excuse(tally, exact, error_of(np.abs(exact)), encoded, nearest)
+        return nearest.astype(np.int32)
 
-    def _stream(self, name: str, found: NDArray[np.generic]) -> tuple[Floats, bool]:
-        """Give the runtime's tensor in steps, and whether these are whole."""
+    def _is_whole(self, name: str, found: NDArray[np.generic]) -> bool:
+        return name in self._whole or np.issubdtype(found.dtype, np.integer)
+
+    def _steps(self, name: str, found: NDArray[np.generic]) -> Floats:
+        """Give the runtime's tensor in steps from the zero point."""
         tensor = self._network.tensors[name]
+        steps: Floats = found.astype(np.float64)
         if np.issubdtype(found.dtype, np.integer):
-            return found.astype(np.float64) - tensor.zero_point, True
-        steps = found.astype(np.float64) / tensor.scale
-        nearest = np.rint(steps)
-        whole = bool((np.abs(steps - nearest) <= WHOLE + SINGLE * np.abs(steps)).all())
-        return (nearest if whole else steps), whole
+            return steps - tensor.zero_point
+        return steps / tensor.scale
 
     def _see_output(
         self, encoded: NDArray[np.int32], known: Mapping[str, NDArray[np.int32]], *, differs: bool
@@ -153,13 +180,15 @@ def _see(tally: _Tally, ours: Integers, theirs: NDArray[np.number]) -> None:
     tally.values += distance.size
     differing = int((distance != 0).sum())
     tally.differing += differing
-    tally.unexcused += differing
     tally.largest = max(tally.largest, float(distance.max()))
 
 
 def _excuse(tally: _Tally, exact: Floats, error: Floats, ours: Integers, theirs: Floats) -> None:
-    tally.unexcused -= int(excused(exact, error, ours, theirs).sum())
-    tally.expected += float(np.minimum(2 * error, 1.0).sum())
+    found = excused(exact, error, ours, theirs)
+    tied = np.abs(exact - np.floor(exact) - 0.5) <= TIE
+    tally.excused += int(found.sum())
+    tally.ties.update(exact[tied].tolist())
+    tally.differing_ties.update(exact[found & tied].tolist())
 
 
 def _see_reals(tally: _Tally, ours: Integers, theirs: Floats, most: Floats | float) -> None:
@@ -168,5 +197,4 @@ def _see_reals(tally: _Tally, ours: Integers, theirs: Floats, most: Floats | flo
     tally.values += distance.size
     differing = int((~(distance <= most)).sum())
     tally.differing += differing
-    tally.unexcused += differing
     tally.largest = max(tally.largest, float(distance.max()))

@@ -26,6 +26,7 @@ class Original:
 
     Attributes
     ----------
+    whole : tensors of the graph that the file has as integers
     tensors : name or number in the file of each of the graph's tensors, once an image has been run
 
     Raises
@@ -39,6 +40,7 @@ class Original:
         self._places = _places(values)
         self._input = next(value.layout for value in values.values() if value.name == INPUT)
         self.judge: Judge = judge_of(path, [t for found in self._places.values() for t in found])
+        self.whole = frozenset(value.name for value in values.values() if value.whole)
         self.tensors: dict[str, str] = {}
 
     def run(self, image: NDArray[Any]) -> dict[str, NDArray[np.generic]]:

@@ -1,8 +1,7 @@
 """Where rounding cannot be told from single precision: what a difference of one may come from.
 
 A runtime that computes in single precision may round a sum to the integer above or below where
-the sum lies in the middle between the two, but for the error of its own arithmetic. Such values are
-few: as many as the width of that error says, were sums spread evenly.
+the sum lies in the middle between the two, but for the error of its own arithmetic.
 """
 
 from __future__ import annotations
@@ -87,7 +86,13 @@ def error_of(magnitude: Floats) -> Floats:
 
 
 def excused(exact: Floats, error: Floats, ours: Integers, theirs: Floats) -> NDArray[np.bool_]:
-    """Say which differences of integers may come from the errors of exact values."""
-    middle = (ours + theirs) / 2
-    found: NDArray[np.bool_] = (np.abs(ours - theirs) == 1) & (np.abs(exact - middle) <= error)
+    """Say which differences of integers come from the errors of exact values.
+
+    Both integers are the nearest to what the exact value may be.
+    """
+    found: NDArray[np.bool_] = (
+        (ours != theirs)
+        & (np.abs(exact - ours) <= 0.5 + error)
+        & (np.abs(exact - theirs) <= 0.5 + error)
+    )
     return found

@@ -24,6 +24,7 @@ from pilaster.models.importers.onnx_operators import OPERATORS
 from pilaster.models.importers.onnx_qonnx import QONNX
 from pilaster.models.importers.onnx_quantized import QUANTIZERS
 from pilaster.models.importers.onnx_shapes import SHAPES
+from pilaster.models.importers.steps import Quantizer
 from pilaster.models.importers.values import Value
 from pilaster.models.network import ByteScale, Network
 from pilaster.models.quantizer import FloatNetwork, QuantizerSettings, quantize, quantize_to
@@ -90,7 +91,8 @@ def trace_onnx(path: Path) -> tuple[Network | FloatNetwork, Mapping[str, Value]]
     Returns
     -------
     tuple
-        Integers where the file has these, else reals; and values by tensor, in the file's order.
+        Integers where the file has these, else reals; and values by tensor, in the file's order,
+        whole where they are integers of the file or what a quantizer gives
     """
     found = build(path)
     try:
@@ -103,11 +105,12 @@ def trace_onnx(path: Path) -> tuple[Network | FloatNetwork, Mapping[str, Value]]
                 lowering = float_network(found, path.stem)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    values = {
-        tensor: replace(value, name=lowering.held[value.name])
-        for tensor, value in found.values.items()
-        if value.name in lowering.held
-    }
+    values = {}
+    for tensor, value in found.values.items():
+        if value.name in lowering.held:
+            step = found.steps.get(value.name)
+            whole = value.whole or (step is not None and isinstance(step.action, Quantizer))
+            values[tensor] = replace(value, name=lowering.held[value.name], whole=whole)
     return lowering.network, values
 
 

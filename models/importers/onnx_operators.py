@@ -225,6 +225,7 @@ def add_pool(graph: OnnxGraph, node: OnnxNode, value: Value) -> Value:
     if "kernel_shape" not in found:
         raise InputError("has no kernel_shape")
     kernel = _pair(node, "kernel_shape", axes, (1, 1))
+    _check_same(node, axes, shape, kernel)
     padding = _padding(node, axes, shape, kernel, ceil=bool(found.get("ceil_mode")))
     if mode == "average" and found.get("count_include_pad", 0) and padding != UNPADDED:
         if found.get("ceil_mode"):
@@ -233,6 +234,18 @@ def add_pool(graph: OnnxGraph, node: OnnxNode, value: Value) -> Value:
         padding = UNPADDED
     window = Window(kernel, _pair(node, "strides", axes, (1, 1)), padding)
     return graph.add(node, Pool(mode, window), (value.name,), axes)  # type: ignore[arg-type]
+
+
+def _check_same(node: OnnxNode, axes: Axes, shape: Shape, kernel: tuple[int, int]) -> None:
+    """Refuse SAME where strides leave values out: the standard does not say at which side."""
+    mode = node.attributes.get("auto_pad", "NOTSET")
+    stride = _pair(node, "strides", axes, (1, 1))
+    for size, extent, step in zip((shape.height, shape.width), kernel, stride, strict=True):
+        if mode.startswith("SAME") and (-(-size // step) - 1) * step + extent < size:
+            raise InputError(
+                f"auto_pad {mode}: strides {stride} of a kernel {kernel} leave out rows or columns "
+                f"at a side that is not defined; give pads"
+            )
 
 
 def global_average(graph: OnnxGraph, node: OnnxNode) -> None:
