@@ -75,7 +75,7 @@ def as_whole(name: str, value: object, least: int = 1, unit: str = "", most: int
 
 
 def as_real(name: str, value: object) -> float:
-    """Take a finite number above 0.
+    """Take a number above 0.
 
     Raises
     ------
@@ -85,9 +85,9 @@ def as_real(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         raise refusal(name, value, "a number above 0")
     if value <= 0:
-        raise InputError(f"{name}: must be above 0, not {value:g}")
-    if not value < float("inf"):
-        raise InputError(f"{name}: must be finite, not {value:g}")
+        raise InputError(f"{name}: must be above 0, not {shown(value)}")
+    if not value <= LARGEST:
+        raise InputError(f"{name}: must be at most {LARGEST:g}, not {shown(value)}")
     return float(value)
 
 

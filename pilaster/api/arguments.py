@@ -77,8 +77,10 @@ def as_labels(labels: object, images: int) -> NDArray[np.int64]:
     return known.astype(np.int64)
 
 
-def as_paths(name: str, paths: object) -> tuple[Path, ...]:
-    """Take paths, or one."""
-    if isinstance(paths, list | tuple):
-        return tuple(as_path(name, path) for path in paths)
-    return (as_path(name, paths),)
+def as_paths(name: str, paths: object, least: int = 0) -> tuple[Path, ...]:
+    """Take paths, at least so many, or one."""
+    if not isinstance(paths, list | tuple):
+        return (as_path(name, paths),)
+    if len(paths) < least:
+        raise InputError(f"{name}: name at least {least}")
+    return tuple(as_path(name, path) for path in paths)

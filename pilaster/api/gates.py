@@ -100,13 +100,13 @@ def power(
     --------
     >>> import pilaster as pl
     >>> images = pl.load_images("digits", count=1).images
-    >>> found = pl.power("digits", images=images, liberty="cells.lib", clock_mhz=10)
+    >>> found = pl.power("digits", images=images, liberty="cells.lib", clock_mhz=1)
     >>> found.answers_equal, found.cycles_equal
     (True, True)
     """
     loaded = as_network(network)
     laid = load_machine(machine, loaded)
-    cells, srams = as_paths("liberty", liberty), as_paths("sram", sram)
+    cells, srams = as_paths("liberty", liberty, least=1), as_paths("sram", sram)
     clock_mhz = as_real("clock_mhz", clock_mhz)
     clock_gates = as_flag("clock_gates", clock_gates)
     node_nm = _as_node(node_nm)
@@ -153,7 +153,7 @@ def compare_bill(found: PowerMeasurement, result: Result) -> tuple[BillLine, ...
     --------
     >>> import pilaster as pl
     >>> images = pl.load_images("digits", count=1).images
-    >>> found = pl.power("digits", images=images, liberty="cells.lib", clock_mhz=10)
+    >>> found = pl.power("digits", images=images, liberty="cells.lib", clock_mhz=1)
     >>> result = pl.simulate("digits", images=images, table="sg13g2")
     >>> [line.part for line in pl.compare_bill(found, result)][-1]
     'total'
@@ -198,7 +198,7 @@ def write_power(
     --------
     >>> import pilaster as pl
     >>> images = pl.load_images("digits", count=1).images
-    >>> found = pl.power("digits", images=images, liberty="cells.lib", clock_mhz=10)
+    >>> found = pl.power("digits", images=images, liberty="cells.lib", clock_mhz=1)
     >>> [path.name for path in pl.write_power(found, "out")]
     ['power.json', 'power.csv']
     """
@@ -265,12 +265,12 @@ def characterize(
     Examples
     --------
     >>> import pilaster as pl
-    >>> table = pl.characterize("cells.lib", images=1, clock_mhz=10, node_nm=90, name="mine")
+    >>> table = pl.characterize("cells.lib", images=1, clock_mhz=1, node_nm=90, name="mine")
     >>> file = pl.write_table(table, "mine.yaml")
     >>> pl.simulate("lenet5", table="mine.yaml").energy.table
     'mine'
     """
-    cells, srams = as_paths("liberty", liberty), as_paths("sram", sram)
+    cells, srams = as_paths("liberty", liberty, least=1), as_paths("sram", sram)
     laid = _as_machines(machines)
     count, skip = as_whole("images", images), as_whole("skip", skip, least=0)
     clock_mhz, node_nm = as_real("clock_mhz", clock_mhz), _as_node(node_nm)

@@ -137,7 +137,13 @@ LETTERS = st.characters(blacklist_characters="/", codec=None)
 WORDS = st.text(LETTERS, max_size=20) | st.sampled_from(
     ["digits", "lenet5", "scatter", "width", "ihp130", "", "m.onnx", "m.tflite", "m.yaml", "\0"]
 )
-NUMBERS = st.integers() | st.floats() | st.integers(0, 20) | st.booleans()
+NUMBERS = (
+    st.integers()
+    | st.sampled_from([10**400, -(10**400)])
+    | st.floats()
+    | st.integers(0, 20)
+    | st.booleans()
+)
 DTYPES = st.sampled_from([np.uint8, np.int64, np.float16, np.float64, bool, complex, "U3", object])
 SHAPES = st.sampled_from([(), (0,), (2,), (2, 8, 8, 1), (0, 8, 8, 1), (2, 8, 8), (1, 2, 3, 4)])
 ARRAYS = st.builds(lambda shape, dtype: np.zeros(shape, dtype), SHAPES, DTYPES)
@@ -188,3 +194,19 @@ def test_methods_refuse_what_they_cannot_use() -> None:
             assert str(caught.value).startswith(("images", parameter))
     with pytest.raises(pl.InputError, match="row: must be below"):
         explored.machine(10**6)
+
+
+@pytest.mark.parametrize(
+    ("function", "parameter"),
+    [
+        ("power", "liberty"),
+        ("characterize", "liberty"),
+        ("characterize", "machines"),
+        ("explore", "energy"),
+        ("explore", "column_interval"),
+    ],
+)
+def test_an_empty_list_is_refused_where_one_thing_is_needed(function: str, parameter: str) -> None:
+    for nothing in ([], ()):
+        error = called(function, {parameter: nothing})
+        assert str(error).startswith(parameter)
