@@ -182,10 +182,11 @@ class OnnxGraph:
         """Give a value with its padding written out."""
         if value.padding == UNPADDED:
             return value
-        name = value.padded_by
+        name, where = value.padded_by, f"node {value.padded_by} (Pad)"
+        while name in self.steps and self.steps[name].sources != (value.name,):
+            name += "+"  # around the integers of what it was around
         if name not in self.steps:
-            action = Surround(value.padding)
-            self.steps[name] = Step(name, f"node {name} (Pad)", action, (value.name,))
+            self.steps[name] = Step(name, where, Surround(value.padding), (value.name,))
             self.shapes[name] = padded(self.shapes[value.name], value.padding)
         return replace(value, name=name, padding=UNPADDED, padded_by="")
 

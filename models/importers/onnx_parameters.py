@@ -38,6 +38,8 @@ def layer_sums(
     if signed_bits(int(np.abs(weight).max())) > MOST_BITS:
         raise InputError(f"its weights need more than {MOST_BITS} bits")
     unit, target = source.scale * scales, quantizer.tensor
+    places = _fine_places(weight, bias / unit, unit / target.scale)
+    weight, unit = weight << places, unit / (1 << places)
     whole = np.rint(bias / unit)
     if not (np.abs(whole) < 1 << 31).all():
         raise InputError("its biases need more than 32 bits")
@@ -48,14 +50,29 @@ def layer_sums(
     check_sums(found, source)
     if not quantizer.sums:
         return found
-    real = (np.float32(source.scale) * scales.astype(np.float32) / np.float32(target.scale)).astype(
-        np.float64
-    )
+    singles = np.float32(source.scale) * scales.astype(np.float32) / np.float32(target.scale)
+    real = singles.astype(np.float64)
     bounds = found.accumulator_bounds(source.magnitude)
     multiplier, shift, _ = multiplier_like(
         of_sums(real), real, target.stream_range, bounds, quantizer.rounding
     )
     return replace(found, multiplier=multiplier, shift=shift)
+
+
+def _fine_places(weight: NDArray[np.int64], bias: Floats, steps: Floats) -> int:
+    """Give places to shift weights by, so that no bias is rounded by as much as a step.
+
+    bias, steps : biases in units of a sum, and steps of the output in such a unit, (channels,)
+    """
+    most = MOST_BITS - signed_bits(int(np.abs(weight).max()))
+    for places in range(most + 1):
+        fine = np.ldexp(bias, places)
+        if (np.abs(fine - np.rint(fine)) * steps < np.ldexp(1.0, places)).all():
+            return places
+    raise InputError(
+        "its biases are no whole numbers of its sums' unit, and that is much more than a step of "
+        "its output; quantize it to larger steps"
+    )
 
 
 def scale_between(source: TensorQuantization, quantizer: Quantizer) -> Scale:

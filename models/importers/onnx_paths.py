@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT
@@ -14,6 +14,9 @@ from pilaster.models.layers import Pool
 from pilaster.models.quantization import TensorQuantization
 
 __all__ = ["ReadPath", "commutes", "path_to"]
+
+UNBOUNDED = 1 << 31
+"""Beyond all bounds in integers."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,11 @@ class ReadPath:
 
     def bounded(self, tensor: TensorQuantization) -> TensorQuantization:
         """Bound integers as the reals are on the way to their quantiser."""
+        found = replace(tensor, minimum=-UNBOUNDED, maximum=UNBOUNDED)
         for step in self.later:
             if isinstance(step.action, Bounds):
-                tensor = narrowed(tensor, *quantized_bounds(tensor, step.action))
-        return tensor
+                found = narrowed(found, *quantized_bounds(tensor, step.action))
+        return narrowed(found, tensor.minimum, tensor.maximum)
 
 
 def path_to(value: str, found: OnnxGraph, held: Container[str]) -> ReadPath:
@@ -71,6 +75,12 @@ def path_to(value: str, found: OnnxGraph, held: Container[str]) -> ReadPath:
         raise InputError(
             f"reads {steps[-1].name}, where a factor follows a bound; put a quantiser between"
         )
+    surrounded = False
+    for step in later:
+        surrounded = surrounded or isinstance(step.action, Surround)
+        bounds = step.action
+        if surrounded and isinstance(bounds, Bounds) and not bounds.low <= 0 <= bounds.high:
+            raise InputError(f"reads {step.name}, which bounds the zeros that a Pad put around")
     scalings = tuple(step.action for step in first if isinstance(step.action, Scaling))
     return ReadPath(value, scalings, later, alone)
 

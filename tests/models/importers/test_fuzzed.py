@@ -1,0 +1,60 @@
+"""What random graphs found: bounds beyond a range, a Pad of two values, coarse biases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from pilaster.models.importers import import_network
+from pilaster.models.reference.network import infer
+from tests.models.importers.onnx_writer import INPUT, OnnxWriter, run
+from tests.models.importers.test_attributes import equals_at_opset_21
+from tests.models.importers.test_folds import conv_alone, pair
+
+
+def bound(w: OnnxWriter, kind: str, value: float) -> str:
+    return w.add(kind, [conv_alone(w), w.constant(np.float32(value))], 3)
+
+
+BEYOND: dict[str, Callable[[OnnxWriter], str]] = {
+    "a bound below the range": lambda w: pair(w, bound(w, "Min", -3.0), 2**-6, -128),
+    "a bound above the range": lambda w: pair(w, bound(w, "Max", 9.0), 2**-6),
+    "a bound that leaves zero out": lambda w: pair(w, bound(w, "Max", 0.5), 2**-6),
+    "a bound below zero": lambda w: pair(w, bound(w, "Min", -0.5), 2**-6),
+}
+
+
+@pytest.mark.parametrize("case", BEYOND)
+def test_bounds_saturate_as_the_quantiser_behind_them(case: str, tmp_path: Path) -> None:
+    writer = OnnxWriter((3, 6, 5), 1)
+    equals_at_opset_21(writer, BEYOND[case](writer), tmp_path)
+
+
+def test_zeros_around_a_value_and_around_its_integers_are_two(tmp_path: Path) -> None:
+    writer = OnnxWriter((3, 6, 5), 1)
+    image = pair(writer, INPUT, 2**-6)
+    pads = writer.constant(np.array([0, 0, 1, 1, 0, 0, 1, 1]))
+    padded = writer.add("Pad", [image, pads], 3)
+    total = writer.add("Add", [padded, pair(writer, padded, 2**-2)], 3)
+    equals_at_opset_21(writer, pair(writer, total, 2**-3), tmp_path)
+
+
+@pytest.mark.parametrize("unit", [2**-3, 2**-1, 2.0])
+def test_a_bias_between_the_units_of_a_sum_moves_no_value_by_more_than_one(
+    unit: float, tmp_path: Path
+) -> None:
+    writer = OnnxWriter((3, 6, 5), 1)
+    image = pair(writer, INPUT, 2**-2)
+    weight = writer.constant(writer.rng.integers(-3, 4, (4, 3, 1, 1), np.int8))
+    real = writer.add("DequantizeLinear", [weight, writer.constant(np.float32(unit))], 0)
+    bias = writer.reals(4, low=-2.0, high=2.0)
+    output = pair(writer, writer.add("Conv", [image, real, bias], 4), 2**-5)
+    model, path = writer.model(output), tmp_path / "coarse.onnx"
+    onnx.save(model, path)
+    network, images = import_network(path), writer.images(9)
+    found = infer(network, network.encode(images)).transpose(0, 3, 1, 2)
+    assert np.abs(found - run(model, images, [output])[output] * 2**5).max() <= 1.01
