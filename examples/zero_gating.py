@@ -59,7 +59,7 @@ def measure(library: Library, table: EnergyTable, images: int, zeros: float) -> 
     by_model = sum(stage.energy_by_action.get(action, 0.0) for action in PARTS["lanes"])
     energies = (
         lanes.energy_pj - lanes.leakage_pj - lanes.clock_pj,
-        by_model / images,
+        by_model,
         measured.energy_pj,
         model.energy_per_image_pj,
     )

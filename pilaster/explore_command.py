@@ -73,7 +73,8 @@ def add_command(commands: Any) -> None:
         "--energy",
         metavar="TABLE",
         nargs="+",
-        help="names that `pilaster tables` lists, or YAML files (default: eyeriss65)",
+        help="names that `pilaster tables` lists, or YAML files (default: sg13g2 for the axes "
+        "energy and power, ihp130 for area, else eyeriss65)",
     )
     add_clock(command)
     add_schedule(command)

@@ -23,6 +23,7 @@ cheapest of all folds considered, or printed with the bound that is.
 The table shows, for every stage,
 
   lanes         multipliers
+  used          lane operations of the layer, over lanes times cycles per image
   busy          cycles of work on an image, without waiting
   last column   least cycles from the last input column to the last output column
   slack         cycles that the work on every column could take longer, all other stages as they are
@@ -76,7 +77,10 @@ def add_command(commands: Any) -> None:
         help="what to have least of: lanes, energy, power or area (default: lanes)",
     )
     command.add_argument(
-        "--energy", metavar="TABLE", help="a name that `pilaster tables` lists, or a YAML file"
+        "--energy",
+        metavar="TABLE",
+        help="a name that `pilaster tables` lists, or a YAML file (default: sg13g2 for energy and "
+        "power, ihp130 for area, eyeriss65 for lanes)",
     )
     add_clock(command)
     command.add_argument(
@@ -138,12 +142,14 @@ def _map(options: argparse.Namespace) -> int:
 
 def _print(found: Mapping) -> None:
     from pilaster.console import number, print_table, word
+    from pilaster.reports.units import percent
 
-    counts = map(number, ("lanes", "busy", "last column", "slack"))
+    counts = map(number, ("lanes", "used", "busy", "last column", "slack"))
     rows = [
         (
             stage.name,
             f"{stage.lanes:,}" if stage.lanes else "-",
+            percent(stage.utilisation) if stage.lanes else "-",
             f"{stage.busy_cycles:,}",
             f"{stage.last_column_cycles:,}",
             f"{stage.slack_cycles:,}",
@@ -153,20 +159,26 @@ def _print(found: Mapping) -> None:
     ]
     print_table([word("stage"), *counts, word("fold")], rows)
     print()
+    if found.dram is not None:
+        print(found.dram.describe(found.clock_mhz))
     print(f"{_summary(found)}; {_proof(found)}")
 
 
 def _summary(found: Mapping) -> str:
+    from pilaster.reports.units import area_text, energy_text, percent, power_text, time_text
+
+    time = found.microseconds(found.latency_cycles)
+    told = "" if time is None else f" ({time_text(time)})"
     parts = [
         f"a column every {found.column_interval_cycles:,} cycles",
-        f"the answer {found.latency_cycles:,} cycles after the last",
-        f"{found.lanes:,} lanes",
-        f"{found.energy_pj / 1e3:,.1f} nJ an image",
+        f"the answer {found.latency_cycles:,} cycles{told} after the last",
+        f"{found.lanes:,} lanes, {percent(found.utilisation, 0)} used",
+        f"{energy_text(found.energy_pj)} an image in which no activation is zero",
     ]
     if found.power_uw is not None:
-        parts.append(f"{found.power_uw / 1e3:,.3g} mW at {found.clock_mhz:g} MHz")
+        parts.append(f"{power_text(found.power_uw / 1e3)} at {found.clock_mhz:g} MHz")
     if found.area_um2 is not None:
-        parts.append(f"{found.area_um2 / 1e6:,.3g} mm2")
+        parts.append(area_text(found.area_um2))
     return f"{found.network}: {', '.join(parts)} ({found.table})"
 
 

@@ -219,8 +219,8 @@ def axis_title(axis: Axis) -> str:
         "lanes": "lanes (multipliers)",
         "latency": "latency after the last column (cycles)",
         "interval": "column interval (cycles)",
-        "energy": f"energy of an image (pJ{table})",
-        "power": f"power (µW{table})",
+        "energy": f"energy of an image, no activation zero (pJ{table})",
+        "power": f"power, no activation zero (µW{table})",
         "area": f"area (µm²{table})",
     }[axis.name]
 

@@ -27,6 +27,7 @@ def report_html(result: Result) -> str:
     return template.render(
         result=result,
         sentence=summary_sentence(result),
+        waits=result.pace.describe_waits(),
         figures=key_figures(result),
         stages=stage_table(result),
         actions=action_table(result),
@@ -45,7 +46,7 @@ def _data_uri(picture: bytes) -> Markup:
 
 def _energy_words(result: Result) -> str:
     most = max(result.stages, key=lambda stage: stage.energy_pj)
-    energy = energy_text(most.energy_pj / result.counted_images)
+    energy = energy_text(most.energy_pj)
     return (
         f"Bars of the energy of one image for each stage, split by kind of action. "
         f"{most.name} takes the most, {energy}. The tables below hold all numbers."
@@ -55,7 +56,6 @@ def _energy_words(result: Result) -> str:
 def _timeline_words(result: Result) -> str:
     return (
         f"Bars of each stage's work on the columns of the first image over time. The last column "
-        f"stands in the first stage at cycle "
-        f"{count_text(int(result.stamps.stages[0].accepted[0, -1]))}, the answer comes at cycle "
+        f"is due at cycle {count_text(int(result.stamps.due[0, -1]))}, the answer comes at cycle "
         f"{count_text(int(result.stamps.answers[0]))}."
     )

@@ -60,7 +60,7 @@ GROUPS = (
 OTHER = Group("other", "#DDDDDD", ())
 
 COLUMN_SHADES = ("#0072B2", "#6DB6E3")
-LAST_COLUMN, LATENCY_SPAN = "#A63F00", "#F3E3D3"
+LAST_COLUMN, LATENCY_SPAN, WAITING = "#A63F00", "#F3E3D3", "#D62728"
 THINNEST_BAR_POINTS = 0.4
 LONG_CYCLES = 10_000_000
 MOST_MARKED_COLUMNS = 64
@@ -70,7 +70,7 @@ MOST_MARKED_COLUMNS = 64
 def energy_figure(result: Result) -> Figure:
     """Draw the energy of one image: a bar for every stage, a colour for every kind of action."""
     figure, axes = _figure(result, extra_inches=1.9)
-    parts = _energy_by_group(result) / result.counted_images
+    parts = _energy_by_group(result)
     totals = parts.sum(axis=0)
     unit = energy_unit(float(totals.max()))
     left = np.zeros(len(totals))
@@ -107,7 +107,8 @@ def energy_figure(result: Result) -> Figure:
     _title(
         axes,
         f"Energy: {result.network} on {result.machine}",
-        f"{energy_text(result.energy_per_image_pj)} an image, by table {result.energy.table}",
+        f"{energy_text(result.energy_per_image_pj)} an image, by table {result.energy.table}; "
+        f"activations: {result.activations}",
     )
     if shown := int(parts.any(axis=1).sum()):
         columns = -(-shown // -(-shown // MOST_LEGEND_COLUMNS))
@@ -134,14 +135,18 @@ def timeline_figure(result: Result) -> Figure:
             marks = stage.accepted[0]
             axes.vlines(marks, place - 0.46, place - 0.34, color=INK, linewidth=0.8)
     axes.grid(axis="x", color=FAINT, linewidth=0.6)
+    _mark_waits(axes, stamps)
     _mark_latency(axes, stamps)
     ticks = "; ticks: a column stands in the stage's buffer"
     marked = any(stage.started.shape[1] <= MOST_MARKED_COLUMNS for stage in stamps.stages)
+    remark = "first image; a bar is the work on one column, with its waiting for the next stage"
+    if not result.pace.holds:
+        interval = count_text(result.column_interval_cycles)
+        ticks += f"\nDOES NOT HOLD its interval of {interval} cycles; red: columns wait to be taken"
     _title(
         axes,
         f"Timeline: {result.network} on {result.machine}",
-        f"first image; a bar is the work on one column, with its waiting for the next stage"
-        f"{ticks if marked else ''}",
+        f"{remark}{ticks if marked or not result.pace.holds else ''}",
     )
     return figure
 
@@ -180,7 +185,7 @@ def _title(axes: Axes, title: str, remark: str) -> None:
 
 
 def _energy_by_group(result: Result) -> NDArray[np.float64]:
-    """Give pJ of all counted images, (groups and other, stages)."""
+    """Give pJ of an image, (groups and other, stages)."""
     group_of = {str(action): i for i, group in enumerate(GROUPS) for action in group.actions}
     energy = np.zeros((len(GROUPS) + 1, len(result.stages)))
     for place, stage in enumerate(result.stages):
@@ -189,9 +194,17 @@ def _energy_by_group(result: Result) -> NDArray[np.float64]:
     return energy
 
 
+def _mark_waits(axes: Axes, stamps: Stamps) -> None:
+    """Mark when columns of the input wait to be taken, above the first stage."""
+    due, waits = stamps.due[0], stamps.waits[0]
+    late = waits > 0
+    spans = [(float(x), float(width)) for x, width in zip(due[late], waits[late], strict=True)]
+    axes.broken_barh(spans, (-0.6, 0.14), facecolors=WAITING, edgecolors="none")
+
+
 def _mark_latency(axes: Axes, stamps: Stamps) -> None:
     """Lay out the axis of cycles; mark the last column, the answer and the cycles between."""
-    last, answer = int(stamps.stages[0].accepted[0, -1]), int(stamps.answers[0])
+    last, answer = int(stamps.due[0, -1]), int(stamps.answers[0])
     end = max(answer, *(int(stage.finished[0].max()) for stage in stamps.stages))
     wide, narrow = answer - last > 0.5 * end, answer - last < 0.2 * end
     axes.set_xlim(0, (1.18 if narrow else 1.01) * end)
@@ -211,7 +224,7 @@ def _mark_latency(axes: Axes, stamps: Stamps) -> None:
         (
             float(last),
             -1.6,
-            f"last column: {count_text(last)}",
+            f"last column due: {count_text(last)}",
             LAST_COLUMN,
             after if wide else before,
         ),

@@ -34,8 +34,7 @@ class Table:
 
 def stage_table(result: Result) -> Table:
     """Give time, lanes and energy of every stage, per image."""
-    images = result.counted_images
-    per_image = [stage.energy_pj / images for stage in result.stages]
+    per_image = [stage.energy_pj for stage in result.stages]
     unit = energy_unit(max(per_image))
     *energies, total_energy = unit.column([*per_image, result.energy_per_image_pj])
     rows = tuple(
@@ -45,7 +44,7 @@ def stage_table(result: Result) -> Table:
             count_text(stage.lanes) if stage.lanes else "-",
             count_text(stage.busy_cycles),
             percent(stage.utilisation) if stage.lanes else "-",
-            short_count(stage.macs / images) if stage.macs else "-",
+            short_count(stage.macs) if stage.macs else "-",
             _gated([stage]),
             energy,
             _share(stage.energy_pj, result.energy.total_pj),
@@ -58,7 +57,7 @@ def stage_table(result: Result) -> Table:
         count_text(result.lanes),
         "",
         percent(result.utilisation),
-        short_count(result.macs / images),
+        short_count(result.macs),
         _gated(result.stages),
         total_energy,
         _share(result.energy.total_pj, result.energy.total_pj),
@@ -79,30 +78,26 @@ def stage_table(result: Result) -> Table:
 
 def action_table(result: Result) -> Table:
     """Give count and energy of every action, the most expensive first."""
-    images, total = result.counted_images, result.energy.total_pj
-    counts = {str(action): _count(result.stages, action) for action in Action}
+    total = result.energy.total_pj
+    counts = {str(action): sum(stage.count(action) for stage in result.stages) for action in Action}
     free = dict.fromkeys((name for name in counts if counts[name]), 0.0)
     energy = {**free, **result.energy.by_action}
     names = sorted(energy, key=lambda name: -energy[name])
-    unit = energy_unit(max(energy.values(), default=0.0) / images)
-    *energies, total_energy = unit.column([*(energy[n] / images for n in names), total / images])
+    unit = energy_unit(max(energy.values(), default=0.0))
+    *energies, total_energy = unit.column([*(energy[name] for name in names), total])
     rows = tuple(
         (
             name.replace("_", " "),
-            count_text(counts[name]) if counts.get(name) else "-",
+            f"{counts[name]:,.0f}" if counts.get(name) else "-",
             text,
             _share(energy[name], total),
         )
         for name, text in zip(names, energies, strict=True)
     )
-    over = "1 image" if images == 1 else f"all {count_text(images)} images"
-    headers = (
-        ("action", ""),
-        ("count", over),
-        ("energy", f"{unit.symbol} an image"),
-        ("share", ""),
+    headers = (("action", ""), ("count", ""), ("energy", unit.symbol), ("share", ""))
+    return Table(
+        "Actions, per image", 1, headers, rows, ("total", "", total_energy, _share(total, total))
     )
-    return Table("Actions", 1, headers, rows, ("total", "", total_energy, _share(total, total)))
 
 
 def storage_table(result: Result) -> Table:
@@ -126,23 +121,20 @@ def storage_table(result: Result) -> Table:
 
 
 def stages_csv(result: Result) -> str:
-    """Give a row for every stage, with counts and energies over all images of the run.
+    """Give a row for every stage; all figures are those of an image, the mean of the run's images.
 
     Columns are the plain values of `StageResult.as_dict`, then ``<action>_count`` for every
-    action that is counted, then ``<action>_pj`` for every action that may have a price.
+    action that is counted, ``<action>_pj`` for every action that may have a price, and, in every
+    row alike, how the machine keeps its column interval (`Pace.as_dict`).
     """
     counted = [action for action in Action if action is not Action.CLOCK]
     priced = list(dict.fromkeys([*map(str, Action), "leakage", *result.energy.by_action]))
     rows = []
     for stage in result.stages:
-        plain = {
-            name: value
-            for name, value in stage.as_dict().items()
-            if isinstance(value, str | int | float)
-        }
-        counts = {f"{action}_count": stage.actions.of_action(action) for action in counted}
+        plain = {name: value for name, value in stage.as_dict().items() if name != "actions"}
+        counts = {f"{action}_count": stage.count(action) for action in counted}
         energies = {f"{name}_pj": stage.energy_by_action.get(name, 0.0) for name in priced}
-        rows.append({**plain, **counts, **energies})
+        rows.append({**plain, **counts, **energies, **result.pace.as_dict()})
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()

@@ -29,6 +29,9 @@ def print_result(result: Result, console: Console) -> None:
     for line in _lines(stage_table(result), console.width):
         console.print(line, soft_wrap=True)
     console.print()
+    if not result.pace.holds:
+        warning = f"{result.machine} {result.pace.describe_waits()}"
+        console.print(Text(warning, style="bold red"), soft_wrap=not console.is_terminal)
     # A line of a file is a line; a terminal breaks lines between words.
     whole = not console.is_terminal
     for note in all_notes(result):

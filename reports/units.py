@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-__all__ = ["EnergyUnit", "count_text", "energy_text", "energy_unit", "percent", "short_count"]
+__all__ = [
+    "EnergyUnit",
+    "area_text",
+    "count_text",
+    "energy_text",
+    "energy_unit",
+    "percent",
+    "power_text",
+    "short_count",
+    "time_text",
+]
 
 DIGITS = 3
 """Significant digits of a number in running text."""
@@ -50,6 +60,28 @@ def energy_text(energy_pj: float) -> str:
     """Write an energy with three significant digits: ``1.23 µJ``."""
     unit = energy_unit(energy_pj)
     return f"{_three_digits(energy_pj / unit.pj)} {unit.symbol}"
+
+
+def power_text(power_mw: float) -> str:
+    """Write a power with three significant digits: ``1.23 mW``."""
+    symbol, scale = ("W", 1e-3) if power_mw >= 999.5 else ("mW", 1.0)
+    if power_mw < 0.9995:
+        symbol, scale = ("µW", 1e3)
+    return f"{_three_digits(power_mw * scale)} {symbol}"
+
+
+def area_text(area_um2: float) -> str:
+    """Write an area with three significant digits: ``1.23 mm²``, or in µm² below 0.01 mm²."""
+    small = area_um2 < 1e4
+    return f"{_three_digits(area_um2 / (1 if small else 1e6))} {'µm²' if small else 'mm²'}"
+
+
+def time_text(microseconds: float) -> str:
+    """Write a time with three significant digits: ``19.8 µs``."""
+    symbol, scale = ("ms", 1e-3) if microseconds >= 999.5 else ("µs", 1.0)
+    if microseconds >= 999_500:
+        symbol, scale = ("s", 1e-6)
+    return f"{_three_digits(microseconds * scale)} {symbol}"
 
 
 def count_text(count: int) -> str:

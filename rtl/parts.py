@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from pilaster.models.energy.actions import Action
+from pilaster.models.layers import Add, Concat
 
 __all__ = ["OUTPUT", "PARTS", "PROGRAMS", "TOP_STAGE", "component_of", "energy_by_part", "part_of"]
 
@@ -62,6 +63,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     "requantisation": (Action.REQUANTIZE,),
     "window and steps": (Action.WINDOW_SHIFT, Action.ROW),
     "pooling": (Action.POOL,),
+    "joins": (),
     "column buffers": (Action.COLUMN_READ, Action.COLUMN_WRITE),
     "weights": (Action.WEIGHT_READ, Action.DRAM_READ),
     "streams": (Action.STREAM,),
@@ -69,7 +71,10 @@ PARTS: Mapping[str, tuple[str, ...]] = {
     PROGRAMS: (Action.PROGRAM_READ,),
     "leakage": ("leakage",),
 }
-"""Actions of the model by the part of a machine that they are the energy of."""
+"""Actions of the model by the part of a machine that they are the energy of.
+
+What a pooling or a join does by itself is a part of its own, whatever the action: see `_own`.
+"""
 
 _BY_COMPONENT = {
     "lanes": "lanes",
@@ -86,16 +91,6 @@ _BY_COMPONENT = {
 }
 
 
-def part_of(component: str, pools: bool) -> str:
-    """Part that a component of a stage counts for.
-
-    pools : whether the stage pools
-    """
-    if component == "window" and pools:
-        return "pooling"
-    return _BY_COMPONENT.get(component, "streams")
-
-
 _OF_POOLING = (
     Action.WINDOW_SHIFT,
     Action.PSUM_READ,
@@ -103,18 +98,44 @@ _OF_POOLING = (
     Action.REQUANTIZE,
     Action.PROGRAM_READ,
 )
-"""What a stage that pools does outside of its column buffers and streams."""
+_OF_JOINS = (Action.ACCUMULATE,)
+
+
+def _own(kind: str) -> tuple[str, tuple[str, ...]]:
+    """Part of what a stage does in its own module, and the model's actions of that.
+
+    A pooling reduces there, keeps what waits, and divides; a join selects, sums and sequences, but
+    has its requantizers apart; of a convolution it holds the window.
+    """
+    if kind.endswith("_pool"):
+        return "pooling", _OF_POOLING
+    if kind in (Add().kind, Concat().kind):
+        return "joins", _OF_JOINS
+    return "window and steps", ()
+
+
+def part_of(component: str, kind: str) -> str:
+    """Part that a component of a stage counts for.
+
+    kind : of the stage's layer; "" for what is no layer's
+    """
+    own, _ = _own(kind)
+    if component == "window" or (component == "sequencer" and own == "joins"):
+        return own
+    return _BY_COMPONENT.get(component, "streams")
+
 
 _BY_ACTION = {str(action): part for part, actions in PARTS.items() for action in actions}
 
 
-def energy_by_part(energy_by_action: Mapping[str, float], pools: bool) -> dict[str, float]:
+def energy_by_part(energy_by_action: Mapping[str, float], kind: str) -> dict[str, float]:
     """Sum the model's energies of a stage by part; parts that it has none of are left out.
 
-    pools : whether the stage pools
+    kind : of the stage's layer
     """
+    own, actions = _own(kind)
     found: dict[str, float] = {}
     for action, energy in energy_by_action.items():
-        part = "pooling" if pools and action in _OF_POOLING else _BY_ACTION[action]
+        part = own if action in actions else _BY_ACTION[action]
         found[part] = found.get(part, 0.0) + energy
     return found

@@ -74,7 +74,7 @@ def stage_powers(
     stages = {stage.name: stage for stage in pipeline.stages}
     switched: dict[str, dict[str, PartPower]] = {}
     for (name, component), found in (verdict.switching or {}).items():
-        part = part_of(component, pools=name in stages and not stages[name].lanes)
+        part = part_of(component, stages[name].kind if name in stages else "")
         parts = switched.setdefault(name, {})
         did = PartPower(register_bits=found.bits, toggles=found.toggles / verdict.images)
         parts[part] = parts.get(part, PartPower()) + did
@@ -103,9 +103,9 @@ def _of_stage(
             (verdict.expected, run.model_cycles),
         )
     )
-    for part, energy in energy_by_part(rtl, pools=not stage.lanes).items():
+    for part, energy in energy_by_part(rtl, stage.kind).items():
         parts[part] = parts.get(part, PartPower()) + PartPower(rtl_pj=energy)
-    for part, energy in energy_by_part(model, pools=not stage.lanes).items():
+    for part, energy in energy_by_part(model, stage.kind).items():
         parts[part] = parts.get(part, PartPower()) + PartPower(model_pj=energy)
     return StagePower(stage.name, rtl, model, parts)
 

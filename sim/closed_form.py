@@ -93,14 +93,16 @@ class BatchTimes:
 
     Attributes
     ----------
-    latency : from the first column due to the answer, of the first image
-    latency_after_last_column : from the last column accepted to the answer, of the first image
+    latency : from the first column offered to the answer, of the first image
+    latency_after_last_column : from when the last column is due to the answer, of the first image
     cycles_per_image : between the last two answers
+    longest_wait : that any column waits before it is taken
     """
 
     latency: Cycles
     latency_after_last_column: Cycles
     cycles_per_image: Cycles
+    longest_wait: Cycles
 
 
 def _recur(batch: MachineBatch, images: int, traffic: Traffic | None = None) -> Recurrence:
@@ -130,14 +132,15 @@ def stamps(pipeline: Pipeline, images: int, traffic: Traffic | None = None) -> S
         StageStamps(*map(table, stage))
         for stage in zip(found.accepted, found.started, found.finished, found.emitted, strict=True)
     )
-    width = pipeline.network.graph.input_shape.width
-    return Stamps(pipeline.machine.column_interval, width, stages, table(found.taken))
+    shape = pipeline.network.graph.input_shape
+    interval = pipeline.machine.column_interval
+    return Stamps(interval, shape.height, shape.width, stages, table(found.taken))
 
 
 def evaluate(batch: MachineBatch, images: int = 3) -> BatchTimes:
     """Times of every machine of a batch, from `images` images in a row."""
     machines = len(batch.column_interval)
-    result = np.empty((3, machines), np.int64)
+    result = np.empty((4, machines), np.int64)
     width = len(batch.variants[0][0].work)
     outputs = batch.variants[-1][0].columns_out
     for group in batch.of_equal_arms():
@@ -146,6 +149,8 @@ def evaluate(batch: MachineBatch, images: int = 3) -> BatchTimes:
             found = _recur(batch.part(part), images)
             answers = found.emitted[-1][outputs - 1 :: outputs]
             result[0, part] = answers[0]
-            result[1, part] = answers[0] - found.accepted[0][width - 1]
+            result[1, part] = answers[0] - batch.column_interval[part] * (width - 1) - batch.rows
             result[2, part] = answers[-1] - answers[-2] if images > 1 else answers[0]
+            offered = np.arange(images * width)[:, np.newaxis] * batch.column_interval[part]
+            result[3, part] = (found.accepted[0] - offered).max(axis=0) - batch.rows
     return BatchTimes(*result)

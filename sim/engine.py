@@ -173,4 +173,4 @@ def simulate_events(pipeline: Pipeline, images: int, traffic: Traffic | None = N
         held = [[arm.arrived - len(each.finished) for arm in each.arms] for each in processes]
         raise DeadlockError.at(pipeline.arms, held)
     stamps = tuple(process.stamps(images) for process in processes)
-    return Stamps(interval, shape.width, stamps, _table(sink.taken, images))
+    return Stamps(interval, shape.height, shape.width, stamps, _table(sink.taken, images))

@@ -9,18 +9,24 @@ from typing import TYPE_CHECKING, Any
 from pilaster.models.energy.actions import Action, Attributes
 from pilaster.models.notebook import html_table
 from pilaster.sim.actions import ActionCounts
+from pilaster.sim.dram import DramTraffic
 from pilaster.sim.frame import data_frame
+from pilaster.sim.pace import Pace
 from pilaster.sim.stamps import Stamps
+from pilaster.sim.utilization import utilization
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["EnergyBill", "Result", "StageResult"]
+__all__ = ["NO_ZEROS", "EnergyBill", "Result", "StageResult"]
+
+NO_ZEROS = "none is zero"
+"""What an energy takes activations to be where there are no images."""
 
 
 @dataclass(frozen=True)
 class EnergyBill:
-    """Energy of a run, in pJ.
+    """Energy of an image, in pJ: the mean of a run's images.
 
     Attributes
     ----------
@@ -42,23 +48,26 @@ class EnergyBill:
 
     @property
     def total_pj(self) -> float:
-        """Energy of the whole run in pJ."""
+        """Energy of an image in pJ, of all stages."""
         return sum(self.by_stage.values())
 
 
 @dataclass(frozen=True)
 class StageResult:
-    """One stage of a run. Counts and energies are over all images of the run.
+    """One stage of a run. Figures are those of an image: the mean of the run's images.
 
     Attributes
     ----------
-    busy_cycles : cycles of work per image, without waiting
+    busy_cycles : cycles of work, without waiting
     macs : multiply-accumulates of the layer, products with padding included
     gated_macs : lane operations that were held because their operand was zero
     skipped_macs : not scheduled: columns of padding, and tiles whose weights are all zero
-    utilisation : lane operations of the layer's, over lanes times cycles per image; 0 without lanes
+    utilisation : see `pilaster.sim.utilization`; 0 without lanes
     column_buffer_bits, psum_bits, weight_bits, register_bits : storage
+    weights_in_dram : such a stage is a model: no RTL is generated for it
     written_memories : widths and depths of the column buffers and memories of partial sums
+    area_um2 : of the stage's hardware, see `pilaster.sim.area`; None where the table has no area
+    counted_images, actions : exact counts, over so many images
     energy_by_action : pJ by the action's name
     """
 
@@ -67,7 +76,7 @@ class StageResult:
     lanes: int
     busy_cycles: int
     macs: int
-    gated_macs: int
+    gated_macs: float
     skipped_macs: int
     utilisation: float
     column_buffer_bits: int
@@ -76,6 +85,8 @@ class StageResult:
     weights_in_dram: bool
     register_bits: int
     written_memories: tuple[Attributes, ...]
+    area_um2: float | None
+    counted_images: int
     actions: ActionCounts
     energy_by_action: Mapping[str, float]
 
@@ -90,33 +101,36 @@ class StageResult:
         """Energy of the stage in pJ."""
         return sum(self.energy_by_action.values())
 
+    def count(self, action: Action) -> float:
+        """How often an action happens in an image; whole where it is the same in all images."""
+        return per_image(self.actions.of_action(action), self.counted_images)
+
     def as_dict(self) -> dict[str, Any]:
-        """Give plain values, for JSON."""
-        plain = {
-            name: value
-            for name, value in vars(self).items()
-            if name not in ("written_memories", "actions", "energy_by_action")
-        }
-        counts = {action: self.actions.of_action(action) for action in Action}
+        """Give plain values, for JSON: figures of an image."""
+        left_out = ("written_memories", "counted_images", "actions", "energy_by_action")
+        plain = {name: value for name, value in vars(self).items() if name not in left_out}
+        counts = {str(action): self.count(action) for action in Action}
         return {
             **plain,
             "energy_pj": self.energy_pj,
-            "actions": {str(action): count for action, count in counts.items() if count},
+            "actions": {action: count for action, count in counts.items() if count},
         }
 
 
 @dataclass(frozen=True)
 class Result:
-    """A network on a machine: what `simulate` returns.
+    """A network on a machine: what `simulate` returns. Counts and energies are of an image.
 
     Attributes
     ----------
     images : images with values; 0 where only time and energy were asked for
-    counted_images : images that counts and energy are for: `images`, at least 1
+    counted_images : images that counts and energies are the mean of: `images`, at least 1
     accuracy : share of images classified right; None without labels
     predictions : class of each image
     stamps : cycle stamps of the first images
-    cycles_per_image : between two answers, once the pipeline is full
+    pace : how the machine takes columns that come at its column interval
+    clock_mhz : None where it is not known
+    dram : None where all weights are on chip
     notes : what a reader has to know about these numbers
     """
 
@@ -127,11 +141,12 @@ class Result:
     counted_images: int
     accuracy: float | None
     predictions: tuple[int, ...]
-    column_interval_cycles: int
     stamps: Stamps
-    cycles_per_image: int
+    pace: Pace
+    clock_mhz: float | None
     stages: tuple[StageResult, ...]
     energy: EnergyBill
+    dram: DramTraffic | None
     notes: tuple[str, ...]
 
     def __repr__(self) -> str:
@@ -189,34 +204,64 @@ class Result:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of the counted images, products with padding included."""
+        """Multiply-accumulates of an image, products with padding included."""
         return sum(stage.macs for stage in self.stages)
 
     @property
     def utilisation(self) -> float:
-        """Lane operations of the layers', over lanes times cycles."""
-        if not self.lanes:
-            return 0.0
-        used = sum(stage.utilisation * stage.lanes for stage in self.stages)
-        return used / self.lanes
+        """Share of the lanes' cycles in which they work, see `pilaster.sim.utilization`."""
+        operations = sum(s.macs - s.skipped_macs for s in self.stages if s.lanes)
+        return utilization(operations, self.lanes, self.cycles_per_image)
+
+    @property
+    def column_interval_cycles(self) -> int:
+        """Cycles between two columns that are due."""
+        return self.pace.column_interval
+
+    @property
+    def cycles_per_image(self) -> int:
+        """Cycles between two answers, once the pipeline is full."""
+        return self.pace.cycles_per_image
 
     @property
     def latency_cycles(self) -> int:
-        """Cycles from the first column due to the answer, for the first image."""
-        return int(self.stamps.latency[0])
+        """Cycles from an image's first column offered to its answer, see `Pace`."""
+        return self.pace.latency
 
     @property
     def latency_after_last_column_cycles(self) -> int:
-        """Cycles from the first image's last column standing in a buffer to its answer."""
-        return int(self.stamps.latency_after_last_column[0])
+        """Cycles from when an image's last column is due to its answer, see `Pace`."""
+        return self.pace.latency_after_last_column
 
     @property
     def energy_per_image_pj(self) -> float:
         """Energy of one image in pJ."""
-        return self.energy.total_pj / self.counted_images
+        return self.energy.total_pj
+
+    @property
+    def activations(self) -> str:
+        """What the energy takes activations to be."""
+        return f"of {self.images} images" if self.images else NO_ZEROS
+
+    @property
+    def power_mw(self) -> float | None:
+        """Power with images back to back; None where no clock is known."""
+        if self.clock_mhz is None:
+            return None
+        return self.energy_per_image_pj * self.clock_mhz / self.cycles_per_image * 1e-3
+
+    @property
+    def area_um2(self) -> float | None:
+        """Area of all stages; None where the table has no area."""
+        areas = [stage.area_um2 for stage in self.stages if stage.area_um2 is not None]
+        return sum(areas) if len(areas) == len(self.stages) else None
+
+    def microseconds(self, cycles: float) -> float | None:
+        """Time of some cycles; None where no clock is known."""
+        return None if self.clock_mhz is None else cycles / self.clock_mhz
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain values, for JSON. Units are in the names."""
+        """Give plain values, for JSON. Units are in the names; figures are those of an image."""
         return {
             "network": self.network,
             "machine": self.machine,
@@ -228,9 +273,18 @@ class Result:
             "lanes": self.lanes,
             "utilisation": self.utilisation,
             "latency_cycles": self.latency_cycles,
+            "latency_us": self.microseconds(self.latency_cycles),
             "latency_after_last_column_cycles": self.latency_after_last_column_cycles,
-            "column_interval_cycles": self.column_interval_cycles,
+            "latency_after_last_column_us": self.microseconds(
+                self.latency_after_last_column_cycles
+            ),
+            **self.pace.as_dict(),
             "cycles_per_image": self.cycles_per_image,
+            "time_per_image_us": self.microseconds(self.cycles_per_image),
+            "clock_mhz": self.clock_mhz,
+            "power_mw": self.power_mw,
+            "area_um2": self.area_um2,
+            "activations": self.activations,
             "energy": {
                 "table": self.energy.table,
                 "remark": self.energy.remark,
@@ -240,6 +294,13 @@ class Result:
                 "by_stage": dict(self.energy.by_stage),
                 "not_included": list(self.energy.not_included),
             },
+            "dram": None if self.dram is None else self.dram.as_dict(self.clock_mhz),
             "stages": [stage.as_dict() for stage in self.stages],
             "notes": list(self.notes),
         }
+
+
+def per_image(count: int, images: int) -> float:
+    """Give a count an image: whole where every image has the same."""
+    whole, rest = divmod(count, images)
+    return count / images if rest else whole

@@ -15,11 +15,14 @@ from pilaster.models.graph import INPUT
 from pilaster.models.network import Network
 from pilaster.models.reference.network import BATCH, classify, one_thread, tensors
 from pilaster.sim.actions import ActionCounts, machine_actions
+from pilaster.sim.area import stage_area_um2
+from pilaster.sim.dram import NO_RTL, dram_traffic
 from pilaster.sim.energy import stage_energy_pj, stage_register_bits, written_memories
 from pilaster.sim.engine import simulate_events
 from pilaster.sim.machine import Machine
+from pilaster.sim.pace import pace
 from pilaster.sim.pipeline import Pipeline
-from pilaster.sim.results import EnergyBill, Result, StageResult
+from pilaster.sim.results import EnergyBill, Result, StageResult, per_image
 from pilaster.sim.stages import ConvStage, JoinStage, Stage
 from pilaster.sim.stages.conv_actions import (
     column_buffer_bits,
@@ -32,7 +35,7 @@ from pilaster.sim.stages.pool_actions import (
     pool_column_buffer_bits,
     pool_psum_bits,
 )
-from pilaster.sim.steady import steady_cycles
+from pilaster.sim.utilization import utilization
 
 __all__ = ["DEFAULT_TABLE", "simulate"]
 
@@ -92,14 +95,14 @@ def simulate(
     if images is not None and count:
         _infer(network, images, values, progress)
     stamps = simulate_events(pipeline, TIMED_IMAGES)
-    cycles_per_image = steady_cycles(pipeline)
+    kept = pace(pipeline)
     counted = max(1, count)
     results = []
     counts = machine_actions(pipeline, counted, values.nonzero)
     for node, stage, actions in zip(network.graph.nodes, stages, counts, strict=True):
-        macs = node.layer.macs(network.graph.input_of(node)) * counted
+        macs = node.layer.macs(network.graph.input_of(node))
         results.append(
-            _stage_result(stage, actions, macs, counted, cycles_per_image, table, clock_mhz)
+            _stage_result(stage, actions, macs, counted, kept.cycles_per_image, table, clock_mhz)
         )
     accuracy = None
     if labels is not None and count:
@@ -115,6 +118,12 @@ def simulate(
         not_included=tuple(table.missing),
         remark=table.remark,
     )
+    dram = dram_traffic(stages, counts, counted, kept.cycles_per_image)
+    notes = [*_notes(network, count, table, clock_mhz)]
+    if dram is not None:
+        notes.append(dram.describe(clock_mhz))
+    elif any(result.weights_in_dram for result in results):
+        notes.append(NO_RTL)
     return Result(
         network=network.name,
         machine=machine.name,
@@ -123,12 +132,13 @@ def simulate(
         counted_images=counted,
         accuracy=accuracy,
         predictions=tuple(values.predictions),
-        column_interval_cycles=machine.column_interval,
         stamps=stamps,
-        cycles_per_image=cycles_per_image,
+        pace=kept,
+        clock_mhz=clock_mhz,
         stages=tuple(results),
         energy=bill,
-        notes=tuple(_notes(network, count, table, clock_mhz)),
+        dram=dram,
+        notes=tuple(notes),
     )
 
 
@@ -158,8 +168,8 @@ def _stage_result(
     table: EnergyTable,
     clock_mhz: float | None,
 ) -> StageResult:
-    cycles = images * cycles_per_image
-    slots = images * lane_slots(stage) if isinstance(stage, ConvStage) else 0
+    operations = lane_slots(stage) if isinstance(stage, ConvStage) else 0
+    energies = stage_energy_pj(stage, actions, images * cycles_per_image, table, clock_mhz)
     if isinstance(stage, ConvStage):
         storage = (column_buffer_bits(stage), psum_bits(stage), weight_bits(stage))
     elif isinstance(stage, JoinStage):
@@ -172,17 +182,19 @@ def _stage_result(
         lanes=stage.lanes,
         busy_cycles=stage.busy_cycles,
         macs=macs,
-        gated_macs=actions.of_action(Action.MAC_GATED),
-        skipped_macs=macs - slots if stage.lanes else 0,
-        utilisation=slots / (stage.lanes * cycles) if stage.lanes else 0.0,
+        gated_macs=per_image(actions.of_action(Action.MAC_GATED), images),
+        skipped_macs=macs - operations if stage.lanes else 0,
+        utilisation=utilization(operations, stage.lanes, cycles_per_image),
         column_buffer_bits=storage[0],
         psum_bits=storage[1],
         weight_bits=storage[2],
         weights_in_dram=bool(stage.spec.dram_bits_per_cycle),
         register_bits=stage_register_bits(stage),
         written_memories=written_memories(stage, actions),
+        area_um2=stage_area_um2(stage, table) if table.has_area else None,
+        counted_images=images,
         actions=actions,
-        energy_by_action=stage_energy_pj(stage, actions, cycles, table, clock_mhz),
+        energy_by_action={action: energy / images for action, energy in energies.items()},
     )
 
 
@@ -192,13 +204,18 @@ def _notes(
     yield network.note
     if network.checked:
         yield network.checked
-    if not images:
+    if images:
+        yield (
+            f"energy is that of an image, the mean of {images}, with the zeros of their "
+            f"activations; `pilaster map` and `explore` take none to be zero"
+        )
+    else:
         yield "no images: energy is that of one image in which no activation is zero"
     yield f"energy by table {table.name}"
     if table.has_leakage:
         known = (
             f"over the time at {clock_mhz:g} MHz" if clock_mhz else "left out: no clock is given"
         )
-        yield f"leakage of memories: {known}"
+        yield f"{table.what_leaks}: {known}"
     if table.missing:
         yield f"the energy leaves out: {', '.join(table.missing)}"

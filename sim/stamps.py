@@ -39,12 +39,17 @@ class StageStamps:
 class Stamps:
     """Stamps of every stage, in order, for images whose columns arrive at a steady interval.
 
+    A column is *due* when it would stand in the machine if it never had to wait: a row a cycle from
+    when it is offered.
+
     Attributes
     ----------
+    rows, columns : of the input
     taken : (images, output columns), when the sink had taken the last beat of the answer's column
     """
 
     column_interval: int
+    rows: int
     columns: int
     stages: tuple[StageStamps, ...]
     taken: Cycles
@@ -66,15 +71,30 @@ class Stamps:
         return self.stages[-1].emitted[:, -1]
 
     @property
+    def offered(self) -> Cycles:
+        """When each column of the input is offered, (images, columns)."""
+        columns = np.arange(self.images * self.columns) * self.column_interval
+        return columns.reshape(self.images, self.columns)
+
+    @property
+    def due(self) -> Cycles:
+        """When each column of the input is due, (images, columns)."""
+        return self.offered + self.rows
+
+    @property
+    def waits(self) -> Cycles:
+        """Cycles that each column of the input waits before it is taken, (images, columns)."""
+        return self.stages[0].accepted - self.due
+
+    @property
     def latency(self) -> Cycles:
-        """Cycles from the moment an image's first column is due to its answer, (images,)."""
-        due = np.arange(self.images) * self.columns * self.column_interval
-        return self.answers - due
+        """Cycles from the moment an image's first column is offered to its answer, (images,)."""
+        return self.answers - self.offered[:, 0]
 
     @property
     def latency_after_last_column(self) -> Cycles:
-        """Cycles from an image's last column standing in the first stage to its answer."""
-        return self.answers - self.stages[0].accepted[:, -1]
+        """Cycles from when an image's last column is due to its answer, (images,)."""
+        return self.answers - self.due[:, -1]
 
     def same_as(self, other: Stamps) -> bool:
         """Whether all stamps of all stages are equal."""

@@ -1,45 +1,88 @@
-"""How long an image takes once the pipeline is full."""
+"""Machines with images back to back for ever: whether they hold their column interval."""
 
 from __future__ import annotations
 
-from pilaster.sim.closed_form import stamps
-from pilaster.sim.pipeline import Pipeline
-from pilaster.sim.stamps import Stamps
-from pilaster.sim.timing import COLUMN_BUFFERS
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-__all__ = ["steady_cycles"]
+import numpy as np
+from numpy.typing import NDArray
+
+from pilaster.sim.recurrence import Recurrence, StageWork
+from pilaster.sim.timing import COLUMN_BUFFERS
+from pilaster.sim.work import Arm
+
+__all__ = ["MOST_IMAGES", "SteadyTimes", "steady_times"]
+
+Cycles = NDArray[np.int64]
 
 MOST_IMAGES = 64
+"""Images that a machine is given to settle."""
 
 
-def steady_cycles(pipeline: Pipeline) -> int:
-    """Cycles between the answers of two images, once the pipeline repeats itself; rounded up.
+@dataclass(frozen=True, eq=False)
+class SteadyTimes:
+    """What images back to back come to, (machines,).
 
-    What follows depends only on the stamps of the last columns of every stage, as many as its arms
-    have buffers: two, but for joins. Where the stamps of the last images, which hold so many, are
-    those of earlier ones plus a constant, everything repeats from there. Where that has not come
-    after 64 images, the mean over the last half is given.
+    Attributes
+    ----------
+    holds : whether every column is accepted the moment it is due, for ever
+    latency : cycles from when the last column is due to the answer, of every image once the
+        pipeline is full, and of none before it more; of no meaning where the interval is not held
     """
-    last = max(-(-max(stage.arm_columns) // stage.columns_in) for stage in pipeline.stages)
-    last = max(last, COLUMN_BUFFERS)  # of the output buffer, an image may have one column only
-    images = 2 * last
-    while True:
-        found = stamps(pipeline, images)
-        for span in range(1, images - last):
-            period = _period(found, last, span)
-            if period is not None:
-                return -(-period // span)
-        if images >= MOST_IMAGES:
-            half = images // 2
-            return -int((found.answers[half - 1] - found.answers[-1]) // (images - half))
-        images *= 2
+
+    holds: NDArray[np.bool_]
+    latency: Cycles
 
 
-def _period(found: Stamps, last: int, span: int) -> int | None:
-    """Cycles by which the last images' stamps differ from those `span` images before."""
-    period = int(found.answers[-1] - found.answers[-1 - span])
-    for stage in found.stages:
-        for table in (stage.accepted, stage.started, stage.finished, stage.emitted):
-            if not (table[-last:] - table[-last - span : -span] == period).all():
-                return None
-    return period
+def steady_times(
+    rows: int,
+    intervals: Cycles,
+    work: Sequence[StageWork],
+    arms: Sequence[Sequence[Arm]] | None = None,
+    most_images: int = MOST_IMAGES,
+) -> SteadyTimes:
+    """Run machines until their stamps repeat themselves.
+
+    With a source that is never held up the stamps of an image, counted from when its first column
+    is due, never fall from one image to the next: the system is max-plus linear. So they are
+    those of every later image once two images in a row have the same, and the first image has the
+    least latency.
+
+    Parameters
+    ----------
+    rows : height of the input
+    intervals : (machines,), column intervals
+    work : of every stage, in order
+    arms : of every stage; None for a chain
+    most_images : after which a machine that has not settled is taken not to hold its interval
+    """
+    machines = len(intervals)
+    recurrence = Recurrence(machines, work, arms=arms)
+    columns = len(work[0].kinds)
+    held = [arm.columns or COLUMN_BUFFERS for inputs in arms or () for arm in inputs]
+    compared = max(held, default=COLUMN_BUFFERS)  # what comes depends on so many last columns
+    holds = intervals >= rows
+    settled = np.zeros(machines, bool)
+    before: list[Cycles] = []
+    for image in range(most_images):
+        for column in range(image * columns, (image + 1) * columns):
+            due = intervals * column
+            holds &= recurrence.source_room() <= due
+            # Where the source was held up the rest is of no interest: go on as if it were not.
+            recurrence.send(due + rows)
+        due = intervals * columns * image
+        now = [
+            stamps[-back] - due
+            for stage in range(len(work))
+            for stamps in (recurrence.finished[stage], recurrence.emitted[stage])
+            for back in range(1, 1 + min(compared, len(stamps)))
+        ]
+        now.append(recurrence.sink_room() - due)
+        if len(before) == len(now):  # a stage with few columns an image has fewer at first
+            settled = np.all([mine == theirs for mine, theirs in zip(before, now, strict=True)], 0)
+        before = now
+        if (settled | ~holds).all():
+            break
+    answer = recurrence.emitted[-1][-1] - recurrence.accepted[0][-1]
+    return SteadyTimes(holds & settled, answer)

@@ -262,6 +262,31 @@ class EnergyTable:
             f"that has them, such as ihp130"
         )
 
+    def why_idle_is_free(self, clock_mhz: float | None) -> str:
+        """Say why lanes that wait cost nothing, so that no least energy can be asked for.
+
+        Then the machine of least energy is one with everything in parallel, however many lanes.
+
+        Parameters
+        ----------
+        clock_mhz : None where it is not known: leakage is no energy then
+
+        Returns
+        -------
+        str
+            A line; "" where lanes that wait have a price.
+        """
+        if self.has_clock or ("lane_leakage" in self.prices and clock_mhz is not None):
+            return ""
+        lacks = "has neither the clock of registers nor the leakage of lanes"
+        cure = "use a table that has, such as sg13g2 or sky130"
+        if "lane_leakage" in self.prices:
+            lacks, cure = "has leakage of lanes but no clock of registers", "give clock_mhz"
+        return (
+            f"energy table {self.name}: {lacks}, so that lanes which wait are free and the least "
+            f"energy is that of a machine with everything in parallel; {cure}"
+        )
+
     @property
     def has_clock(self) -> bool:
         """Whether clocking registers has a price."""
@@ -284,6 +309,12 @@ class EnergyTable:
         if self.memories is None:
             return ""
         return f"memories at {self.memories.node_nm:g} nm and {self.memories.voltage_v:g} V"
+
+    @property
+    def what_leaks(self) -> str:
+        """Name what the table knows the leakage of."""
+        kinds = {"memory_leakage": "memories", "lane_leakage": "lanes"}
+        return f"leakage of {' and '.join(kinds[name] for name in kinds if name in self.prices)}"
 
     @property
     def missing(self) -> tuple[str, ...]:

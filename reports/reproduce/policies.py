@@ -7,11 +7,17 @@ from dataclasses import dataclass
 from pilaster.models.energy.table import EnergyTable
 from pilaster.models.network import Network
 from pilaster.reports.reproduce.price import Counted, count_machine
-from pilaster.sim.mapper import Mapping, map_network
+from pilaster.sim.mapper import (
+    DEFAULT_TABLES,
+    Mapping,
+    Objective,
+    Policy,
+    Request,
+    map_network,
+    map_request,
+)
 
 __all__ = ["Pair", "least_lanes_latency", "map_pair"]
-
-POLICIES = ("immediate", "multi-cycle")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +49,7 @@ class Pair:
 
 def least_lanes_latency(network: Network, interval: int) -> int:
     """Latency of the immediate machine that has the fewest lanes of all, in cycles."""
-    found = map_network(network, column_interval=interval, policy=POLICIES[0])
+    found = map_network(network, column_interval=interval, policy=str(Policy.IMMEDIATE))
     return found.latency_cycles
 
 
@@ -63,16 +69,22 @@ def map_pair(
     latency : of the immediate machine that has the fewest lanes of all
     share : of it, that both machines may have
     """
+    # Asked for as it stands: a table by which lanes that wait are free is one of what is studied.
     found = [
-        map_network(
-            network,
-            column_interval=interval,
-            max_latency=int(latency * share),
-            objective=objective,
-            policy=policy,
-            table=table,
-            clock_mhz=clock_mhz,
+        map_request(
+            Request(
+                network=network,
+                column_interval=interval,
+                max_latency=int(latency * share),
+                max_lanes=None,
+                objective=Objective(objective),
+                table=table or EnergyTable.load(DEFAULT_TABLES[Objective(objective)]),
+                clock_mhz=clock_mhz,
+                policy=policy,
+                schedule="scatter",
+                on_chip_weight_bits=None,
+            )
         )
-        for policy in POLICIES
+        for policy in (Policy.IMMEDIATE, Policy.MULTI_CYCLE)
     ]
     return Pair(network, share, objective, *found)

@@ -30,18 +30,18 @@ def compare_bill(found: PowerMeasurement, model: Result) -> tuple[BillLine, ...]
 
     In the memories of a stage that pools, columns wait: they are part of pooling.
     """
-    pools = frozenset(stage.name for stage in model.stages if not stage.lanes)
+    kinds = {stage.name: stage.kind for stage in model.stages}
     gates = dict.fromkeys(PARTS, 0.0)
     for measured in found.parts:
         clock = measured.clock_pj if isinstance(measured, ComponentPower) else 0.0
         gates["clock"] += clock
         gates["leakage"] += measured.leakage_pj
-        part = part_of(measured.component, measured.stage in pools)
+        part = part_of(measured.component, kinds.get(measured.stage, ""))
         gates[part] += measured.energy_pj - measured.leakage_pj - clock
     bill = dict.fromkeys(PARTS, 0.0)
     for stage in model.stages:
-        for part, energy in energy_by_part(stage.energy_by_action, stage.name in pools).items():
-            bill[part] += energy / model.counted_images
+        for part, energy in energy_by_part(stage.energy_by_action, stage.kind).items():
+            bill[part] += energy
     lines = [BillLine(part, gates[part], bill[part]) for part in PARTS]
     total = BillLine("total", found.energy_pj, sum(line.model_pj for line in lines))
     return (*lines, total)

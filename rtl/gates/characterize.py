@@ -274,7 +274,7 @@ def _pool_price(runs: Sequence[Run], of_pooling: Mapping[Action, float]) -> floa
             if line.part == "pooling"
         )
     for _, stage, images in _stages(runs):
-        if not stage.lanes:
+        if stage.kind.endswith("_pool"):
             energy -= sum(_amount(stage, a) * price for a, price in of_pooling.items()) / images
             bits += _amount(stage, Action.POOL) / images
     if not bits:

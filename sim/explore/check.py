@@ -18,6 +18,9 @@ from pilaster.sim.explore.request import ExploreRequest
 from pilaster.sim.machine import Machine
 from pilaster.sim.mapper.check import MOST_IMAGES, steady_times
 from pilaster.sim.pipeline import Pipeline
+from pilaster.sim.stages import ConvStage
+from pilaster.sim.stages.conv_actions import lane_slots
+from pilaster.sim.utilization import utilization
 
 __all__ = ["Claim", "differences", "settling_images"]
 
@@ -64,17 +67,19 @@ def differences(request: ExploreRequest, claim: Claim) -> list[str]:
     machine, figures = claim.machine, claim.figures
     pipeline = Pipeline(request.network, machine)
     stamps = simulate_events(pipeline, claim.images)
-    shape = request.network.graph.input_shape
-    accepted = stamps.stages[0].accepted.ravel()
-    late = accepted - machine.column_interval * np.arange(len(accepted)) - shape.height
     latency = stamps.latency_after_last_column
     cycles = int(stamps.answers[-1] - stamps.answers[-2])
     found: dict[str, float] = {
-        "column_interval_cycles": machine.column_interval + int(late.max()),
+        "column_interval_cycles": machine.column_interval + int(stamps.waits.max()),
         "lanes": pipeline.lanes,
         "cycles_per_image": cycles,
         "latency_after_last_column_cycles": int(latency.max()),
         "latency_cycles": int(stamps.latency[-1]),
+        "utilisation": utilization(
+            sum(lane_slots(s) for s in pipeline.stages if isinstance(s, ConvStage)),
+            pipeline.lanes,
+            cycles,
+        ),
         **_prices(request, pipeline, cycles),
     }
     return [
@@ -85,7 +90,7 @@ def differences(request: ExploreRequest, claim: Claim) -> list[str]:
 
 
 def _tolerance(name: str) -> float:
-    return SAME if name.startswith(("energy", "power", "area")) else 0.0
+    return SAME if name.startswith(("energy", "power", "area", "utilisation")) else 0.0
 
 
 def _prices(request: ExploreRequest, pipeline: Pipeline, cycles: int) -> dict[str, float]:

@@ -15,12 +15,16 @@ from pilaster.models.network import Network
 from pilaster.sim.explore.check import Claim, differences, settling_images
 from pilaster.sim.explore.draw import Chunk, Drawn, chunks, draw
 from pilaster.sim.explore.options import Options, stage_options
-from pilaster.sim.explore.request import ExploreRequest, axes_of, column_intervals
+from pilaster.sim.explore.request import (
+    ExploreRequest,
+    axes_of,
+    column_intervals,
+    default_tables,
+)
 from pilaster.sim.explore.result import Exploration, best_rows, figures
 from pilaster.sim.explore.store import Store
 from pilaster.sim.explore.workers import spread
 from pilaster.sim.mapper.result import Infeasible
-from pilaster.sim.simulate import DEFAULT_TABLE
 
 __all__ = ["DEFAULT_MACHINES", "Progress", "explore_network", "explore_request"]
 
@@ -54,8 +58,9 @@ def explore_network(
     ----------
     column_interval : cycles between two columns at the input; a range (A, B) or (A, B, N) for N
         intervals, each longer by a factor
-    max_latency : cycles from the last column accepted to the answer; None for any
-    energy : energy tables, their names or files; by default ``eyeriss65``
+    max_latency : cycles from when the last column is due to the answer; None for any
+    energy : energy tables, their names or files; by default those that can answer for the axes:
+        ``sg13g2`` for energy and power, ``ihp130`` for area, ``eyeriss65`` for neither
     clock_mhz : needed for power; leakage is an energy only where it is known
     schedule : "scatter", "gather" or "both"
     machines : drawn
@@ -74,7 +79,8 @@ def explore_network(
         If no machine drawn keeps the request.
     """
     if energy is None:
-        energy = DEFAULT_TABLE
+        names = axes.split(",") if isinstance(axes, str) else axes
+        energy = default_tables(names)
     given = [energy] if isinstance(energy, EnergyTable | str | Path) else list(energy)
     if not given:
         raise InputError("energy: name at least one energy table")

@@ -12,7 +12,13 @@ from pilaster.sim.explore.request import ExploreRequest
 from pilaster.sim.machine import StageSpec
 from pilaster.sim.mapper.folds import Limits
 from pilaster.sim.mapper.pareto import front
-from pilaster.sim.mapper.prices import Pricing, areas_um2, column_buffer_pj, energies_pj
+from pilaster.sim.mapper.prices import (
+    Pricing,
+    areas_um2,
+    column_buffer_pj,
+    energies_pj,
+    lane_operations,
+)
 from pilaster.sim.mapper.request import SCHEDULES
 from pilaster.sim.mapper.space import WorkTable, beat_widths, candidates
 
@@ -34,6 +40,7 @@ class Options:
     work : of every option
     specs : the options as stages
     lanes, gathers : (options,)
+    operations : (options,), of the lanes, an image
     sends : (options,), index of the width of its beats among those that come to the next stage
     image_pj : (tables, options, widths of the beats that come), energy of an image but for
         `cycle_pj`
@@ -47,6 +54,7 @@ class Options:
     work: WorkTable
     specs: tuple[StageSpec, ...]
     lanes: Ints
+    operations: Ints
     gathers: NDArray[np.bool_]
     sends: NDArray[np.intp]
     image_pj: Costs
@@ -119,6 +127,7 @@ def stage_options(request: ExploreRequest, number: int) -> Options:
         work=work.of(best),
         specs=tuple(found.spec(int(index)) for index in may[best]),
         lanes=lanes[best],
+        operations=lane_operations(found)[may[best]],
         gathers=gathers[best],
         sends=sends[may[best]],
         image_pj=prices[0][:, best],

@@ -12,9 +12,9 @@ import numpy as np
 from pilaster.models.energy.table import EnergyTable
 from pilaster.models.errors import InputError
 from pilaster.models.network import Network
-from pilaster.sim.mapper.request import SCHEDULES, check_chain
+from pilaster.sim.mapper.request import DEFAULT_TABLES, SCHEDULES, Objective, check_chain
 
-__all__ = ["AXES", "Axis", "ExploreRequest", "axes_of", "column_intervals"]
+__all__ = ["AXES", "Axis", "ExploreRequest", "axes_of", "column_intervals", "default_tables"]
 
 DEFAULT_INTERVALS = 8
 """Column intervals that a range is explored at, where no number is given."""
@@ -32,6 +32,15 @@ AXES = {
 """Axes, and the columns that they are; the last three have a column for every table."""
 
 PRICED = ("energy", "power", "area")
+
+BOUNDING = ("lanes", "area")
+"""Axes that show what hardware an energy is had for, even where hardware that waits is free."""
+
+
+def default_tables(names: Sequence[str] | None) -> tuple[str, ...]:
+    """Energy tables that can answer for some axes, where none is named."""
+    asked = [Objective(name) for name in PRICED if name in (names or ())]
+    return tuple(dict.fromkeys(DEFAULT_TABLES[each] for each in asked or [Objective.LANES]))
 
 
 @dataclass(frozen=True)
@@ -102,7 +111,7 @@ class ExploreRequest:
     Attributes
     ----------
     column_intervals : cycles between two columns at the input, rising
-    max_latency : cycles from the last column accepted to the answer, of every image; None for any
+    max_latency : cycles from when the last column is due to the answer, of every image
     tables : energy tables, of different names
     clock_mhz : needed for power, and for leakage to be an energy
     schedule : a key of `SCHEDULES`
@@ -191,7 +200,8 @@ def axes_of(
 ) -> tuple[Axis, ...]:
     """Read axes: ``lanes``, ``energy`` or, by a table that is not the first, ``energy:ihp130``.
 
-    By default lanes and latency, and the interval where there are several.
+    By default lanes and latency, and the interval where there are several. Where neither lanes nor
+    area is an axis, energy and power are by a table in which lanes that wait cost something.
 
     Raises
     ------
@@ -203,7 +213,9 @@ def axes_of(
         names = ("lanes", "latency", *(["interval"] if len(intervals) > 1 else []))
     if isinstance(names, str):
         names = names.split(",")
-    axes = tuple(_axis(str(name), tables, clock_mhz) for name in names)
+    kinds = [str(name).strip().partition(":")[0] for name in names]
+    bounded = any(kind in BOUNDING for kind in kinds)
+    axes = tuple(_axis(str(name), tables, clock_mhz, bounded) for name in names)
     if len(axes) < 2:
         raise InputError(f"axes: at least two are needed of {', '.join(AXES)}")
     for axis in axes:
@@ -212,7 +224,7 @@ def axes_of(
     return axes
 
 
-def _axis(text: str, tables: Sequence[EnergyTable], clock_mhz: float | None) -> Axis:
+def _axis(text: str, tables: Sequence[EnergyTable], clock_mhz: float | None, bounded: bool) -> Axis:
     name, colon, wanted = text.strip().partition(":")
     if name not in AXES:
         close = difflib.get_close_matches(name, AXES, 1)
@@ -235,4 +247,10 @@ def _axis(text: str, tables: Sequence[EnergyTable], clock_mhz: float | None) -> 
         if not with_area:
             raise InputError(f"axes: {able[0].why_no_area}")
         able = with_area
+    elif not bounded:
+        answering = [table for table in able if not table.why_idle_is_free(clock_mhz)]
+        if not answering:
+            why = able[0].why_idle_is_free(clock_mhz)
+            raise InputError(f"axes: {why}, or give lanes as an axis, too")
+        able = answering
     return Axis(name, able[0].name)

@@ -18,6 +18,8 @@ from pilaster.sim.explore.request import ExploreRequest
 from pilaster.sim.frame import data_frame
 from pilaster.sim.machine import Machine
 from pilaster.sim.mapper.pareto import front
+from pilaster.sim.results import NO_ZEROS
+from pilaster.sim.utilization import utilization
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,7 +38,8 @@ class Exploration:
     request : what was asked
     options : what every stage was drawn from
     choice : (stages, machines), the option of every stage
-    columns : by name, (machines,); units are in the names. ``machine`` is the number of the draw
+    columns : by name, (machines,); units are in the names. ``machine`` is the number of the draw.
+        Energies are those of an image in which no activation is zero; all weights are on chip
     holding : machines drawn that keep their interval, whatever their latency
     front : rows of the machines that no other beats in all axes, by rising first axis
     checked_images : images that the front's machines were simulated with by events, in all
@@ -137,6 +140,8 @@ class Exploration:
             "checked_machines": len(self.front),
             "checked_images": self.checked_images,
             "differences": list(self.differences),
+            "activations": NO_ZEROS,
+            "weights": "on chip",
             "not_included": {table.name: list(table.missing) for table in tables},
             "front": rows,
         }
@@ -170,6 +175,8 @@ def figures(
         "latency_cycles": column_interval * (shape.width - 1) + shape.height + drawn.latency,
         "cycles_per_image": cycles,
     }
+    operations = np.sum([stage.operations[choice] for stage, choice in chosen], axis=0)
+    columns["utilisation"] = utilization(operations, columns["lanes"], cycles)
     # Index of the width of the beats that come to each stage.
     coming = [np.zeros(len(drawn.machine), np.intp)]
     coming += [stage.sends[choice] for stage, choice in chosen[:-1]]

@@ -1,10 +1,11 @@
 """The mapper: the least hardware that is not late."""
 
 from pilaster.sim.mapper.map import map_network, map_request
-from pilaster.sim.mapper.request import SCHEDULES, Objective, Policy, Request
+from pilaster.sim.mapper.request import DEFAULT_TABLES, SCHEDULES, Objective, Policy, Request
 from pilaster.sim.mapper.result import Infeasible, Mapping, StageMapping
 
 __all__ = [
+    "DEFAULT_TABLES",
     "SCHEDULES",
     "Infeasible",
     "Mapping",

@@ -15,8 +15,9 @@ import numpy as np
 from pilaster.models.energy.table import EnergyTable
 from pilaster.models.errors import InputError
 from pilaster.models.network import Network
-from pilaster.sim.actions import machine_actions
+from pilaster.sim.actions import ActionCounts, machine_actions
 from pilaster.sim.area import stage_area_um2
+from pilaster.sim.dram import dram_traffic
 from pilaster.sim.energy import stage_energy_pj
 from pilaster.sim.machine import Machine
 from pilaster.sim.mapper.check import steady_times
@@ -25,13 +26,15 @@ from pilaster.sim.mapper.folds import Limits
 from pilaster.sim.mapper.prices import Pricing, areas_um2, column_buffer_pj, energies_pj
 from pilaster.sim.mapper.problem import Costs, Problem, StageOptions
 from pilaster.sim.mapper.relaxation import Route
-from pilaster.sim.mapper.request import SCHEDULES, Objective, Policy, Request
+from pilaster.sim.mapper.request import DEFAULT_TABLES, SCHEDULES, Objective, Policy, Request
 from pilaster.sim.mapper.result import Mapping, StageMapping
 from pilaster.sim.mapper.search import Effort, Found, search
 from pilaster.sim.mapper.slack import stage_slack
 from pilaster.sim.mapper.space import Candidates, beat_widths, candidates
 from pilaster.sim.pipeline import Pipeline
-from pilaster.sim.simulate import DEFAULT_TABLE
+from pilaster.sim.stages import ConvStage
+from pilaster.sim.stages.conv_actions import lane_slots
+from pilaster.sim.utilization import utilization
 
 __all__ = ["Space", "map_network", "map_request"]
 
@@ -62,10 +65,11 @@ def map_network(
     Parameters
     ----------
     column_interval : cycles between two columns at the input
-    max_latency : cycles from the last column accepted to the answer; None for any
+    max_latency : cycles from when the last column is due to the answer; None for any
     max_lanes : multipliers at most; None for any
     objective : "lanes", "energy" of an image, "power" or "area"
-    table : energy table, its name or file; by default ``eyeriss65``
+    table : energy table, its name or file; by default one that can answer: ``sg13g2`` for energy
+        and power, ``ihp130`` for area, ``eyeriss65`` for lanes
     clock_mhz : needed for power; leakage is an energy only where it is known
     policy : "multi-cycle", or "immediate" to do all open kernel columns at once
     schedule : "scatter", "gather" or "both"
@@ -79,20 +83,25 @@ def map_network(
     Infeasible
         If no machine keeps all limits together: says which binds where, and the nearest request.
     """
+    what = _choice("objective", Objective, objective)
     if not isinstance(table, EnergyTable):
-        table = EnergyTable.load(DEFAULT_TABLE if table is None else table)
+        table = EnergyTable.load(DEFAULT_TABLES[what] if table is None else table)
     request = Request(
         network=network,
         column_interval=column_interval,
         max_latency=max_latency,
         max_lanes=max_lanes,
-        objective=_choice("objective", Objective, objective),
+        objective=what,
         table=table,
         clock_mhz=clock_mhz,
         policy=_choice("policy", Policy, policy),
         schedule=str(schedule),
         on_chip_weight_bits=on_chip_weight_bits,
     )
+    if what in (Objective.ENERGY, Objective.POWER) and max_lanes is None:
+        why = table.why_idle_is_free(clock_mhz)
+        if why:
+            raise InputError(f"objective: {why}, or limit the lanes with max_lanes")
     return map_request(request)
 
 
@@ -250,7 +259,11 @@ class Space:
             {each.name: each.spec(int(c)) for each, c in zip(self.candidates, choice, strict=True)},
         )
         pipeline = Pipeline(request.network, machine)
-        energy = _energy_pj(request, pipeline)
+        counts = machine_actions(pipeline)
+        energy = _energy_pj(request, pipeline, counts)
+        operations = [
+            lane_slots(stage) if isinstance(stage, ConvStage) else 0 for stage in pipeline.stages
+        ]
         area = None
         if request.table.has_area:
             area = sum(stage_area_um2(stage, request.table) for stage in pipeline.stages)
@@ -269,28 +282,35 @@ class Space:
             schedule=request.schedule,
             latency_cycles=int(times.latency[0]),
             lanes=sum(lanes),
+            utilisation=utilization(sum(operations), sum(lanes), request.image_cycles),
             table=request.table.name,
             clock_mhz=request.clock_mhz,
             energy_pj=energy,
             power_uw=None if scale is None else energy * scale,
             area_um2=area,
+            dram=dram_traffic(pipeline.stages, counts, 1, request.image_cycles),
             not_included=request.table.missing,
             candidates=sum(map(len, self.candidates)),
             stages=tuple(
                 StageMapping(
-                    each.name, lane, int(table.busy[0]), int(table.last_column[0]), int(spare)
+                    each.name,
+                    lane,
+                    utilization(done, lane, request.image_cycles),
+                    int(table.busy[0]),
+                    int(table.last_column[0]),
+                    int(spare),
                 )
-                for each, lane, table, spare in zip(
-                    self.candidates, lanes, work, slack, strict=True
+                for each, lane, done, table, spare in zip(
+                    self.candidates, lanes, operations, work, slack, strict=True
                 )
             ),
         )
 
 
-def _energy_pj(request: Request, pipeline: Pipeline) -> float:
+def _energy_pj(request: Request, pipeline: Pipeline, counts: Iterable[ActionCounts]) -> float:
     """Energy of an image in which no activation is zero."""
     total = 0.0
-    for stage, actions in zip(pipeline.stages, machine_actions(pipeline), strict=True):
+    for stage, actions in zip(pipeline.stages, counts, strict=True):
         energy = stage_energy_pj(
             stage, actions, request.image_cycles, request.table, request.clock_mhz
         )

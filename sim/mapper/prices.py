@@ -27,7 +27,7 @@ from pilaster.sim.stages import ConvStage, PoolStage
 from pilaster.sim.stages.conv_actions import column_phase_bits, kernel_uses
 from pilaster.sim.stages.pool_actions import pool_column_buffer_bits
 
-__all__ = ["Pricing", "areas_um2", "column_buffer_pj", "energies_pj"]
+__all__ = ["Pricing", "areas_um2", "column_buffer_pj", "energies_pj", "lane_operations"]
 
 Ints = NDArray[np.int64]
 Costs = NDArray[np.float64]
@@ -53,6 +53,16 @@ def areas_um2(found: Candidates, table: EnergyTable) -> Costs:
     if isinstance(found, PoolCandidates):
         return np.array([stage_area_um2(stage, table) for stage in found.stages])
     return np.concatenate([_conv_areas(found, tiles, table) for tiles in found.blocks])
+
+
+def lane_operations(found: Candidates) -> Ints:
+    """Lane operations of an image that every candidate's schedule has, see `lane_slots`."""
+    if isinstance(found, PoolCandidates):
+        return np.zeros(len(found), np.int64)
+    rows = found.stage.geometry.rows_out
+    return np.concatenate(
+        [_kernel_uses(found, tiles) @ tiles.groups.slots * rows for tiles in found.blocks]
+    )
 
 
 def energies_pj(found: Candidates, pricing: Pricing) -> Costs:
@@ -247,9 +257,7 @@ def _conv_energies(found: ConvCandidates, tiles: BlockTiles, pricing: Pricing) -
     geometry, widths = stage.geometry, stage.widths
     rows_out, columns_out = geometry.rows_out, geometry.columns_out
     hardware = _hardware(found, tiles)
-    spec = replace(stage.spec, schedule=block.schedule)
-    spec = replace(spec, fold=replace(spec.fold, kernel_columns=block.kernel_columns))
-    columns = kernel_uses(replace(stage, spec=spec, present=None)).sum(axis=0)
+    columns = _kernel_uses(found, tiles)
 
     lane = Attributes(
         activation_bits=widths.activation,
@@ -341,6 +349,15 @@ def _program_tables(found: ConvCandidates, tiles: BlockTiles) -> ProgramTables:
         for table, column in zip(vars(tables).values(), vars(base).values(), strict=True):
             table[:, begin:end] = column[:, np.newaxis]
     return tables
+
+
+def _kernel_uses(found: ConvCandidates, tiles: BlockTiles) -> Ints:
+    """How many columns each kernel group of a block's folds is multiplied with."""
+    block, stage = tiles.block, found.stage
+    spec = replace(stage.spec, schedule=block.schedule)
+    spec = replace(spec, fold=replace(spec.fold, kernel_columns=block.kernel_columns))
+    uses: Ints = kernel_uses(replace(stage, spec=spec, present=None)).sum(axis=0)
+    return uses
 
 
 def _conv_areas(found: ConvCandidates, tiles: BlockTiles, table: EnergyTable) -> Costs:

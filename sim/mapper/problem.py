@@ -79,7 +79,7 @@ class Problem:
     ----------
     rows, columns : of the input
     column_interval : cycles
-    max_latency : cycles from the last column accepted to the answer; None for any
+    max_latency : cycles from when the last column is due to the answer; None for any
     max_lanes : None for any
     """
 

@@ -10,7 +10,7 @@ from pilaster.models.errors import InputError
 from pilaster.models.network import Network
 from pilaster.sim.machine import Schedule
 
-__all__ = ["SCHEDULES", "Objective", "Policy", "Request", "check_chain"]
+__all__ = ["DEFAULT_TABLES", "SCHEDULES", "Objective", "Policy", "Request", "check_chain"]
 
 
 class Objective(StrEnum):
@@ -28,6 +28,15 @@ class Objective(StrEnum):
     def unit(self) -> str:
         """Unit of the cost."""
         return {"lanes": "lanes", "energy": "pJ", "power": "uW", "area": "um2"}[self]
+
+
+DEFAULT_TABLES = {
+    Objective.LANES: "eyeriss65",
+    Objective.ENERGY: "sg13g2",
+    Objective.POWER: "sg13g2",
+    Objective.AREA: "ihp130",
+}
+"""Energy tables that can answer each question, where none is named."""
 
 
 class Policy(StrEnum):
@@ -54,7 +63,7 @@ class Request:
     Attributes
     ----------
     column_interval : cycles between two columns at the input
-    max_latency : cycles from the last column accepted to the answer, of every image; None for any
+    max_latency : cycles from when the last column is due to the answer, of every image
     max_lanes : None for any
     clock_mhz : needed for power, and for leakage to be an energy
     schedule : a key of `SCHEDULES`

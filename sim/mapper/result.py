@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pilaster.models.notebook import html_table
+from pilaster.sim.dram import DramTraffic
 from pilaster.sim.machine import Machine
+from pilaster.sim.results import NO_ZEROS
 
 __all__ = ["Infeasible", "Mapping", "StageMapping"]
 
@@ -37,6 +39,7 @@ class StageMapping:
 
     Attributes
     ----------
+    utilisation : see `pilaster.sim.utilization`; 0 without lanes
     busy_cycles : cycles of work on an image, without waiting
     last_column_cycles : least cycles from the last input column to the last output column
     slack_cycles : cycles that can be added to the work on every column of this stage before a
@@ -45,6 +48,7 @@ class StageMapping:
 
     name: str
     lanes: int
+    utilisation: float
     busy_cycles: int
     last_column_cycles: int
     slack_cycles: int
@@ -59,11 +63,13 @@ class Mapping:
     cost : of the machine, in `unit`
     bound : no machine of the space that keeps the limits costs less
     proven : whether the cost is that bound
-    latency_cycles : from the last column accepted to the answer, of every image once the pipeline
-        is full; the first images take no longer
+    latency_cycles : from when the last column is due to the answer, of every image once the
+        pipeline is full; the first images take no longer
+    utilisation : see `pilaster.sim.utilization`
     energy_pj : of an image in which no activation is zero
     power_uw : over the time of an image; None where no clock is known
     area_um2 : None where the table has no area
+    dram : None where all weights are on chip; a machine that has it is a model without RTL
     candidates : folds considered, over all stages
     """
 
@@ -81,11 +87,13 @@ class Mapping:
     schedule: str
     latency_cycles: int
     lanes: int
+    utilisation: float
     table: str
     clock_mhz: float | None
     energy_pj: float
     power_uw: float | None
     area_um2: float | None
+    dram: DramTraffic | None
     not_included: tuple[str, ...]
     candidates: int
     stages: tuple[StageMapping, ...]
@@ -118,15 +126,22 @@ class Mapping:
         """How far above the bound the cost may be, as a share of the cost."""
         return 0.0 if self.proven else (self.cost - self.bound) / self.cost
 
+    def microseconds(self, cycles: float) -> float | None:
+        """Time of some cycles; None where no clock is known."""
+        return None if self.clock_mhz is None else cycles / self.clock_mhz
+
     def as_dict(self) -> dict[str, Any]:
         """Give plain values, for JSON. Units are in the names."""
         plain = {
             name: value
             for name, value in vars(self).items()
-            if name not in ("machine", "stages", "not_included")
+            if name not in ("machine", "stages", "not_included", "dram")
         }
         return {
             **plain,
+            "activations": NO_ZEROS,
+            "latency_us": self.microseconds(self.latency_cycles),
+            "dram": None if self.dram is None else self.dram.as_dict(self.clock_mhz),
             "gap": self.gap,
             "machine": self.machine.name,
             "not_included": list(self.not_included),

@@ -221,6 +221,13 @@ class ConvStage:
         return -(-self.lanes * self.widths.weight // self.spec.dram_bits_per_cycle)
 
     @cached_property
+    def fetch_bits(self) -> int:
+        """Most bits of weights that come from DRAM in a cycle; 0 where they are on chip."""
+        if not self.fetch_cycles:
+            return 0
+        return min(self.spec.dram_bits_per_cycle, self.lanes * self.widths.weight)
+
+    @cached_property
     def sweep_cycles(self) -> int:
         """Cycles of a pass that does not emit, where weights are held."""
         return max(self.sweep_rows, self.fetch_cycles)

@@ -41,7 +41,7 @@ STAGE_KEYS = {
     "lanes": int,
     "busy_cycles": int,
     "macs": int,
-    "gated_macs": int,
+    "gated_macs": NUMBER,
     "energy_pj": NUMBER,
 }
 

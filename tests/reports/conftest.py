@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -52,3 +52,11 @@ def free_result() -> Result:
     """No images, and nothing costs anything."""
     network = synthetic(architectures.digits())
     return simulate(network, default_machine(network, 64), table=flat_table(0.0))
+
+
+@pytest.fixture(scope="session")
+def late_result() -> Result:
+    """A machine that does not hold its column interval, and falls behind."""
+    network = synthetic(architectures.lenet5())
+    machine = replace(default_machine(network, 320), column_interval=64)
+    return simulate(network, machine, table=flat_table(2.0), clock_mhz=100)

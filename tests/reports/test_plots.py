@@ -33,12 +33,12 @@ def test_every_action_has_one_colour() -> None:
 
 def test_bars_add_up_to_the_energy_of_an_image(result: Result) -> None:
     axes = energy_figure(result).axes[0]
-    unit = energy_unit(max(stage.energy_pj for stage in result.stages) / result.counted_images)
+    unit = energy_unit(max(stage.energy_pj for stage in result.stages))
     widths = np.zeros(len(result.stages))
     for bar in axes.patches:
         assert isinstance(bar, Rectangle)
         widths[round(bar.get_y() + bar.get_height() / 2)] += bar.get_width()
-    expected = [stage.energy_pj / result.counted_images / unit.pj for stage in result.stages]
+    expected = [stage.energy_pj / unit.pj for stage in result.stages]
     assert widths == pytest.approx(expected)
     assert unit.symbol in axes.get_xlabel()
 

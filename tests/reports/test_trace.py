@@ -46,7 +46,8 @@ def test_threads_are_the_stages_in_order(trace: dict[str, Any], result: Result) 
     names = {e["tid"]: e["args"] for e in trace["traceEvents"] if e["name"] == "thread_name"}
     order = {e["tid"]: e["args"] for e in trace["traceEvents"] if e["name"] == "thread_sort_index"}
     by_index = sorted(names, key=lambda thread: order[thread]["sort_index"])
-    assert [names[thread]["name"] for thread in by_index] == [s.name for s in result.stages]
+    stages = [stage.name for stage in result.stages]
+    assert [names[thread]["name"] for thread in by_index] == ["input", *stages]
 
 
 def test_answers_are_instants(trace: dict[str, Any], result: Result) -> None:

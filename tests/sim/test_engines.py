@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from pilaster.sim.closed_form import MachineBatch, evaluate, stamps
 from pilaster.sim.engine import simulate_events
+from pilaster.sim.pace import pace
 from pilaster.sim.pipeline import Pipeline
-from pilaster.sim.steady import steady_cycles
 from pilaster.sim.traffic import Traffic
 from tests.sim.strategies import networks, pipelines, specs
 
@@ -49,7 +49,7 @@ def test_stamps_are_in_order(pipeline):
 def test_steady_cycles_are_those_of_late_images(pipeline):
     answers = stamps(pipeline, 160).answers
     mean = (answers[-1] - answers[-61]) / 60  # 60: a whole number of repetitions of 1 to 6 images
-    assert mean <= steady_cycles(pipeline) < mean + 1
+    assert mean <= pace(pipeline).cycles_per_image < mean + 1
 
 
 @settings(max_examples=40, deadline=None)

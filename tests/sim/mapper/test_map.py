@@ -11,8 +11,8 @@ from pilaster.sim.area import stage_area_um2
 from pilaster.sim.engine import simulate_events
 from pilaster.sim.machine_file import machine_yaml, read_machine
 from pilaster.sim.mapper import SCHEDULES, Infeasible
+from pilaster.sim.pace import pace
 from pilaster.sim.pipeline import Pipeline
-from pilaster.sim.steady import steady_cycles
 from tests.strategies import graphs, networks
 
 IMAGES = 6
@@ -26,7 +26,10 @@ def check_kept(network, found):
     due = found.column_interval_cycles * np.arange(IMAGES * shape.width)
     accepted = stamps.stages[0].accepted.ravel()
     assert (accepted == due + shape.height).all(), "the source is never held up"
-    assert steady_cycles(pipeline) == found.column_interval_cycles * shape.width
+    kept = pace(pipeline)
+    assert kept.holds
+    assert kept.cycles_per_image == found.column_interval_cycles * shape.width
+    assert kept.latency_after_last_column == found.latency_cycles, "run tells the same latency"
     latency = stamps.latency_after_last_column
     assert (latency <= found.latency_cycles).all()
     assert latency[-1] == found.latency_cycles
