@@ -248,7 +248,8 @@ def _text(session: Session) -> str:
     if session.wrong_images:
         told = f"values DIFFER from the reference's in images {list(session.wrong_images)}"
     latency = session.latency_us
-    after = "" if latency is None else f"; {latency:,.1f} us from the last column to the answer"
+    last = "the last column in the machine"
+    after = "" if latency is None else f"; {latency:,.1f} us from {last} to the answer"
     lines.append(
         f"{session.network} on {session.board}: {session.images} image(s), {told}; "
         f"{session.images_per_second:,.1f} images/s over the line at "

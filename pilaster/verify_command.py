@@ -181,6 +181,8 @@ def _print(verdict: Verdict, options: argparse.Namespace) -> None:
         f"of {verdict.images} image(s); {verdict.rtl_cycles:,} cycles, "
         f"model {verdict.model_cycles:,}; {verdict.simulator_seconds:.1f} s in the simulator"
     )
+    if not verdict.pace.holds:
+        print(f"{verdict.machine} {verdict.pace.describe_waits()}")
     if not verdict.equal:
         print(f"run just that again: {_again(verdict, options)}")
 

@@ -20,10 +20,12 @@ def summary_sentence(result: Result) -> str:
     """Tell a result in one sentence: accuracy, latency, lanes, energy, power and area."""
     table = ", ".join(text for text in (result.energy.table, result.energy.remark) if text)
     parts = [
-        f"the answer comes {_latency(result)} after the last column",
+        f"the answer comes {_after(result)}",
         f"{count_text(result.lanes)} lanes, {percent(result.utilisation, 0)} used",
         f"{_energy(result)} ({table})",
     ]
+    if result.power_mw is not None:
+        parts.append(power_text(result.power_mw))
     if result.area_um2 is not None:
         parts.append(area_text(result.area_um2))
     if result.accuracy is not None:
@@ -42,7 +44,7 @@ def key_figures(result: Result) -> tuple[tuple[str, str], ...]:
     """Give pairs of a name and a figure with its unit, the most important first."""
     pace, dram = result.pace, result.dram
     figures = {
-        "Latency after the last column": _latency(result),
+        "Latency after the last column": _cycles(result, result.latency_after_last_column_cycles),
         "Energy an image": energy_text(result.energy_per_image_pj),
         "Right answers": None if result.accuracy is None else percent(result.accuracy),
         "Power": None if result.power_mw is None else power_text(result.power_mw),
@@ -80,17 +82,16 @@ def _cycles(result: Result, cycles: int) -> str:
     return f"{count_text(cycles)} cycles" + ("" if time is None else f", {time_text(time)}")
 
 
-def _latency(result: Result) -> str:
+def _after(result: Result) -> str:
     cycles = result.latency_after_last_column_cycles
     time = result.microseconds(cycles)
-    told = "" if time is None else f" ({time_text(time)} at {result.clock_mhz:g} MHz)"
-    return f"{count_text(cycles)} cycles{told}"
+    told = "" if time is None else f", {time_text(time)} at {result.clock_mhz:g} MHz"
+    return f"{count_text(cycles)} cycles after the last column{told}"
 
 
 def _energy(result: Result) -> str:
     image = "an image" if result.images else "an image in which no activation is zero"
-    power = "" if result.power_mw is None else f", {power_text(result.power_mw)}"
-    return f"{energy_text(result.energy_per_image_pj)} {image}{power}"
+    return f"{energy_text(result.energy_per_image_pj)} {image}"
 
 
 def _images(result: Result) -> str:

@@ -68,14 +68,15 @@ A byte b of a grey image stands for the real b / 255.
 
 {loading}## Time
 
-With a column every {interval:,} cycles; the RTL is held to these, cycle for cycle:
+With a column every {interval:,} cycles, images back to back; the RTL is held to these, cycle for
+cycle:
 
 | | cycles |
 | --- | ---: |
-| from the first column due to the answer | {latency:,} |
-| from the last column received to the answer | {after:,} |
-| between two answers, images back to back | {per_image:,} |
-
+| from the first row offered to the answer | {latency:,} |
+| from the last row of the last column, when it is due, to the answer | {after:,} |
+| between two answers | {per_image:,} |
+{waits}
 Columns may come later. A column that comes sooner waits for `i__ready`.
 
 ## Simulate
@@ -225,6 +226,7 @@ def _page(pipeline: Pipeline, design: Design, result: Result, bus: Bus) -> str:
         output_bytes_bits=-(-output_bits // 8) * 8,
         load_ports="" if design.load is None else _LOAD_PORTS.format(bits=LOAD_BITS),
     )
+    waits = result.pace.describe_waits()
     return _PAGE.format(
         ports=ports,
         top=TOP,
@@ -255,6 +257,7 @@ def _page(pipeline: Pipeline, design: Design, result: Result, bus: Bus) -> str:
         latency=result.latency_cycles,
         after=result.latency_after_last_column_cycles,
         per_image=result.cycles_per_image,
+        waits=f"\n**The machine {waits}.**\n" if waits else "",
     )
 
 

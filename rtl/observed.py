@@ -38,12 +38,10 @@ class ObservedStage:
     values: NDArray[np.int64]
     counts: dict[str, int]
 
-    def utilisation(self, lanes: int) -> float:
-        """Share of `lanes` that multiply or are gated while the stage is on its columns."""
-        if not lanes or not len(self.started) or not len(self.finished):
-            return 0.0
-        cycles = int(self.finished[-1] - self.started[0])
-        return (self.counts["mac"] + self.counts["mac_gated"]) / (lanes * cycles)
+    @property
+    def lane_operations(self) -> int:
+        """Products that lanes were busy with or held, of all images; 0 without lanes."""
+        return self.counts.get("mac", 0) + self.counts.get("mac_gated", 0)
 
 
 @dataclass(frozen=True)

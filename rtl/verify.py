@@ -35,10 +35,12 @@ from pilaster.rtl.workplace import workplace
 from pilaster.sim.actions import ActionCounts, machine_actions, nonzero_counts
 from pilaster.sim.closed_form import stamps
 from pilaster.sim.machine import Machine
+from pilaster.sim.pace import Pace, pace
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.stages import Stage
 from pilaster.sim.stamps import StageStamps, Stamps
 from pilaster.sim.traffic import Traffic
+from pilaster.sim.utilization import utilization
 
 __all__ = ["Difference", "StageVerdict", "Verdict", "verify"]
 
@@ -68,8 +70,7 @@ class StageVerdict:
 
     Attributes
     ----------
-    utilisation : share of lanes that multiply or are gated, from the first pass begun to the last
-        ended, by the RTL's counters; 0 where there are no lanes
+    utilisation : by the RTL's counters, see `pilaster.sim.utilization`; 0 where there are no lanes
     differences : the first of each kind
     counted, expected : actions that the RTL counted, and those of the model
     """
@@ -99,6 +100,7 @@ class StageVerdict:
 class Verdict:
     """Whether the RTL equals the model.
 
+    pace : how the machine takes columns that come at its column interval
     rtl_cycles, model_cycles : last cycle stamp of either
     finished : whether the RTL came to its end, and was not given up
     simulator_seconds : wall time of building and running the RTL
@@ -109,6 +111,7 @@ class Verdict:
     machine: str
     images: int
     stages: tuple[StageVerdict, ...]
+    pace: Pace
     rtl_cycles: int
     model_cycles: int
     finished: bool
@@ -165,6 +168,7 @@ class Verdict:
             "cycles_equal": self.cycles_equal,
             "actions_equal": self.actions_equal,
             "images": self.images,
+            **self.pace.as_dict(),
             "rtl_cycles": self.rtl_cycles,
             "model_cycles": self.model_cycles,
             "finished": self.finished,
@@ -226,11 +230,13 @@ def verify(
             copy_file(folder / f"dump.{trace}", kept, "waves" if waves else "activity")
         found = read_switching(folder / "dump.saif", design.verilog) if switching else None
         observed = read_observations(pipeline, folder)
+    steady = pace(pipeline)
     return Verdict(
         network=network.name,
         machine=machine.name,
         images=count,
-        stages=tuple(_compare(pipeline, values, expected, observed)),
+        stages=tuple(_compare(pipeline, values, expected, observed, steady.cycles_per_image)),
+        pace=steady,
         rtl_cycles=observed.cycles,
         model_cycles=_last(expected),
         finished=observed.finished,
@@ -246,7 +252,11 @@ def _last(expected: Stamps) -> int:
 
 
 def _compare(
-    pipeline: Pipeline, values: NDArray[np.int32], expected: Stamps, observed: Observed
+    pipeline: Pipeline,
+    values: NDArray[np.int32],
+    expected: Stamps,
+    observed: Observed,
+    cycles_per_image: int,
 ) -> Iterator[StageVerdict]:
     network = pipeline.network
     outputs = {INPUT: values, **dict(tensors(network, values))}
@@ -277,7 +287,9 @@ def _compare(
             mismatches=wrong,
             cycles_equal=not late,
             actions_equal=not actions,
-            utilisation=found.utilisation(stage.lanes),
+            utilisation=utilization(
+                found.lane_operations / len(values), stage.lanes, cycles_per_image
+            ),
             differences=(*first, *late, *actions),
             counted=_by_attributes(found.counts, counts),
             expected=counts,

@@ -213,15 +213,15 @@ def axes_of(
         names = ("lanes", "latency", *(["interval"] if len(intervals) > 1 else []))
     if isinstance(names, str):
         names = names.split(",")
-    kinds = [str(name).strip().partition(":")[0] for name in names]
-    bounded = any(kind in BOUNDING for kind in kinds)
-    axes = tuple(_axis(str(name), tables, clock_mhz, bounded) for name in names)
+    axes = tuple(_axis(str(name), tables, clock_mhz, True) for name in names)
     if len(axes) < 2:
         raise InputError(f"axes: at least two are needed of {', '.join(AXES)}")
     for axis in axes:
         if axes.count(axis) > 1:
             raise InputError(f"axes: {axis} is given twice")
-    return axes
+    if any(axis.name in BOUNDING for axis in axes):
+        return axes
+    return tuple(_axis(str(name), tables, clock_mhz, False) for name in names)
 
 
 def _axis(text: str, tables: Sequence[EnergyTable], clock_mhz: float | None, bounded: bool) -> Axis:

@@ -266,8 +266,8 @@ def _conv_energies(found: ConvCandidates, tiles: BlockTiles, pricing: Pricing) -
     )
     performed = columns @ groups.inside
     gated = columns @ groups.slots * rows_out - performed
-    energy: Costs = performed * table.energy_pj(Action.MAC, lane)
-    energy = energy + gated * table.energy_pj(Action.MAC_GATED, lane)
+    energy: Costs = np.asarray(performed * table.energy_pj(Action.MAC, lane), np.float64)
+    energy += gated * table.energy_pj(Action.MAC_GATED, lane)
 
     words = classes.words @ groups.rows
     energy += words * _energy(table, Action.WINDOW_SHIFT, hardware.row_word * block.taps)

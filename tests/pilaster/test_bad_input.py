@@ -65,8 +65,32 @@ ARGUMENTS: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
         ("objective: 'lane' is not known", "did you mean lanes?"),
     ),
     "map for an area that is not known": (
-        ("map", "digits", "--column-interval", 99, "--objective", "area", "--out", "m.yaml"),
+        (
+            *("map", "digits", "--column-interval", 99, "--objective", "area"),
+            *("--energy", "eyeriss65", "--out", "m.yaml"),
+        ),
         ("energy table eyeriss65: has no area", "ihp130"),
+    ),
+    "map for the least energy where lanes that wait are free": (
+        (
+            *("map", "alexnet", "--column-interval", 4096, "--objective", "energy"),
+            *("--energy", "eyeriss65", "--out", "m.yaml"),
+        ),
+        ("energy table eyeriss65: has neither", "use a table that has", "max_lanes"),
+    ),
+    "map for the least power with leakage of memories alone": (
+        (
+            *("map", "alexnet", "--column-interval", 4096, "--objective", "power"),
+            *("--energy", "ihp130", "--clock-mhz", 200, "--out", "m.yaml"),
+        ),
+        ("energy table ihp130: has neither", "use a table that has", "max_lanes"),
+    ),
+    "explore energy against latency where lanes that wait are free": (
+        (
+            *("explore", "digits", "--column-interval", 99, "--axes", "latency,energy"),
+            *("--energy", "eyeriss65", "--out", "out"),
+        ),
+        ("axes: energy table eyeriss65: has neither", "give lanes as an axis"),
     ),
     "map for power without a clock": (
         ("map", "digits", "--column-interval", 99, "--objective", "power", "--out", "m.yaml"),
@@ -101,7 +125,10 @@ ARGUMENTS: dict[str, tuple[tuple[object, ...], tuple[str, ...]]] = {
         ("axes: at least two",),
     ),
     "explore an area that is not known": (
-        ("explore", "digits", "--column-interval", 99, "--axes", "lanes,area", "--out", "out"),
+        (
+            *("explore", "digits", "--column-interval", 99, "--axes", "lanes,area"),
+            *("--energy", "eyeriss65", "--out", "out"),
+        ),
         ("energy table eyeriss65: has no area", "ihp130"),
     ),
     "explore power without a clock": (
@@ -220,7 +247,7 @@ MACHINES: dict[str, tuple[Edit, tuple[str, ...]]] = {
         ("stages.conv1.speed: unknown key", "known keys: taps, in_channels"),
     ),
     "key twice": (
-        swap("column_interval: 256", "column_interval: 256\ncolumn_interval: 512"),
+        swap("column_interval: 320", "column_interval: 320\ncolumn_interval: 512"),
         ("line 5", "'column_interval' is given twice"),
     ),
     "stage twice": (swap("  pool1: {}", "  pool1: {}\n  conv1: {}"), ("'conv1' is given twice",)),
@@ -280,10 +307,10 @@ MACHINES: dict[str, tuple[Edit, tuple[str, ...]]] = {
         ("stages.pool1: must hold keys and values, not nothing",),
     ),
     "a number for a stage's name": (swap("fc5:", "5:"), ("stages.5", "string", "not 5")),
-    "no interval": (swap("256", "0"), ("column_interval", "not 0")),
-    "an interval past counting": (swap("256", "1" + 30 * "0"), ("column_interval", "less than")),
-    "an interval that is no date": (swap("256", "2023-99-99"), ("mine.yaml", "month")),
-    "a tag that its value does not suit": (swap("256", "!!timestamp x"), ("mine.yaml", "tag")),
+    "no interval": (swap("320", "0"), ("column_interval", "not 0")),
+    "an interval past counting": (swap("320", "1" + 30 * "0"), ("column_interval", "less than")),
+    "an interval that is no date": (swap("320", "2023-99-99"), ("mine.yaml", "month")),
+    "a tag that its value does not suit": (swap("320", "!!timestamp x"), ("mine.yaml", "tag")),
     "weight memory too small": (
         swap("schedule: scatter", "schedule: scatter\nweight_memory_bits: 1000"),
         ("weight_memory_bits: 1000 bits do not hold", "dram_bits_per_cycle"),
@@ -298,7 +325,7 @@ MACHINES: dict[str, tuple[Edit, tuple[str, ...]]] = {
     ),
     "not YAML": (lambda text: text + "  a: [", ("mine.yaml: line",)),
     "a tab": (swap("  pool1:", "\tpool1:"), ("mine.yaml: line", "'\\t'")),
-    "a Python object": (swap("256", "!!python/object:os.system {}"), ("mine.yaml: line",)),
+    "a Python object": (swap("320", "!!python/object:os.system {}"), ("mine.yaml: line",)),
     "nested too deeply": (lambda _: 3000 * "[", ("mine.yaml", "nested")),
     "not text": (lambda _: b"\xff\xfe\x00name", ("mine.yaml", "not a text file")),
     "a control character": (lambda text: text + "\0", ("mine.yaml", "#x0000")),

@@ -40,7 +40,7 @@ def test_without_a_file_there_is_the_table_alone(command: Command, tmp_path: Pat
 
 def test_json_is_one_object_and_the_same_as_in_python(command: Command) -> None:
     outcome = command(
-        *(*REQUEST, "--objective", "power", "--energy", "ihp130", "--clock-mhz", 10),
+        *(*REQUEST, "--objective", "power", "--energy", "sky130", "--clock-mhz", 10),
         *("--schedule", "both", "--policy", "immediate", "--out", "m.yaml", "--json"),
     )
     assert outcome.code == 0
@@ -49,7 +49,7 @@ def test_json_is_one_object_and_the_same_as_in_python(command: Command) -> None:
         column_interval=200,
         max_latency=400,
         objective="power",
-        table="ihp130",
+        table="sky130",
         clock_mhz=10,
         schedule="both",
         policy="immediate",
@@ -86,3 +86,17 @@ def test_what_no_machine_keeps_is_code_1_and_writes_nothing(
     assert says in outcome.err
     assert outcome.err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_energies_assume_and_what_dram_gives_is_told(command: Command) -> None:
+    """A machine for AlexNet with weights in DRAM: a model, and more bits a cycle than one gives."""
+    arguments = ("map", "alexnet", "--column-interval", 4096, "--on-chip-weight-bits", 1_000_000)
+    printed = command(*arguments, "--clock-mhz", 200).out
+    found = json.loads(command(*arguments, "--clock-mhz", 200, "--json").out)
+    assert "an image in which no activation is zero" in printed
+    assert found["activations"] == "none is zero"
+    dram = found["dram"]
+    assert f"{dram['peak_bits_per_cycle']:,} bits a cycle at the peak" in printed
+    assert f"{dram['mean_bits_per_cycle']:,.1f} in the mean" in printed
+    assert dram["peak_gb_per_s"] == pytest.approx(dram["peak_bits_per_cycle"] * 200e6 / 8 / 1e9)
+    assert "no RTL is generated" in printed

@@ -1,12 +1,16 @@
 """`pilaster verify --power`: the RTL's own counts priced, and what registers do."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 import pilaster as pl
 from pilaster.data import images_for
 from pilaster.models.energy import EnergyTable
+from pilaster.sim.machine_file import machine_yaml
+from pilaster.sim.pace import pace
+from pilaster.sim.pipeline import Pipeline
 
 
 def test_the_rtl_is_priced_beside_the_model(command, tmp_path):
@@ -77,3 +81,20 @@ def test_what_prices_needs_something_to_price(command, words):
     outcome = command("verify", "digits", *words)
     assert outcome.code == 2
     assert "only with --power" in outcome.err
+
+
+def test_lanes_are_used_as_run_says_and_a_late_machine_is_told(command, tmp_path):
+    """One definition of utilization: the RTL's counters give what the model does."""
+    network = pl.load("digits")
+    machine = replace(pl.load_machine("digits", network), column_interval=100)
+    (tmp_path / "late.yaml").write_text(machine_yaml(machine), encoding="utf-8")
+    request = ("--machine", "late.yaml", "--images", 2)
+    verified = json.loads(command("verify", "digits", *request, "--json").out)
+    simulated = json.loads(command("run", "digits", *request, "--json").out)
+    for found, expected in zip(verified["stages"], simulated["stages"], strict=True):
+        assert found["utilisation"] == pytest.approx(expected["utilisation"])
+    for name in pace(Pipeline(network, machine)).as_dict():
+        assert verified[name] == simulated[name]
+    assert verified["holds_column_interval"] is False
+    printed = command("verify", "digits", *request).out
+    assert "does not hold its column interval of 100 cycles" in printed

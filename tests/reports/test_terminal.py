@@ -9,10 +9,16 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from pilaster.reports.summary import summary_sentence
+import pilaster as pl
+from pilaster.models.energy import EnergyTable
+from pilaster.reports.summary import key_figures, summary_sentence
 from pilaster.reports.tables import stage_table
 from pilaster.reports.terminal import print_result
+from pilaster.reports.units import area_text, power_text, time_text
+from pilaster.sim.area import stage_area_um2
+from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.results import Result
+from pilaster.sim.simulate import simulate
 
 
 def printed(result: Result, width: int, terminal: bool = False) -> str:
@@ -59,12 +65,39 @@ def test_the_last_line_is_the_sentence(result: Result) -> None:
 
 def test_sentence(result: Result) -> None:
     named = replace(result, network="lenet5", machine="mine", accuracy=0.985, images=200)
-    latency = f"{result.stamps.answers[0] - result.stamps.stages[0].accepted[0, -1]:,}"
+    latency = f"{result.stamps.answers[0] - result.stamps.due[0, -1]:,}"
     sentence = summary_sentence(named)
     assert sentence.startswith("lenet5 on mine: 98.5 % of 200 images right; the answer comes ")
     assert f"the answer comes {latency} cycles after the last column" in sentence
     assert f"; {sum(stage.lanes for stage in result.stages)} lanes, " in sentence
-    assert sentence.endswith(" an image (flat)")
+    assert f" an image (flat); {power_text(result.power_mw)}" in sentence
+    unclocked = summary_sentence(replace(named, clock_mhz=None))
+    assert unclocked.endswith(" an image (flat)")
+    assert " at 100 MHz" in sentence
+    assert "MHz" not in unclocked
+
+
+def test_area_and_power_are_told_where_they_are_known() -> None:
+    network = pl.load("digits")
+    machine = pl.load_machine(None, network)
+    ihp130 = EnergyTable.load("ihp130")
+    result = simulate(network, machine, table=ihp130, clock_mhz=25.0)
+    area = sum(stage_area_um2(stage, ihp130) for stage in Pipeline(network, machine).stages)
+    assert result.area_um2 == pytest.approx(area)
+    assert result.power_mw == pytest.approx(
+        result.energy_per_image_pj * 1e-12 / (result.cycles_per_image / 25e6) * 1e3
+    )
+    cycles = result.latency_after_last_column_cycles
+    assert result.as_dict()["latency_after_last_column_us"] == pytest.approx(cycles / 25)
+    told, sentence = dict(key_figures(result)), summary_sentence(result)
+    assert told["Area"] == area_text(area)
+    assert told["Power"] == power_text(result.power_mw)
+    assert f"{time_text(cycles / 25)} at 25 MHz" in sentence
+    assert sentence.endswith(f"; {power_text(result.power_mw)}; {area_text(area)}")
+    assert "an image in which no activation is zero (ihp130)" in sentence
+    bare = simulate(network, machine)
+    assert (bare.area_um2, bare.power_mw, bare.as_dict()["latency_us"]) == (None, None, None)
+    assert not {"Area", "Power"} & set(dict(key_figures(bare)))
 
 
 def test_without_images_or_labels(result: Result, free_result: Result) -> None:

@@ -72,10 +72,22 @@ def test_the_page_tells_numbers_cycles_and_origin(exported):
     page = (exported("lenet5") / "README.md").read_text()
     assert f"| {result.latency_cycles:,} |" in page
     assert f"| {result.latency_after_last_column_cycles:,} |" in page
+    assert "does not hold" not in page
     assert network.note[1:] in page
     for tensor in (network.tensors["input"], network.tensors["fc5"]):
         low, high = tensor.stream_range
         assert f"| {low} | {high} | {tensor.scale} | {tensor.zero_point} |" in page
+
+
+def test_the_page_of_a_machine_that_is_late_says_so(tmp_path):
+    network = pl.load("digits")
+    machine = replace(pl.load_machine("digits", network), column_interval=32)
+    pl.write_rtl(network, machine, tmp_path)
+    result = pl.simulate(network, machine)
+    assert not result.pace.holds
+    page = (tmp_path / "README.md").read_text()
+    assert f"**The machine {result.pace.describe_waits()}.**" in page
+    assert f"| {result.latency_after_last_column_cycles:,} |" in page
 
 
 def test_loaded_weights_are_not_in_the_verilog(exported):

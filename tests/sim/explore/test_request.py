@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import pilaster as pl
 from pilaster.models.energy import EnergyTable
-from pilaster.sim.explore.request import axes_of, column_intervals
+from pilaster.sim.explore.request import axes_of, column_intervals, default_tables
 
 TABLES = (EnergyTable.load("eyeriss65"), EnergyTable.load("ihp130"))
 
@@ -97,3 +97,29 @@ def test_axes_that_cannot_be_are_refused(names, says):
 def test_what_makes_no_sense_is_refused(arguments, says):
     with pytest.raises(pl.InputError, match=says):
         pl.explore(pl.load("digits"), **{"column_interval": 200, **arguments})
+
+
+def test_energy_with_no_bound_on_hardware_is_by_a_table_that_prices_waiting():
+    leaking = (*TABLES, EnergyTable.load("sg13g2"))
+    names = ["latency", "energy"]
+    assert axes_of(names, (256,), leaking, None)[1].table == "sg13g2"
+    assert axes_of(["lanes", *names], (256,), leaking, None)[2].table == "eyeriss65"
+    for wanted in ("energy", "energy:ihp130"):
+        with pytest.raises(pl.InputError, match=r"has neither .* give lanes as an axis, too"):
+            axes_of(["latency", wanted], (256,), TABLES, 10.0)
+
+
+@pytest.mark.parametrize(
+    ("axes", "tables"),
+    [
+        (None, ("eyeriss65",)),
+        (["lanes", "latency"], ("eyeriss65",)),
+        (["latency", "energy"], ("sg13g2",)),
+        (["power", "area"], ("sg13g2", "ihp130")),
+        (["lanes", "area"], ("ihp130",)),
+    ],
+)
+def test_default_tables_can_answer(axes, tables):
+    assert default_tables(axes) == tables
+    found = [EnergyTable.load(name) for name in tables]
+    assert axes_of(axes, (256,), found, 10.0)

@@ -1,5 +1,7 @@
 """Laws of `map`: what it returns keeps what was asked; what it refuses, it explains."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 import pilaster as pl
 from pilaster.models.energy import EnergyTable
+from pilaster.models.energy.actions import Action
 from pilaster.sim.area import stage_area_um2
 from pilaster.sim.engine import simulate_events
 from pilaster.sim.machine_file import machine_yaml, read_machine
@@ -58,7 +61,8 @@ REQUESTS = {
     networks(graphs(3)), st.integers(0, 2**32 - 1), st.fixed_dictionaries(REQUESTS), st.booleans()
 )
 def test_a_machine_keeps_what_was_asked(network, seed, request, limited):
-    request |= {"table": "ihp130", "clock_mhz": 10.0, "column_interval": interval_of(network, seed)}
+    table = "sg13g2" if request["objective"] in ("energy", "power") else "ihp130"
+    request |= {"table": table, "clock_mhz": 10.0, "column_interval": interval_of(network, seed)}
     try:
         found = pl.map(network, **request)
     except pl.Infeasible as reason:
@@ -119,7 +123,7 @@ def test_costs_are_those_of_the_simulation():
     network, table = pl.load("digits"), EnergyTable.load("ihp130")
     limits = {"column_interval": 200, "max_latency": 400, "table": table, "clock_mhz": 10.0}
     for objective in ("energy", "power", "area"):
-        found = pl.map(network, objective=objective, **limits)
+        found = pl.map(network, objective=objective, max_lanes=10_000, **limits)
         result = pl.simulate(network, found.machine, table=table, clock_mhz=10.0)
         assert found.energy_pj == pytest.approx(result.energy_per_image_pj)
         assert found.power_uw == pytest.approx(found.energy_pj * 10 / result.cycles_per_image)
@@ -188,7 +192,10 @@ def test_lanes_that_are_too_few_name_the_stage_and_the_least():
         ({"objective": "speed"}, "objective: 'speed' is not known; use lanes, energy, power, area"),
         ({"objective": "energi"}, "did you mean energy"),
         ({"objective": "power"}, "objective: power needs a clock; give clock_mhz"),
-        ({"objective": "area"}, "eyeriss65: has no area: entries multiply_area"),
+        (
+            {"objective": "area", "table": "eyeriss65"},
+            "eyeriss65: has no area: entries multiply_area",
+        ),
         ({"policy": "lazy"}, "policy: 'lazy' is not known; use multi-cycle, immediate"),
         ({"schedule": "gathr"}, "schedule: 'gathr' is not known; use scatter, gather, both"),
         ({"table": "none"}, "energy table 'none' is not shipped"),
@@ -209,3 +216,73 @@ def test_large_layers_keep_their_weights_in_dram_where_asked():
     in_dram = [name for name, spec in found.machine.stages.items() if spec.dram_bits_per_cycle]
     assert in_dram == ["conv2", "fc3"]
     check_kept(network, found)
+
+
+IDLE_IS_FREE = ("eyeriss65", "horowitz45", "ihp130")
+
+
+@pytest.mark.parametrize("objective", ["energy", "power"])
+@pytest.mark.parametrize("table", IDLE_IS_FREE)
+def test_a_table_that_cannot_answer_says_so_before_the_search(objective, table, monkeypatch):
+    monkeypatch.setattr("pilaster.sim.mapper.map.map_request", None)
+    with pytest.raises(pl.InputError, match=f"{table}: has neither .* max_lanes$"):
+        pl.map(
+            pl.load("alexnet"),
+            column_interval=4096,
+            objective=objective,
+            table=table,
+            clock_mhz=200.0,
+        )
+
+
+def test_leakage_of_lanes_needs_a_clock_to_be_an_energy():
+    whole = EnergyTable.load("sg13g2")
+    prices = {name: price for name, price in whole.prices.items() if name != "clock"}
+    table = replace(whole, prices=prices)
+    request = {"column_interval": 200, "objective": "energy", "table": table}
+    with pytest.raises(pl.InputError, match=r"no clock of registers, .* give clock_mhz"):
+        pl.map(pl.load("digits"), **request)
+    assert pl.map(pl.load("digits"), clock_mhz=25.0, **request).lanes < 1_000
+
+
+@pytest.mark.parametrize("objective", ["lanes", "energy", "power", "area"])
+def test_the_default_table_can_answer(objective):
+    """With the tables that cannot, the least energy of AlexNet had 60,223,616 lanes."""
+    found = pl.map(pl.load("digits"), column_interval=200, objective=objective, clock_mhz=25.0)
+    assert found.table == {"lanes": "eyeriss65", "area": "ihp130"}.get(objective, "sg13g2")
+    assert found.lanes < 1_000
+    assert (found.area_um2 is None) == (objective != "area")
+
+
+def test_weights_in_dram_tell_what_they_ask_of_it():
+    """Bits a cycle are those that the stages of the machine take, in the mean and at the peak."""
+    network = pl.load("digits")
+    found = pl.map(network, column_interval=200, on_chip_weight_bits=2000, clock_mhz=100.0)
+    result = pl.simulate(network, found.machine, clock_mhz=100.0)
+    assert found.dram == result.dram
+    traffic, plain = found.dram, found.as_dict()["dram"]
+    pipeline = Pipeline(network, found.machine)
+    assert traffic.stages == ("conv2", "fc3")
+    fetching = [stage for stage in pipeline.stages if stage.name in traffic.stages]
+    assert traffic.peak_bits_per_cycle == sum(s.lanes * s.widths.weight for s in fetching)
+    read = sum(stage.count(Action.DRAM_READ) * 8 for stage in result.stages)
+    assert traffic.bits_per_image == read
+    assert traffic.mean_bits_per_cycle == pytest.approx(read / result.cycles_per_image)
+    assert 0 < traffic.mean_bits_per_cycle <= traffic.peak_bits_per_cycle
+    assert plain["peak_gb_per_s"] == pytest.approx(traffic.peak_bits_per_cycle / 8 * 0.1)
+    assert plain["mean_gb_per_s"] == pytest.approx(traffic.mean_bits_per_cycle / 8 * 0.1)
+    told = traffic.describe(100.0)
+    for words in ("conv2, fc3", "bits a cycle", "GB/s at 100 MHz", "no RTL is generated"):
+        assert words in told
+    assert told in result.notes
+    assert pl.map(network, column_interval=200).dram is None
+    assert pl.simulate(network, pl.map(network, column_interval=200).machine).dram is None
+
+
+def test_utilization_is_that_of_the_simulation():
+    network = pl.load("digits")
+    found = pl.map(network, column_interval=200, max_latency=400)
+    result = pl.simulate(network, found.machine)
+    assert found.utilisation == pytest.approx(result.utilisation)
+    for mapped, stage in zip(found.stages, result.stages, strict=True):
+        assert mapped.utilisation == pytest.approx(stage.utilisation)
