@@ -16,7 +16,7 @@ from pilaster.models.arguments import (
     refusal,
 )
 from pilaster.models.errors import InputError
-from pilaster.sim.mapper.request import SCHEDULES, Objective, Policy, Request
+from pilaster.sim.mapper.request import DEFAULT_TABLES, SCHEDULES, Objective, Policy, Request
 from pilaster.sim.mapper.result import Mapping
 
 if TYPE_CHECKING:
@@ -50,10 +50,11 @@ def map(  # noqa: A001 - `pl.map` is its name
     ----------
     network : or its name
     column_interval : cycles between two columns at the input
-    max_latency : cycles from the last column accepted to the answer; None for any
+    max_latency : cycles from when the last column is due to the answer; None for any
     max_lanes : multipliers at most; None for any
     objective : "lanes", "energy" of an image, "power" or "area"
-    table : energy table, its name or file; by default ``eyeriss65``
+    table : energy table, its name or file; by default one that can answer: ``sg13g2`` for energy
+        and power, ``ihp130`` for area, ``eyeriss65`` for lanes
     clock_mhz : needed for power; leakage is an energy only where it is known
     policy : "multi-cycle", or "immediate" to do all open kernel columns at once
     schedule : "scatter", "gather" or "both"
@@ -79,13 +80,14 @@ def map(  # noqa: A001 - `pl.map` is its name
     def limit(name: str, value: object, unit: str) -> int | None:
         return None if value is None else as_whole(name, value, unit=unit)
 
+    what = Objective(as_choice("objective", objective, Objective))
     request = Request(
         network=as_network(network),
         column_interval=as_whole("column_interval", column_interval, unit="cycle"),
         max_latency=limit("max_latency", max_latency, "cycle"),
         max_lanes=limit("max_lanes", max_lanes, "lane"),
-        objective=Objective(as_choice("objective", objective, Objective)),
-        table=as_table("table", table),
+        objective=what,
+        table=as_table("table", table, DEFAULT_TABLES[what]),
         clock_mhz=None if clock_mhz is None else as_real("clock_mhz", clock_mhz),
         policy=Policy(as_choice("policy", policy, Policy)),
         schedule=as_choice("schedule", schedule, SCHEDULES),
@@ -119,8 +121,9 @@ def explore(
     network : or its name
     column_interval : cycles between two columns at the input; a range (A, B) or (A, B, N) for N
         intervals, each longer by a factor
-    max_latency : cycles from the last column accepted to the answer; None for any
-    energy : energy tables, their names or files; by default ``eyeriss65``
+    max_latency : cycles from when the last column is due to the answer; None for any
+    energy : energy tables, their names or files; by default those that can answer for the axes:
+        ``sg13g2`` for energy and power, ``ihp130`` for area, ``eyeriss65`` for neither
     clock_mhz : needed for power; leakage is an energy only where it is known
     schedule : "scatter", "gather" or "both"
     machines : drawn
@@ -148,8 +151,11 @@ def explore(
     11
     """
     from pilaster.sim.explore import explore_network
+    from pilaster.sim.explore.request import default_tables
 
     tables = energy if isinstance(energy, list | tuple) else (energy,)
+    if energy is None:
+        tables = default_tables(_axes(axes))
     if not tables:
         raise InputError("energy: name at least one energy table")
     return explore_network(

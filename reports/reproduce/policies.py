@@ -83,6 +83,7 @@ def map_pair(
                 policy=policy,
                 schedule="scatter",
                 on_chip_weight_bits=None,
+                free_idling=True,
             )
         )
         for policy in (Policy.IMMEDIATE, Policy.MULTI_CYCLE)

@@ -29,7 +29,8 @@ class Session:
     classes : of the images, as answered
     labels : of the images; None where they are not known
     wrong_images : those with a value that is not the reference's
-    latency_cycles : from the last column to the answer, the median; None where it was not measured
+    latency_cycles : from the last row of the last column in the machine to the answer, the median;
+        None where it was not measured
     cycles : of the device, over the whole session
     """
 

@@ -98,10 +98,6 @@ def map_network(
         schedule=str(schedule),
         on_chip_weight_bits=on_chip_weight_bits,
     )
-    if what in (Objective.ENERGY, Objective.POWER) and max_lanes is None:
-        why = table.why_idle_is_free(clock_mhz)
-        if why:
-            raise InputError(f"objective: {why}, or limit the lanes with max_lanes")
     return map_request(request)
 
 

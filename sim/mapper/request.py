@@ -69,6 +69,8 @@ class Request:
     schedule : a key of `SCHEDULES`
     on_chip_weight_bits : a layer with more bits of weights takes them from DRAM, in one cycle for
         all lanes; None keeps all on chip
+    free_idling : whether the least energy may be asked for by a table in which lanes that wait
+        cost nothing, whatever their number
 
     Raises
     ------
@@ -86,6 +88,7 @@ class Request:
     policy: Policy
     schedule: str
     on_chip_weight_bits: int | None
+    free_idling: bool = False
 
     def __post_init__(self) -> None:
         limits = {
@@ -111,7 +114,17 @@ class Request:
             raise InputError("objective: power needs a clock; give clock_mhz")
         if self.objective is Objective.AREA and not self.table.has_area:
             raise InputError(f"objective: {self.table.why_no_area}")
+        self._check_idling()
         check_chain(self.network)
+
+    def _check_idling(self) -> None:
+        """Refuse to look for the least energy where no lane is too many."""
+        bounded = self.max_lanes is not None or self.free_idling
+        if self.objective not in (Objective.ENERGY, Objective.POWER) or bounded:
+            return
+        why = self.table.why_idle_is_free(self.clock_mhz)
+        if why:
+            raise InputError(f"objective: {why}, or limit the lanes with max_lanes")
 
     @property
     def image_cycles(self) -> int:

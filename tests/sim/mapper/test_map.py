@@ -224,7 +224,7 @@ IDLE_IS_FREE = ("eyeriss65", "horowitz45", "ihp130")
 @pytest.mark.parametrize("objective", ["energy", "power"])
 @pytest.mark.parametrize("table", IDLE_IS_FREE)
 def test_a_table_that_cannot_answer_says_so_before_the_search(objective, table, monkeypatch):
-    monkeypatch.setattr("pilaster.sim.mapper.map.map_request", None)
+    monkeypatch.setattr("pilaster.sim.mapper.map_request", None)
     with pytest.raises(pl.InputError, match=f"{table}: has neither .* max_lanes$"):
         pl.map(
             pl.load("alexnet"),

@@ -32,6 +32,7 @@ def request_of(network, rng, objective, schedule, interval=None):
         policy=Policy(rng.choice([str(p) for p in Policy])),
         schedule=schedule,
         on_chip_weight_bits=None,
+        free_idling=True,
     )
 
 
