@@ -4,6 +4,7 @@
 # make demo      set up, then simulate LeNet-5 on digits; writes demo/report.html
 # make test      set up, then pass the tests
 # make test-slow the tests that take longer
+# make test-fresh as root: the README, followed in fresh roots of Debian (tests/fresh/run.sh)
 # make lint      formatting, lints and types
 # make docs      the documentation site, in build/site
 # make bench     what is fast, measured
@@ -12,16 +13,19 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-slow lint docs bench clean compiler
+.PHONY: demo test test-slow test-fresh lint docs bench clean compiler
 
 demo: $(VENV)/.core
 	$(BIN)/pilaster run lenet5 --report demo
 
 test: compiler $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(BIN)/python -m pytest -n auto -m "not slow" $(TESTS)
 
 test-slow: compiler $(VENV)/.dev
-	$(BIN)/python -m pytest -n auto -m slow
+	$(BIN)/python -m pytest -n auto -m slow $(TESTS)
+
+test-fresh:
+	tests/fresh/run.sh
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
