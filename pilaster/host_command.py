@@ -83,11 +83,12 @@ def _host(options: argparse.Namespace) -> int:
         from pilaster.rtl.host.client import Host, LinkError
         from pilaster.rtl.host.session import judge
         from pilaster.rtl.host.wire_format import WireFormat
+        from pilaster.rtl.names import in_hardware
 
     build = read_build(options.build)
     options.network = options.network or build.network
     network = load_network(options)
-    pipeline = Pipeline(network, pl.load_machine(build.machine, network))
+    pipeline = in_hardware(Pipeline(network, pl.load_machine(build.machine, network)))
     wire = WireFormat(pipeline, build.loaded, build.counters)
     if wire.design != build.design:
         raise InputError(

@@ -14,6 +14,7 @@ from pilaster.models.output_files import check_writable, write_files
 from pilaster.models.quantization import TensorQuantization
 from pilaster.rtl.axi_stream import generate_axi_stream
 from pilaster.rtl.memory import LOAD_BITS
+from pilaster.rtl.names import in_hardware
 from pilaster.rtl.verilog import TOP, Design, generate
 from pilaster.sim.machine import Machine
 from pilaster.sim.machine_file import machine_yaml
@@ -191,16 +192,17 @@ def export(
             f"machine {machine.name}: weights in DRAM are not generated as RTL yet: "
             f"{', '.join(in_dram)}; give these stages no dram_bits_per_cycle"
         )
+    hardware = in_hardware(pipeline)
     try:
         if bus is Bus.STREAM:
-            design = generate(pipeline, loaded=loaded)
+            design = generate(hardware, loaded=loaded)
         elif loaded:
             raise InputError(f"loaded weights go with the bus {Bus.STREAM}, not with {bus}")
         else:
-            design = generate_axi_stream(pipeline)
+            design = generate_axi_stream(hardware)
     except YosysError as error:
         raise InputError(f"RTL needs Yosys: pip install 'pilaster[rtl]' ({error})") from error
-    page = _page(pipeline, design, simulate(network, machine), bus)
+    page = _page(hardware, design, simulate(network, machine), bus)
     texts = {
         f"{TOP}.v": design.verilog,
         **design.memories,

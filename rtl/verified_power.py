@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pilaster.models.energy.table import EnergyTable
+from pilaster.rtl.names import reported_names
 from pilaster.rtl.parts import PARTS, energy_by_part, part_of
 from pilaster.rtl.verify import StageVerdict, Verdict
 from pilaster.sim.energy import stage_energy_pj
@@ -72,20 +73,29 @@ def stage_powers(
     clock_mhz : None leaves leakage out
     """
     stages = {stage.name: stage for stage in pipeline.stages}
+    named = reported_names([each.name for each in verdict.stages])
+    modules = dict(zip((each.name for each in verdict.stages), named, strict=True))
+    kinds = {modules[each.name]: stages[each.name].kind for each in verdict.stages}
     switched: dict[str, dict[str, PartPower]] = {}
     for (name, component), found in (verdict.switching or {}).items():
-        part = part_of(component, stages[name].kind if name in stages else "")
+        part = part_of(component, kinds.get(name, ""))
         parts = switched.setdefault(name, {})
         did = PartPower(register_bits=found.bits, toggles=found.toggles / verdict.images)
         parts[part] = parts.get(part, PartPower()) + did
     priced = [
-        _of_stage(stages[each.name], each, verdict, table, clock_mhz, switched.pop(each.name, {}))
+        _of_stage(
+            named[modules[each.name]],
+            stages[each.name],
+            *(each, verdict, table, clock_mhz),
+            switched.pop(modules[each.name], {}),
+        )
         for each in verdict.stages
     ]
     return (*priced, *(StagePower(name, {}, {}, parts) for name, parts in switched.items()))
 
 
 def _of_stage(
+    name: str,
     stage: Stage,
     verdict: StageVerdict,
     run: Verdict,
@@ -107,7 +117,7 @@ def _of_stage(
         parts[part] = parts.get(part, PartPower()) + PartPower(rtl_pj=energy)
     for part, energy in energy_by_part(model, stage.kind).items():
         parts[part] = parts.get(part, PartPower()) + PartPower(model_pj=energy)
-    return StagePower(stage.name, rtl, model, parts)
+    return StagePower(name, rtl, model, parts)
 
 
 def by_part(stages: Sequence[StagePower]) -> dict[str, PartPower]:

@@ -17,6 +17,7 @@ from pilaster.models.network import Network
 from pilaster.models.notebook import html_table
 from pilaster.models.output_files import copy_file
 from pilaster.models.reference.network import tensors
+from pilaster.rtl.names import in_hardware
 from pilaster.rtl.observed import (
     Cycles,
     Observed,
@@ -104,7 +105,7 @@ class Verdict:
     rtl_cycles, model_cycles : last cycle stamp of either
     finished : whether the RTL came to its end, and was not given up
     simulator_seconds : wall time of building and running the RTL
-    switching : by stage and component, of the whole run; None where it was not asked for
+    switching : by module and component, of the whole run; None where it was not asked for
     """
 
     network: str
@@ -220,9 +221,10 @@ def verify(
         traffic = Traffic.random(pipeline, count, seed)
     expected = stamps(pipeline, count, traffic)
     values = network.encode(images)
-    design = mutate(generate(pipeline, probes=True, loaded=loaded))
+    hardware = in_hardware(pipeline)
+    design = mutate(generate(hardware, probes=True, loaded=loaded))
     with workplace() as folder:
-        write_stimulus(folder, pipeline, design, values, traffic, _last(expected))
+        write_stimulus(folder, hardware, design, values, traffic, _last(expected))
         start = time.perf_counter()
         build_and_run(["machine.v", "testbench.v"], TESTBENCH, folder, optimise, trace)
         seconds = time.perf_counter() - start

@@ -27,6 +27,7 @@ from pilaster.rtl.boards.report import (
 from pilaster.rtl.boards.tools import find_tools, tool_version
 from pilaster.rtl.host.uart import divisor_for
 from pilaster.rtl.host.wire_format import WireFormat
+from pilaster.rtl.names import in_hardware, reported_names
 from pilaster.sim.machine import Machine
 from pilaster.sim.pipeline import Pipeline
 
@@ -162,12 +163,12 @@ def build(
     if machine is None:
         machine = choose_machine(network, device, counters)
         say(f"chose the machine {machine.name}, a column every {machine.column_interval} cycles")
-    pipeline = Pipeline(network, machine)
+    pipeline = in_hardware(Pipeline(network, machine))
     need = estimate(pipeline, device.family, counters)
     made, loaded = share_blocks(need.parts, device.multipliers), need.loaded(device)
     wire = WireFormat(pipeline, loaded, counters)
     sources = prepare(pipeline, board, wanted, baud, made, loaded, counters)
-    stages = [stage.name for stage in pipeline.stages]
+    stages = reported_names([node.name for node in network.graph.nodes])
     seconds: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="pilaster-") as name:
         folder = Path(name)

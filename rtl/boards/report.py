@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pilaster.rtl.boards.catalogue import Device, Family
+from pilaster.rtl.parts import OUTPUT
 
 __all__ = ["RESOURCE_NAMES", "PathStep", "Resources", "Timing", "read_resources", "read_timing"]
 
@@ -101,23 +102,29 @@ class Timing:
         )
 
 
-def stage_of(name: str, stages: Sequence[str]) -> str:
-    """Stage that a cell or net belongs to, by its name."""
+def stage_of(name: str, stages: Mapping[str, str]) -> str:
+    """Stage that a cell or net belongs to, by its name; `stages` are named by their modules."""
     found = re.match(r"host\.device\.machine\.([A-Za-z_]\w*)", name)
     if found is None:
         return LINK
-    return found[1] if found[1] in stages else "output"
+    return stages.get(found[1], OUTPUT)
 
 
-def read_resources(folder: Path, family: Family, stages: Sequence[str]) -> Mapping[str, Resources]:
+def read_resources(
+    folder: Path, family: Family, stages: Mapping[str, str]
+) -> Mapping[str, Resources]:
     """Count the netlist's cells by stage; the last entry, "total", counts all.
+
+    `stages` are what the stages are called, by their modules.
 
     Yosys names what it makes after the signal that it drives; a LUT shared by two stages counts
     for one of them.
     """
     design = json.loads((folder / "top.json").read_text(encoding="utf-8"))
     cells = design["modules"]["top"]["cells"]
-    counts: dict[str, dict[str, int]] = {name: {} for name in (*stages, "output", LINK, "total")}
+    counts: dict[str, dict[str, int]] = {
+        name: {} for name in (*stages.values(), OUTPUT, LINK, "total")
+    }
     table = _CELLS[family]
     for name, cell in cells.items():
         kind = cell["type"]
@@ -132,7 +139,7 @@ def read_resources(folder: Path, family: Family, stages: Sequence[str]) -> Mappi
     return {place: Resources(**count) for place, count in counts.items()}
 
 
-def read_timing(folder: Path, stages: Sequence[str]) -> tuple[Timing, tuple[int, int]]:
+def read_timing(folder: Path, stages: Mapping[str, str]) -> tuple[Timing, tuple[int, int]]:
     """Read the clock reached with its critical path, and the logic cells used and there."""
     report = json.loads((folder / "report.json").read_text(encoding="utf-8"))
     used = report["utilization"]
@@ -148,7 +155,7 @@ def read_timing(folder: Path, stages: Sequence[str]) -> tuple[Timing, tuple[int,
     return Timing(reached, ()), count
 
 
-def _steps(path: Sequence[Mapping[str, Any]], stages: Sequence[str]) -> list[PathStep]:
+def _steps(path: Sequence[Mapping[str, Any]], stages: Mapping[str, str]) -> list[PathStep]:
     found = []
     for step in path:
         name = step.get("net") or step["from"]["cell"]

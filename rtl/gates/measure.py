@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from pilaster.rtl.gates.sizing import MemoryTiming
 from pilaster.rtl.gates.sram import Bank, Macro, best_bank
 from pilaster.rtl.gates.technology import node_of
 from pilaster.rtl.gates.timing import Timing, analyse_timing
+from pilaster.rtl.names import in_hardware, reported_names
 from pilaster.rtl.parts import component_of
 from pilaster.rtl.verilog import generate
 from pilaster.sim.machine import Machine
@@ -248,7 +249,8 @@ def measure_power(
     """
     seconds: dict[str, float] = {}
     period_ns = 1e3 / clock_mhz
-    pipeline = Pipeline(network, machine)
+    named = reported_names([node.name for node in network.graph.nodes])
+    pipeline = in_hardware(Pipeline(network, machine))
     start = time.perf_counter()
 
     def ended(step: str) -> None:
@@ -275,9 +277,9 @@ def measure_power(
     mapped = MappedNetlist(netlist, library)
     around = _memory_timing(netlist, banks)
     timing = analyse_timing(mapped, period_ns, around.delays, around.setups)
-    components = _components(mapped, activity, timing, period_ns)
+    components = _components(mapped, activity, timing, period_ns, named)
     memories = [
-        _memory_power(memory, bank, table, index, mapped, activity, period_ns)
+        _memory_power(memory, bank, table, index, mapped, activity, period_ns, named)
         for index, (memory, bank) in enumerate(zip(netlist.memories, banks, strict=True))
     ]
     ended("analysis")
@@ -340,7 +342,11 @@ def _memory_timing(netlist: Netlist, banks: Sequence[Bank | None]) -> MemoryTimi
 
 
 def _components(
-    mapped: MappedNetlist, activity: Activity, timing: Timing, period_ns: float
+    mapped: MappedNetlist,
+    activity: Activity,
+    timing: Timing,
+    period_ns: float,
+    named: Mapping[str, str],
 ) -> tuple[ComponentPower, ...]:
     energies = gate_energies(mapped, activity, timing, period_ns)
     by_component: dict[tuple[str, str], list[int]] = {}
@@ -349,7 +355,7 @@ def _components(
     cells = [mapped.library.cells[gate.cell] for gate in mapped.netlist.gates]
     return tuple(
         ComponentPower(
-            stage=stage,
+            stage=named.get(stage, stage),
             component=component,
             gates=len(which),
             registers=sum(cells[index].flip_flop is not None for index in which),
@@ -371,6 +377,7 @@ def _memory_power(
     mapped: MappedNetlist,
     activity: Activity,
     period_ns: float,
+    named: Mapping[str, str],
 ) -> MemoryPower:
     """Energy of a memory: of its accesses and idle cycles, and of driving what reads it."""
     cycles = activity.cycles
@@ -397,7 +404,7 @@ def _memory_power(
         what = f"energy table {table.name}"
     stage, component = component_of(memory.path)
     return MemoryPower(
-        stage=stage,
+        stage=named.get(stage, stage),
         component=component,
         name=memory.name,
         width=memory.width,

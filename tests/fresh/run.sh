@@ -67,13 +67,17 @@ base() {
     rm -rf "$draft"
 }
 
-# Give a root this machine's way to the network.
-connect() {
-    local root=$1 path
+# Give a root this machine's way to packages of Debian.
+connect_apt() {
     cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
     apt-config dump Acquire | grep -E '^Acquire::(https?|ftp|Retries|Check-)' \
         >"$root/etc/apt/apt.conf.d/90fresh" || true
     cp -a /etc/apt/auth.conf* "$root/etc/apt/" 2>/dev/null || true
+}
+
+# Give a root this machine's way to PyPI.
+connect_pip() {
+    local path
     python3 - "$root/etc/pip.conf" <<'PYTHON'
 import configparser, os, sys
 settings = configparser.RawConfigParser()
@@ -82,16 +86,16 @@ settings.read([*map(os.path.expanduser, places), os.environ.get("PIP_CONFIG_FILE
 with open(sys.argv[1], "w") as file:
     settings.write(file)
 PYTHON
-    # Files and folders that these settings name lie where they lie here.
+    # What these settings name lies where it lies here; the files of an index lie beside it.
     while read -r path; do
         if [ -d "$path" ]; then
-            attach "$path" "$root$path" --bind -o ro
+            [ -e "$root$path" ] || attach "$path" "$root$path" --bind -o ro
         elif [ -f "$path" ]; then
             mkdir -p "$root$(dirname "$path")"
             cp -L "$path" "$root$path"
         fi
-    done < <({ cat "$root/etc/pip.conf" "$root/etc/apt/apt.conf.d/90fresh"; network; } |
-        sed 's,file://,,g' | grep -oE '(^|[ =":])/[^ ";:]+' | sed 's,^[^/],,' | sort -u)
+    done < <({ cat "$root/etc/pip.conf"; network; } | sed -E 's,file://(/[^ ]*)/[^/ ]+/?,\1,g' |
+        grep -oE '(^|[ =])/[^ ]+' | sed 's,^[^/],,' | sort -u)
 }
 
 # step NAME COMMAND...: run it into the log, and note how it went.
@@ -125,7 +129,7 @@ try() {
     attach proc "$root/proc" -t proc
     attach /dev "$root/dev" --rbind
     attach "$folder/$release.packages" "$root/var/cache/apt/archives" --bind
-    connect "$root"
+    connect_apt
     as_root useradd --create-home --shell /bin/bash fresh
     mkdir -p "$root$project" "$root$home/.cache"
     git -C "$here" archive HEAD | tar -C "$root$project" -x
@@ -134,6 +138,7 @@ try() {
     as_root chown -R fresh:fresh "$home/.cache/pip"
 
     step "apt install" as_root sh -c "apt-get update && apt-get install -y --no-install-recommends $packages"
+    connect_pip
     step "make demo" as_user "make demo"
     step "make test" as_user "make test TESTS='$tests'"
     step "pilaster verify" as_user ".venv/bin/pilaster verify digits"
