@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pilaster.models.errors import InputError
 
-__all__ = ["check_writable", "copy_file", "write_files"]
+__all__ = ["check_own", "check_writable", "copy_file", "write_files"]
 
 
 def check_writable(directory: Path, names: Iterable[str], what: str) -> None:
@@ -36,13 +36,39 @@ def check_writable(directory: Path, names: Iterable[str], what: str) -> None:
             _remove(created)
 
 
-def write_files(directory: Path, contents: Mapping[str, bytes], what: str) -> tuple[Path, ...]:
+def check_own(directory: Path, mark: str, what: str) -> None:
+    """Check that a directory that is to be rewritten is new, empty, or one that was written so.
+
+    Parameters
+    ----------
+    mark : name of a file that every such directory has
+    what : what the files are, for the message
+
+    Raises
+    ------
+    InputError
+        If other files are there: they may have the names of ours.
+    """
+    if not directory.is_dir() or (directory / mark).is_file():
+        return
+    found = sorted(path.name for path in directory.iterdir() if not path.name.startswith("."))
+    if found:
+        raise InputError(
+            f"{directory}: the {what} cannot be written: the directory has other files, such as "
+            f"{found[0]}, and no {mark} of an earlier {what}; name a new directory"
+        )
+
+
+def write_files(
+    directory: Path, contents: Mapping[str, bytes], what: str, outdated: Iterable[str] = ()
+) -> tuple[Path, ...]:
     """Put files in place once all of them are on the disk. A file that was there is replaced.
 
     Parameters
     ----------
     contents : by file name
     what : what the files are, for the message
+    outdated : files of an earlier time, which go unless they are among the new ones
 
     Returns
     -------
@@ -61,6 +87,8 @@ def write_files(directory: Path, contents: Mapping[str, bytes], what: str) -> tu
             with _temporaries(directory, contents) as temporaries:
                 for name, temporary in temporaries.items():
                     temporary.replace(directory / name)
+            for name in set(outdated) - set(contents):
+                (directory / name).unlink(missing_ok=True)
         except BaseException:
             _remove(created)
             raise

@@ -61,7 +61,7 @@ def add_command(commands: Any) -> None:
 def _bitstream(options: argparse.Namespace) -> int:
     import pilaster as pl
     from pilaster.models.extras import needing
-    from pilaster.models.output_files import check_writable
+    from pilaster.models.output_files import check_own, check_writable
     from pilaster.progress import Progress
     from pilaster.rtl.boards.catalogue import board_named
 
@@ -69,7 +69,8 @@ def _bitstream(options: argparse.Namespace) -> int:
     network = load_network(options)
     machine = None if options.machine is None else pl.load_machine(options.machine, network)
     with needing("bitstreams", "fpga"):
-        from pilaster.rtl.boards.folder import FILES, resource_table
+        from pilaster.rtl.boards.folder import DESCRIPTION, FILES, resource_table
+    check_own(options.out, DESCRIPTION, "bitstream")
     check_writable(options.out, FILES, "bitstream")
     with Progress("steps", 0) as progress:
         try:

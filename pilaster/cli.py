@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -86,10 +87,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         return 0
     except OSError as error:
-        _drop_output()
-        print(f"pilaster: output cannot be written: {error.strerror}", file=sys.stderr)
+        print(f"pilaster: {_cause(error)}", file=sys.stderr)
         return EXIT_BAD_INPUT
     return code
+
+
+def _cause(error: OSError) -> str:
+    """Tell in one line what the system refused."""
+    reason = error.strerror or str(error)
+    if error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {reason}"
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()  # what could not be written is still there, and fails again
+    except OSError:
+        _drop_output()
+        return f"output cannot be written: {reason}"
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame.name for frame in frames if "pilaster" in frame.filename] or ["main"]
+    return f"the system refused: {reason}, in {ours[-1]}"
 
 
 def _drop_output() -> None:

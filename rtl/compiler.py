@@ -19,14 +19,14 @@ from pathlib import Path
 
 from pilaster.models.errors import InputError
 
-__all__ = ["BuildError", "Compiler", "find_compiler", "run_logged", "usable_processors"]
+__all__ = ["Compiler", "LoggedError", "find_compiler", "run_logged", "usable_processors"]
 
 STANDARD = ("-std=gnu++17", "-pthread")
 NATIVE = "-march=native"
 COMPILERS = ("g++", "c++", "clang++")
 
 
-class BuildError(InputError):
+class LoggedError(InputError):
     """A program has failed; the message names its log, which stays."""
 
 
@@ -62,7 +62,7 @@ class Compiler:
 
         Raises
         ------
-        BuildError
+        LoggedError
             If a file does not compile.
         """
         commands, objects = [], []
@@ -137,7 +137,7 @@ def run_logged(command: Sequence[str], folder: Path, log: Path, **variables: str
 
     Raises
     ------
-    BuildError
+    LoggedError
         If it fails: the first line of its output that speaks of an error, and where the log is.
     """
     _Processes().run(command, folder, log, variables)
@@ -183,7 +183,7 @@ class _Processes:
                     process_group=0,
                 )
             except OSError as error:
-                raise BuildError(f"{command[0]} does not run: {error.strerror}") from error
+                raise LoggedError(f"{command[0]} does not run: {error.strerror}") from error
             self._running.add(process)
             try:
                 code = process.wait()
@@ -193,7 +193,7 @@ class _Processes:
             self._running.discard(process)
         if code:
             first = _first_error(log) or f"{command[0]} ended with {code}"
-            raise BuildError(f"{first}; all of it: {log}")
+            raise LoggedError(f"{first}; all of it: {log}")
 
     def end(self) -> None:
         for process in list(self._running):

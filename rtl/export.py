@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from amaranth.back.verilog import YosysError
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT
 from pilaster.models.network import Network
-from pilaster.models.output_files import check_writable, write_files
+from pilaster.models.output_files import check_own, check_writable, write_files
 from pilaster.models.quantization import TensorQuantization
 from pilaster.rtl.axi_stream import generate_axi_stream
 from pilaster.rtl.memory import LOAD_BITS
@@ -169,8 +170,8 @@ def export(
     """Write a machine's Verilog, its memories' contents, and how to connect it.
 
     With `loaded`, weights and biases come through a stream, whose beats are written beside it. All
-    contents are made first, and put in place once all of them are on the disk. A file that
-    was there is replaced.
+    contents are made first, and put in place once all of them are on the disk. What an earlier
+    export wrote to the directory is replaced, or removed; other files stay.
 
     Returns
     -------
@@ -181,8 +182,9 @@ def export(
     ------
     InputError
         If the machine does not fit the network, has weights in DRAM, or the directory cannot be
-        written; nothing is left behind.
+        written or has files and none of an export; nothing is left behind.
     """
+    check_own(directory, f"{TOP}.v", "RTL")
     check_writable(directory, FILES, "RTL")
     machine = with_arm_columns(network, machine)
     pipeline = Pipeline(network, machine)
@@ -212,7 +214,17 @@ def export(
     }
     if design.load is not None:
         texts[LOAD_FILE] = "".join(f"{beat:08x}\n" for beat in design.load)
-    return write_files(directory, {name: text.encode() for name, text in texts.items()}, "RTL")
+    contents = {name: text.encode() for name, text in texts.items()}
+    return write_files(directory, contents, "RTL", _earlier(directory))
+
+
+def _earlier(directory: Path) -> set[str]:
+    """Names of the files that an earlier export's Verilog reads, and of those beside it."""
+    try:
+        text = (directory / f"{TOP}.v").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return set()
+    return {*FILES, LOAD_FILE, *re.findall(r'\.FILE\("(\w+\.hex)"\)', text)}
 
 
 def _page(pipeline: Pipeline, design: Design, result: Result, bus: Bus) -> str:

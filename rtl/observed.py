@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pilaster.models.errors import InputError
 from pilaster.models.network import Network
 from pilaster.models.quantization import TensorQuantization
+from pilaster.rtl.testbench import END
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.stages import Stage
 
@@ -64,20 +67,25 @@ class Observed:
 
 
 def read_observations(pipeline: Pipeline, folder: Path) -> Observed:
-    """Read what the testbench wrote to `folder`."""
+    """Read what the testbench wrote to `folder`.
+
+    Raises
+    ------
+    InputError
+        If it could not write all of it.
+    """
     stamps: dict[tuple[str, int], list[int]] = defaultdict(list)
     words: dict[int, list[str]] = defaultdict(list)
     answers: list[str] = []
-    with (folder / "log.txt").open(encoding="ascii") as log:
-        for line in log:
-            parts = line.split()
-            stamps[parts[0], int(parts[1])].append(int(parts[2]))
-            if parts[0] == "o":
-                words[int(parts[1])].append(parts[3])
-            elif parts[0] == "t":
-                answers.append(parts[3])
+    for line in _lines(folder / "log.txt"):
+        parts = line.split()
+        stamps[parts[0], int(parts[1])].append(int(parts[2]))
+        if parts[0] == "o":
+            words[int(parts[1])].append(parts[3])
+        elif parts[0] == "t":
+            answers.append(parts[3])
     counts: dict[int, dict[str, int]] = defaultdict(dict)
-    late, *lines = (folder / "counts.txt").read_text(encoding="ascii").splitlines()
+    late, *lines = _lines(folder / "counts.txt")
     for line in lines:
         number, action, count = line.split()
         counts[int(number)][action] = int(count)
@@ -99,6 +107,18 @@ def read_observations(pipeline: Pipeline, folder: Path) -> Observed:
     tensor = network.tensors[network.graph.outputs[0]]
     taken = _array(stamps["t", 0])
     return Observed(tuple(stages), taken, _unpack(answers, lanes, tensor), last, late == "0")
+
+
+def _lines(path: Path) -> Iterator[str]:
+    """Give the lines of a file of the testbench, up to the one that tells that it is whole."""
+    with path.open(encoding="ascii") as file:
+        for line in file:
+            if line == f"{END}\n":
+                return
+            yield line.removesuffix("\n")
+    raise InputError(
+        f"{path.parent.parent}: what the simulation tells is not whole: is the disk full? Set TMPDIR"
+    )
 
 
 def _array(stamps: list[int]) -> Cycles:

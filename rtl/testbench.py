@@ -10,13 +10,16 @@ from pilaster.rtl.probes import ACTION_PROBES, STAMP_PROBES, probe_bits
 from pilaster.rtl.verilog import TOP, Design
 from pilaster.sim.pipeline import Pipeline
 
-__all__ = ["FIRST_CYCLE", "TESTBENCH", "testbench_verilog"]
+__all__ = ["END", "FIRST_CYCLE", "TESTBENCH", "testbench_verilog"]
 
 TESTBENCH = "pilaster_testbench"
 """Name of the testbench's module."""
 
 FIRST_CYCLE = 32
 """Clock cycles from the start of the simulation to cycle 0 of the stamps, loading aside."""
+
+END = "end"
+"""Last line of each file that the testbench writes: one without it is not whole."""
 
 _HEAD = """\
 // Feeds a machine, takes its answers, and writes what happens at every stage to files:
@@ -99,6 +102,8 @@ _TAIL = """
         counts_file = $fopen("counts.txt", "w");
         $fwrite(counts_file, "%0d\\n", !all);
 {writes}
+        $fwrite(counts_file, "{end}\n");
+        $fwrite(log_file, "{end}\n");
         $fclose(counts_file);
         $fclose(log_file);
     end
@@ -179,4 +184,5 @@ def testbench_verilog(
         finished=finished,
         most_cycles=most_cycles,
         writes="\n".join(writes),
+        end=END,
     )

@@ -14,7 +14,7 @@ from typing import Literal
 
 from pilaster.models.errors import InputError
 from pilaster.rtl.compiler import (
-    BuildError,
+    LoggedError,
     find_compiler,
     run_logged,
     usable_processors,
@@ -132,7 +132,7 @@ def build(
 
     Raises
     ------
-    BuildError
+    LoggedError
         If the build fails: one line, naming the log that tells more.
     InputError
         If a tool is missing.
@@ -144,8 +144,8 @@ def build(
     asked = ["--cc", "--prefix", PREFIX, "--top-module", top, "-Mdir", BUILD, *flags, *sources]
     try:
         run_logged([verilator.program, *asked], folder, log, **verilator.environment)
-    except BuildError as error:
-        raise BuildError(f"the RTL could not be built: {error}") from error
+    except LoggedError as error:
+        raise LoggedError(f"the RTL could not be built: {error}") from error
     place = folder / BUILD
     (place / "main.cpp").write_text(main, encoding="ascii")
     include = verilator.root / "include"
@@ -176,8 +176,8 @@ def build(
         objects = compiler.compile(jobs, common, place)
         objects += runtime_objects(place, decides, compile_runtime)
         return compiler.link(objects, "run", place)
-    except BuildError as error:
-        raise BuildError(f"the RTL could not be built: {error}") from error
+    except LoggedError as error:
+        raise LoggedError(f"the RTL could not be built: {error}") from error
 
 
 def _defines(trace: Trace | None) -> list[str]:
@@ -231,7 +231,7 @@ def build_and_run(
 
     Raises
     ------
-    BuildError
+    LoggedError
         If the build or the run fails: one line, naming the log that tells more.
     InputError
         If a tool is missing.
@@ -240,5 +240,5 @@ def build_and_run(
     program = build(sources, top, main.read_text(encoding="ascii"), folder, optimise, trace)
     try:
         run_logged([str(program)], folder, folder / "run.log")
-    except BuildError as error:
-        raise BuildError(f"the simulation ended early: {error}") from error
+    except LoggedError as error:
+        raise LoggedError(f"the simulation ended early: {error}") from error

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from amaranth.back import verilog
 from amaranth.lib import wiring
 
+from pilaster.rtl.amaranth_settings import own_settings
 from pilaster.rtl.loading import load_beats, loadable
 from pilaster.rtl.memory import ROM_VERILOG, RomFiles
 from pilaster.rtl.pipeline import PipelineComponent
@@ -41,7 +42,8 @@ class Design:
 
 def component_verilog(component: wiring.Component, name: str = TOP) -> str:
     """Write a component as Verilog, with the module that its memories in files stand behind."""
-    text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
+    with own_settings():
+        text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
     return f"{text}\n{ROM_VERILOG}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import tempfile
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pilaster.models.errors import InputError
-from pilaster.rtl.compiler import BuildError
+from pilaster.rtl.compiler import LoggedError
 from pilaster.rtl.user_cache import user_cache
 
 __all__ = ["make_workplace", "workplace"]
@@ -28,8 +29,16 @@ def workplace() -> Iterator[Path]:
     folder = make_workplace()
     try:
         yield folder
-    except BuildError:
+    except LoggedError:
         raise  # it names a log in the folder
+    except OSError as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if error.filename is None or Path(os.fsdecode(error.filename)).is_relative_to(folder):
+            reason = (error.strerror or str(error)).lower()
+            raise InputError(
+                f"{folder.parent}: cannot build there: {reason}; set TMPDIR"
+            ) from error
+        raise
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -11,6 +11,7 @@ from typing import Any
 from amaranth.build import Attrs, Resource
 
 from pilaster.models.errors import InputError
+from pilaster.rtl.amaranth_settings import own_settings
 from pilaster.rtl.boards.catalogue import Board, Family
 from pilaster.rtl.boards.multipliers import Multipliers
 from pilaster.rtl.boards.pll import Ecp5Pll, Ice40Pll, choose_pll
@@ -106,7 +107,8 @@ def prepare(
         script, options["synth_opts"] = f"{script}\n{_COLUMNS_IN_BLOCK_RAM}", "-dsp"
     options["script_after_read"] = script
     platform.add_file("pilaster_rom.v", f"`define PILASTER_SPRAM\n{ROM_VERILOG}")
-    plan = platform.prepare(BoardTop(board, pll, host), NAME, **options)
+    with own_settings():
+        plan = platform.prepare(BoardTop(board, pll, host), NAME, **options)
     files = {
         name: content.encode() if isinstance(content, str) else content
         for name, content in plan.files.items()

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from pilaster.models.errors import InputError
-from pilaster.models.output_files import write_files
+from pilaster.models.output_files import check_own, write_files
 from pilaster.rtl.boards.bitstream import Bitstream
 from pilaster.rtl.boards.catalogue import Family
 from pilaster.rtl.boards.report import RESOURCE_NAMES, Resources
@@ -103,8 +103,9 @@ def write_build(found: Bitstream, directory: Path) -> tuple[Path, ...]:
     Raises
     ------
     InputError
-        If the directory cannot be written.
+        If the directory cannot be written, or has files and none of a build.
     """
+    check_own(directory, DESCRIPTION, "bitstream")
     description = {
         "pilaster": version("pilaster"),
         "network": found.network.name,
@@ -124,7 +125,17 @@ def write_build(found: Bitstream, directory: Path) -> tuple[Path, ...]:
         MACHINE: machine_yaml(found.machine).encode(),
         "report.json": (json.dumps(report, indent=2) + "\n").encode(),
     }
-    return write_files(directory, contents, "bitstream")
+    return write_files(directory, contents, "bitstream", _earlier(directory))
+
+
+def _earlier(directory: Path) -> set[str]:
+    """Name of the bitstream that an earlier build left."""
+    try:
+        entry = json.loads((directory / DESCRIPTION).read_text(encoding="utf-8"))
+        name = f"{entry['network']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return set()
+    return {f"{name}.bit", f"{name}.bin"} if Path(name).name == name else set()
 
 
 def read_build(directory: Path) -> BuildDescription:

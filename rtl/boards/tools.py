@@ -15,6 +15,7 @@ from pathlib import Path
 from pilaster.models.errors import InputError
 from pilaster.rtl.boards.catalogue import Family
 from pilaster.rtl.boards.errors import ToolError
+from pilaster.rtl.user_cache import cache_variables
 
 __all__ = ["TOOLS", "Tool", "find_tools", "run_tool", "tool_version", "yosys"]
 
@@ -39,6 +40,9 @@ LEAST_VERSIONS = {"yosys": (0, 50), "nextpnr-ecp5": (0, 8), "nextpnr-ice40": (0,
 
 Yosys 0.23, which Debian 12 has, does not know `clockgate`; nextpnr writes what its ecppack reads.
 """
+
+_ROUTERS = {"ecppack": "nextpnr-ecp5", "icepack": "nextpnr-ice40"}
+"""A program that packs tells no version: it is taken where the router is that it packs for."""
 
 
 @dataclass(frozen=True)
@@ -74,21 +78,27 @@ def yosys() -> Tool:
 def _find(name: str) -> Tool:
     own, too_old = shutil.which(name), ""
     if own is not None:
-        tool = Tool(name, (own,))
-        least = LEAST_VERSIONS.get(name)
-        if least is None:
-            return tool
-        version = tool_version(tool)
-        if _numbers(version) >= least:
-            return tool
-        wanted = ".".join(map(str, least))
-        too_old = f"{own} is of version {version or 'unknown'} and {wanted} is needed"
+        too_old = _too_old(_ROUTERS.get(name, name))
+        if not too_old:
+            return Tool(name, (own,))
     package, entry = _PACKAGES[name]
     if importlib.util.find_spec(package) is None:
         reason = too_old or f"{name} is missing: neither on PATH nor installed"
         raise InputError(f"{reason}; pip install 'pilaster[fpga]'")
     start = f"import sys, {package}; sys.exit({package}.{entry}(sys.argv[1:]))"
     return Tool(name, (sys.executable, "-c", start))
+
+
+def _too_old(name: str) -> str:
+    """Tell why a program on PATH does not serve; empty where it does."""
+    own = shutil.which(name)
+    if own is None:
+        return f"{name} is missing"
+    version, least = tool_version(Tool(name, (own,))), LEAST_VERSIONS[name]
+    if _numbers(version) >= least:
+        return ""
+    wanted = ".".join(map(str, least))
+    return f"{own} is of version {version or 'unknown'} and {wanted} is needed"
 
 
 def _numbers(version: str) -> tuple[int, int]:
@@ -107,7 +117,7 @@ def run_tool(tool: Tool, arguments: Sequence[str], folder: Path) -> str:
     found = subprocess.run(
         [*tool.command, *arguments],
         cwd=folder,
-        env={**os.environ, "PYTHONWARNINGS": ""},
+        env=_environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -122,13 +132,22 @@ def run_tool(tool: Tool, arguments: Sequence[str], folder: Path) -> str:
 
 def tool_version(tool: Tool) -> str:
     """Version that a tool tells of itself; empty where it tells none."""
-    told = subprocess.run(
-        [*tool.command, "--version"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    ).stdout
-    found = re.search(r"(\d+\.\d+[^\s,)]*)", told)
-    return found[1] if found else ""
+    try:
+        told = subprocess.run(
+            [*tool.command, "--version"],
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except OSError:
+        return ""
+    found = re.search(r"(?:[Vv]ersion [^\d)]*|Yosys )(\d+\.\d+[^\s,)]*)", told.stdout)
+    return found[1] if found and told.returncode == 0 else ""
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONWARNINGS": "", **cache_variables()}

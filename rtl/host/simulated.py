@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from pilaster.models.errors import InputError
-from pilaster.rtl.compiler import BuildError
+from pilaster.rtl.compiler import LoggedError
 from pilaster.rtl.host.top import HostTop
 from pilaster.rtl.host.uart import divisor_for
 from pilaster.rtl.host.wire_format import LINK_LOAD_BITS
@@ -73,7 +73,7 @@ class SimulatedBoard:
                 stdin=subprocess.DEVNULL,
             )
             os.close(master)
-        except BuildError:
+        except LoggedError:
             raise  # it names a log in the folder
         except BaseException:
             shutil.rmtree(self._folder, ignore_errors=True)

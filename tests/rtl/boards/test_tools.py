@@ -15,6 +15,7 @@ VERSIONS = {
     "Yosys 0.50 (git sha1 abc, g++ 12)": True,
     "Yosys 0.100": True,
     "Yosys 1.2": True,
+    "Yosys 0.60; exit 1": False,
 }
 
 
@@ -23,8 +24,9 @@ def on_path(tmp_path, monkeypatch):
     """Put a program on PATH that tells a version."""
 
     def put(name, version):
+        said, failed, _ = version.partition("; exit 1")
         program = tmp_path / name
-        program.write_text(f"#!/bin/sh\necho '{version}'\n")
+        program.write_text(f"#!/bin/sh\necho '{said}'\nexit {len(failed)}\n")
         program.chmod(0o755)
         monkeypatch.setenv("PATH", str(tmp_path))
         return program
@@ -56,3 +58,15 @@ def test_a_program_of_which_no_version_is_asked_serves(on_path):
     on_path("nextpnr-ecp5", "(Version nextpnr-0.9)")
     program = on_path("ecppack", "no version")
     assert tools.find_tools(Family.ECP5)["ecppack"].command == (str(program),)
+
+
+def test_what_packs_comes_from_where_the_router_is(on_path):
+    on_path("nextpnr-ice40", "nextpnr-ice40 -- Next Generation Place and Route (Version 0.4-1)")
+    program = on_path("icepack", "")
+    assert tools.find_tools(Family.ICE40)["icepack"].command != (str(program),)
+
+
+def test_a_version_is_none_of_the_path(on_path):
+    told = '"/opt/tools-2.1/nextpnr-ecp5" -- Next Generation Place and Route (Version nextpnr-0.7)'
+    program = on_path("nextpnr-ecp5", told)
+    assert tools.tool_version(tools.Tool("nextpnr-ecp5", (str(program),))) == "0.7"
