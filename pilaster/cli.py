@@ -6,8 +6,9 @@ import argparse
 import os
 import sys
 import traceback
-from collections.abc import Sequence
-from typing import NoReturn
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, redirect_stdout
+from typing import Any, NoReturn, TextIO
 
 from pilaster import __version__
 from pilaster.console import replace_unprintable
@@ -71,9 +72,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     replace_unprintable()
     options = command_parser().parse_args(arguments)
     try:
-        code: int = options.handler(options)
-        if sys.stdout is not None:  # it is None where the caller has closed it
-            sys.stdout.flush()
+        with _told_apart():
+            code: int = options.handler(options)
+            if sys.stdout is not None:  # it is None where the caller has closed it
+                sys.stdout.flush()
     except InputError as error:
         print(f"pilaster: {error}", file=sys.stderr)
         return EXIT_BAD_INPUT
@@ -86,10 +88,50 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         _drop_output()
         return 0
+    except _OutputError as error:
+        _drop_output()
+        print(f"pilaster: output cannot be written: {error.strerror}", file=sys.stderr)
+        return EXIT_BAD_INPUT
     except OSError as error:
         print(f"pilaster: {_cause(error)}", file=sys.stderr)
         return EXIT_BAD_INPUT
     return code
+
+
+class _OutputError(OSError):
+    """Standard output cannot be written."""
+
+
+class _Output:
+    """Standard output; its errors are told from those of all other files."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with _as_output():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with _as_output():
+            self._stream.flush()
+
+
+@contextmanager
+def _as_output() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _OutputError(error.errno, error.strerror) from error
+
+
+def _told_apart() -> AbstractContextManager[object]:
+    return nullcontext() if sys.stdout is None else redirect_stdout(_Output(sys.stdout))
 
 
 def _cause(error: OSError) -> str:
@@ -97,12 +139,6 @@ def _cause(error: OSError) -> str:
     reason = error.strerror or str(error)
     if error.filename is not None:
         return f"{os.fsdecode(error.filename)}: {reason}"
-    try:
-        if sys.stdout is not None:
-            sys.stdout.flush()  # what could not be written is still there, and fails again
-    except OSError:
-        _drop_output()
-        return f"output cannot be written: {reason}"
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame.name for frame in frames if "pilaster" in frame.filename] or ["main"]
     return f"the system refused: {reason}, in {ours[-1]}"

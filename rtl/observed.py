@@ -117,7 +117,7 @@ def _lines(path: Path) -> Iterator[str]:
                 return
             yield line.removesuffix("\n")
     raise InputError(
-        f"{path.parent.parent}: what the simulation tells is not whole: is the disk full? Set TMPDIR"
+        f"{path.parent.parent}: the simulation could not write all: is the disk full? Set TMPDIR"
     )
 
 
