@@ -70,8 +70,8 @@ def _bitstream(options: argparse.Namespace) -> int:
     machine = None if options.machine is None else pl.load_machine(options.machine, network)
     with needing("bitstreams", "fpga"):
         from pilaster.rtl.boards.folder import DESCRIPTION, FILES, resource_table
-    check_own(options.out, DESCRIPTION, "bitstream")
     check_writable(options.out, FILES, "bitstream")
+    check_own(options.out, DESCRIPTION, "bitstream")
     with Progress("steps", 0) as progress:
         try:
             found = pl.bitstream(

@@ -184,8 +184,8 @@ def export(
         If the machine does not fit the network, has weights in DRAM, or the directory cannot be
         written or has files and none of an export; nothing is left behind.
     """
-    check_own(directory, f"{TOP}.v", "RTL")
     check_writable(directory, FILES, "RTL")
+    check_own(directory, f"{TOP}.v", "RTL")
     machine = with_arm_columns(network, machine)
     pipeline = Pipeline(network, machine)
     in_dram = [stage.name for stage in pipeline.stages if stage.spec.dram_bits_per_cycle]

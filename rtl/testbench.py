@@ -102,8 +102,8 @@ _TAIL = """
         counts_file = $fopen("counts.txt", "w");
         $fwrite(counts_file, "%0d\\n", !all);
 {writes}
-        $fwrite(counts_file, "{end}\n");
-        $fwrite(log_file, "{end}\n");
+        $fwrite(counts_file, "{end}\\n");
+        $fwrite(log_file, "{end}\\n");
         $fclose(counts_file);
         $fclose(log_file);
     end
