@@ -54,13 +54,14 @@ def steady_times(
     rows : height of the input
     intervals : (machines,), column intervals
     work : of every stage, in order
-    arms : of every stage; None for a chain
+    arms : of every stage; None for a chain. One that holds as many columns as are ever needed is
+        taken to hold an image's
     most_images : after which a machine that has not settled is taken not to hold its interval
     """
     machines = len(intervals)
     recurrence = Recurrence(machines, work, arms=arms)
     columns = len(work[0].kinds)
-    held = [arm.columns or COLUMN_BUFFERS for inputs in arms or () for arm in inputs]
+    held = [arm.columns or columns for inputs in arms or () for arm in inputs]
     compared = max(held, default=COLUMN_BUFFERS)  # what comes depends on so many last columns
     holds = intervals >= rows
     settled = np.zeros(machines, bool)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.models.graph import Node
-from pilaster.models.layers import Pool
+from pilaster.models.layers import Join, Pool
 from pilaster.models.network import Network
+from pilaster.sim.beats import Beats
 from pilaster.sim.geometry import ConvGeometry
 from pilaster.sim.machine import Fold, Schedule, StageSpec
 from pilaster.sim.mapper.folds import FoldBlock, Limits, fold_blocks
@@ -26,18 +27,19 @@ from pilaster.sim.mapper.tiles import (
 )
 from pilaster.sim.pipeline import build_stage
 from pilaster.sim.recurrence import StageWork
-from pilaster.sim.stages import ConvStage, PoolStage
-from pilaster.sim.timing import IDLE_COLUMN, conv_depth
+from pilaster.sim.stages import ConvStage, JoinStage, PoolStage
+from pilaster.sim.timing import COLUMN_BUFFERS, IDLE_COLUMN, conv_depth
 from pilaster.sim.work import ColumnWork
 
 __all__ = [
     "BlockTiles",
     "Candidates",
     "ConvCandidates",
+    "JoinCandidates",
     "PoolCandidates",
     "WorkTable",
-    "beat_widths",
     "candidates",
+    "sent_beats",
 ]
 
 Ints = NDArray[np.int64]
@@ -201,11 +203,6 @@ class ConvCandidates:
         """P_o: channels of a beat to the next stage."""
         return np.concatenate([tiles.block.out_channels for tiles in self.blocks])
 
-    @property
-    def groups(self) -> int:
-        """Groups of channels of which no beat has two."""
-        return self.stage.geometry.tiled_groups
-
     @cached_property
     def gathers(self) -> NDArray[np.bool_]:
         """Whether the schedule is gather."""
@@ -252,11 +249,6 @@ class PoolCandidates:
         """Channels of a beat to the next stage."""
         return np.array([stage.fold.out_channels for stage in self.stages], np.int64)
 
-    @property
-    def groups(self) -> int:
-        """Groups of channels of which no beat has two: one, of all channels."""
-        return 1
-
     @cached_property
     def gathers(self) -> NDArray[np.bool_]:
         """Whether the schedule is gather: a pool has none, and counts as scatter."""
@@ -267,18 +259,55 @@ class PoolCandidates:
         return self.stages[index].spec
 
 
-Candidates = ConvCandidates | PoolCandidates
+@dataclass(frozen=True, eq=False)
+class JoinCandidates:
+    """Every width of a join that the mapper considers, with the fewest column buffers."""
+
+    name: str
+    stages: tuple[JoinStage, ...]
+    work: WorkTable
+
+    def __len__(self) -> int:
+        return len(self.stages)
+
+    @cached_property
+    def lanes(self) -> Ints:
+        """Multipliers: none."""
+        return np.zeros(len(self), np.int64)
+
+    @cached_property
+    def small_units(self) -> Ints:
+        """Channels joined in parallel."""
+        return self.out_channels
+
+    @cached_property
+    def out_channels(self) -> Ints:
+        """Channels of a beat to the next stage."""
+        return np.array([stage.fold.out_channels for stage in self.stages], np.int64)
+
+    def spec(self, index: int) -> StageSpec:
+        """Give a candidate as a stage, whose column buffers the pipeline counts."""
+        return self.stages[index].spec
 
 
-def beat_widths(found: Candidates) -> tuple[Ints, NDArray[np.intp]]:
-    """Give the widths of the beats that candidates send, and which of these each one sends."""
-    widths, sends = np.unique(found.out_channels, return_inverse=True)
-    return widths, sends
+Candidates = ConvCandidates | PoolCandidates | JoinCandidates
+
+
+def sent_beats(found: Candidates) -> tuple[tuple[Beats, ...], NDArray[np.intp]]:
+    """Give the different beats that candidates send, and which of these each one sends."""
+    widths, first, sends = np.unique(found.out_channels, return_index=True, return_inverse=True)
+    if not isinstance(found, ConvCandidates):
+        return tuple(found.stages[index].beats for index in first.tolist()), sends
+    geometry = found.stage.geometry
+    groups, channels = geometry.tiled_groups, geometry.out_channels
+    return tuple(Beats.of_groups(groups, channels, step) for step in widths.tolist()), sends
 
 
 def candidates(network: Network, node: Node, limits: Limits) -> Candidates:
     """List the candidates for a layer's stage, with their work."""
     shape = network.graph.input_of(node)
+    if isinstance(node.layer, Join):
+        return _join_candidates(network, node, limits)
     if isinstance(node.layer, Pool):
         sizes = useful_sizes(shape.channels, limits.channel_sizes)
         stages = []
@@ -309,6 +338,18 @@ def candidates(network: Network, node: Node, limits: Limits) -> Candidates:
     in_dram = most is not None and bits > most
     work = _work(geometry, blocks)
     return ConvCandidates(node.name, stage, tuple(blocks), work, in_dram, nonzero)
+
+
+def _join_candidates(network: Network, node: Node, limits: Limits) -> JoinCandidates:
+    widest = max(network.graph.shapes[name].channels for name in node.inputs)
+    stages = []
+    for size in useful_sizes(widest, limits.channel_sizes).tolist():
+        spec = StageSpec(Fold(out_channels=size), limits.schedules[0])
+        stage = build_stage(network, node, spec)
+        assert isinstance(stage, JoinStage)
+        stages.append(replace(stage, arm_columns=(COLUMN_BUFFERS,) * len(node.inputs)))
+    work = WorkTable.of_columns([stage.work for stage in stages])
+    return JoinCandidates(node.name, tuple(stages), work)
 
 
 def _work(geometry: ConvGeometry, blocks: Sequence[BlockTiles]) -> WorkTable:
