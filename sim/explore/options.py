@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pilaster.sim.beats import Beats
 from pilaster.sim.explore.request import ExploreRequest
 from pilaster.sim.machine import StageSpec
 from pilaster.sim.mapper.folds import Limits
@@ -20,7 +21,7 @@ from pilaster.sim.mapper.prices import (
     lane_operations,
 )
 from pilaster.sim.mapper.request import SCHEDULES
-from pilaster.sim.mapper.space import WorkTable, beat_widths, candidates
+from pilaster.sim.mapper.space import WorkTable, candidates, sent_beats
 
 __all__ = ["Options", "stage_options"]
 
@@ -90,16 +91,14 @@ def stage_options(request: ExploreRequest, number: int) -> Options:
     may = np.flatnonzero(found.work.busy <= request.image_cycles(request.column_intervals[-1]))
     sends = np.zeros(len(found), np.intp)
     if number + 1 < len(nodes):
-        _, sends = beat_widths(found)
-    channels, groups = np.array([request.network.graph.input_shape.channels]), 1
+        _, sends = sent_beats(found)
+    beats: tuple[Beats, ...] = (Beats.whole(request.network.graph.input_shape.channels),)
     if number:
-        before = candidates(request.network, nodes[number - 1], limits)
-        (channels, _), groups = beat_widths(before), before.groups
+        beats, _ = sent_beats(candidates(request.network, nodes[number - 1], limits))
     image_pj, cycle_pj = [], []
     for table in request.tables:
         still, whole = (
-            energies_pj(found, pricing)[:, np.newaxis]
-            + column_buffer_pj(found, channels, groups, pricing)
+            energies_pj(found, pricing)[:, np.newaxis] + column_buffer_pj(found, 0, beats, pricing)
             for pricing in (
                 Pricing(table, 0, request.clock_mhz),
                 Pricing(table, SLOPE_CYCLES, request.clock_mhz),

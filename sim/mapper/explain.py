@@ -8,9 +8,10 @@ import numpy as np
 
 from pilaster.models.errors import InputError
 from pilaster.sim.mapper.check import steady_times
+from pilaster.sim.mapper.paths import StampLimits
 from pilaster.sim.mapper.request import Request
 from pilaster.sim.mapper.result import Infeasible
-from pilaster.sim.mapper.search import Found
+from pilaster.sim.mapper.solve import Found
 from pilaster.sim.mapper.space import Candidates, WorkTable
 
 __all__ = ["explain", "refuse_impossible"]
@@ -51,6 +52,7 @@ def refuse_impossible(request: Request, found: Sequence[Candidates], latency: in
 def explain(
     request: Request,
     found: Sequence[Candidates],
+    limits: StampLimits,
     least_lanes: Callable[[], Found],
     proven: bool,
 ) -> Infeasible:
@@ -58,12 +60,13 @@ def explain(
 
     Parameters
     ----------
+    limits : on the stamps
     least_lanes : searches the fewest lanes without a limit on them
     proven : whether it is certain that no machine keeps the request
     """
     fastest = [_fastest(each) for each in found]
     interval = request.column_interval
-    nearest = _least_interval(request, fastest)
+    nearest = _least_interval(limits, fastest)
     sure = "no machine keeps the request" if proven else "no machine was found for the request"
     if nearest > interval:
         busy = [int(each.work.busy.min()) for each in found]
@@ -76,8 +79,8 @@ def explain(
             stage,
             nearest,
         )
-    rows = request.network.graph.input_shape.height
-    latency = int(steady_times(rows, interval, fastest).latency[0])
+    times = steady_times(limits.rows, interval, fastest, arms=limits.arms)
+    latency = int(times.latency[0])
     if request.max_latency is not None and latency > request.max_latency:
         last = [int(table.last_column[0]) for table in fastest]
         stage = found[int(np.argmax(last))].name
@@ -113,15 +116,15 @@ def _fastest(found: Candidates) -> WorkTable:
     return table.of(order[:1])
 
 
-def _least_interval(request: Request, fastest: Sequence[WorkTable]) -> int:
+def _least_interval(limits: StampLimits, fastest: Sequence[WorkTable]) -> int:
     """Find the least interval at which the machine of fastest stages holds."""
-    rows = request.network.graph.input_shape.height
 
     def holds(interval: int) -> bool:
-        return bool(steady_times(rows, interval, fastest).holds[0])
+        times = steady_times(limits.rows, interval, fastest, arms=limits.arms)
+        return bool(times.holds[0])
 
     columns = len(fastest[0].kinds)
-    low = max(rows, -(-max(int(table.busy[0]) for table in fastest) // columns))
+    low = max(limits.rows, -(-max(int(table.busy[0]) for table in fastest) // columns))
     if holds(low):
         return low
     high = 2 * low

@@ -14,32 +14,34 @@ import numpy as np
 
 from pilaster.models.energy.table import EnergyTable
 from pilaster.models.errors import InputError
+from pilaster.models.graph import INPUT
+from pilaster.models.layers import Join
 from pilaster.models.network import Network
 from pilaster.sim.actions import ActionCounts, machine_actions
 from pilaster.sim.area import stage_area_um2
+from pilaster.sim.beats import Beats
 from pilaster.sim.dram import dram_traffic
 from pilaster.sim.energy import stage_energy_pj
 from pilaster.sim.machine import Machine
 from pilaster.sim.mapper.check import steady_times
 from pilaster.sim.mapper.explain import explain, refuse_impossible
 from pilaster.sim.mapper.folds import Limits
+from pilaster.sim.mapper.paths import StampLimits
 from pilaster.sim.mapper.prices import Pricing, areas_um2, column_buffer_pj, energies_pj
-from pilaster.sim.mapper.problem import Costs, Problem, StageOptions
-from pilaster.sim.mapper.relaxation import Route
+from pilaster.sim.mapper.question import ArmCost, Costs, Question, StageOptions
 from pilaster.sim.mapper.request import DEFAULT_TABLES, SCHEDULES, Objective, Policy, Request
 from pilaster.sim.mapper.result import Mapping, StageMapping
-from pilaster.sim.mapper.search import Effort, Found, search
 from pilaster.sim.mapper.slack import stage_slack
-from pilaster.sim.mapper.space import Candidates, beat_widths, candidates
+from pilaster.sim.mapper.solve import ROUNDING, Effort, Found, solve
+from pilaster.sim.mapper.space import Candidates, candidates, sent_beats
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.stages import ConvStage
 from pilaster.sim.stages.conv_actions import lane_slots
+from pilaster.sim.timing import COLUMN_BUFFERS
 from pilaster.sim.utilization import utilization
+from pilaster.sim.work import SOURCE, Arm
 
 __all__ = ["Space", "map_network", "map_request"]
-
-LANE = 2**20
-"""Requantisers that a lane outweighs where lanes are counted: more than a machine has."""
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -122,15 +124,13 @@ def map_request(
     """
     space = Space(request, limits or default_limits(request))
     refuse_impossible(request, space.candidates, space.least_latency())
-    objective = request.objective
-    problem = space.problem(objective, request.max_lanes)
-    found = search(problem, effort)
+    found = solve(space.question(request.objective, request.max_lanes), effort)
     if found.choice is None:
 
         def least_lanes() -> Found:
-            return search(space.problem(Objective.LANES, None), effort)
+            return solve(space.question(Objective.LANES, None), effort)
 
-        raise explain(request, space.candidates, least_lanes, found.proven)
+        raise explain(request, space.candidates, space.kept, least_lanes, found.proven)
     return space.mapping(found)
 
 
@@ -156,65 +156,77 @@ class Space:
         network = self.request.network
         return tuple(candidates(network, node, self.limits) for node in network.graph.nodes)
 
-    def problem(self, objective: Objective, max_lanes: int | None) -> Problem:
-        """Pose the choice of the candidates that may keep the limits."""
-        request = self.request
-        whole = self._problem(self.costs(objective), max_lanes)
-        least = Route.last(whole).least_latency(whole)
-        kept = []
-        for stage, latency in zip(whole.stages, least, strict=True):
-            may = stage.work.busy <= request.image_cycles
-            if request.max_latency is not None:
-                may &= latency <= request.max_latency
-            if max_lanes is not None:
-                may &= stage.lanes <= max_lanes
-            kept.append(np.flatnonzero(may))
-        return whole.of(kept)
+    @cached_property
+    def kept(self) -> StampLimits:
+        """The limits on stamps. Joins hold as many columns as are ever needed."""
+        request, graph = self.request, self.request.network.graph
+        index = {INPUT: SOURCE} | {node.name: place for place, node in enumerate(graph.nodes)}
+        arms = []
+        for node in graph.nodes:
+            columns = None if isinstance(node.layer, Join) else COLUMN_BUFFERS
+            arms.append(tuple(Arm(index[name], columns) for name in node.inputs))
+        return StampLimits(
+            graph.input_shape.height, request.column_interval, request.max_latency, tuple(arms)
+        )
 
-    def least_latency(self) -> int:
-        """Bound the latency of every machine, by the fastest candidates."""
-        whole = self._problem(self.costs(Objective.LANES), None)
-        return min(int(latency.min()) for latency in Route.last(whole).least_latency(whole))
-
-    def _problem(self, costs: Iterable[Costs], max_lanes: int | None) -> Problem:
-        """Pose the choice of any candidates."""
-        request, stages = self.request, []
-        told = list(costs)
-        for number, (found, cost) in enumerate(zip(self.candidates, told, strict=True)):
-            sends = np.zeros(len(found), np.intp)
-            if number + 1 < len(told) and told[number + 1].shape[1] > 1:
-                _, sends = beat_widths(found)
+    def question(self, objective: Objective, max_lanes: int | None) -> Question:
+        """Ask for the cheapest of the candidates that may keep the limits."""
+        stages, may = [], []
+        for found, (cost, arms) in zip(self.candidates, self.costs(objective), strict=True):
+            _, sends = sent_beats(found)
             stages.append(
                 StageOptions(
                     name=found.name,
                     work=found.work,
                     cost=cost,
+                    arms=arms,
                     sends=sends,
                     lanes=found.lanes,
+                    small_units=found.small_units,
                     index=np.arange(len(found)),
                 )
             )
-        shape = request.network.graph.input_shape
-        return Problem(
-            stages=tuple(stages),
-            rows=shape.height,
-            columns=shape.width,
-            column_interval=request.column_interval,
-            max_latency=request.max_latency,
-            max_lanes=max_lanes,
-        )
+            able = found.work.busy <= self.request.image_cycles
+            if max_lanes is not None:
+                able &= found.lanes <= max_lanes
+            may.append(np.flatnonzero(able))
+        whole = objective is Objective.LANES
+        return Question(tuple(stages), self.kept, max_lanes, whole).of(may)
 
-    def costs(self, objective: Objective) -> Iterable[Costs]:
-        """Cost of every candidate, by stage: (candidates, widths of the beats that come).
+    def least_latency(self) -> int:
+        """Bound the latency of every machine: each stage the fastest on its last column."""
+        limits, tables = self.kept, [found.work for found in self.candidates]
+        soonest: dict[tuple[int, int], int] = {}
+        last = len(tables) - 1
 
-        Where the beats make no difference there is one width.
+        def arrival(source: int, column: int) -> int:
+            if source == SOURCE:
+                return limits.column_interval * column + limits.rows
+            return soonest[source, column]
+
+        needed = {(last, len(tables[last].outputs) - 1)}
+        for stage in range(last, -1, -1):
+            for _, output in [each for each in needed if each[0] == stage]:
+                column, _ = tables[stage].outputs[output]
+                needed |= {(arm.source, column) for arm in limits.arms[stage]}
+        for stage, output in sorted(needed):
+            if stage != SOURCE:
+                column, _ = tables[stage].outputs[output]
+                begun = max(arrival(arm.source, column) for arm in limits.arms[stage])
+                soonest[stage, output] = begun + int(tables[stage].between(column, output).min())
+        return max(soonest.values()) - arrival(SOURCE, len(tables[0].kinds) - 1)
+
+    def costs(self, objective: Objective) -> Iterable[tuple[Costs, tuple[ArmCost, ...]]]:
+        """Cost of every candidate, by stage, and of the beats that come to its arms.
+
+        Where the beats make no difference no arm is given.
         """
         if objective is Objective.LANES:
             for found in self.candidates:
-                yield (LANE * found.lanes + found.small_units)[:, np.newaxis].astype(np.float64)
+                yield found.lanes.astype(np.float64), ()
         elif objective is Objective.AREA:
             for found in self.candidates:
-                yield areas_um2(found, self.request.table)[:, np.newaxis]
+                yield areas_um2(found, self.request.table), ()
         else:
             yield from self._energies()
 
@@ -223,12 +235,22 @@ class Space:
         request = self.request
         return Pricing(request.table, request.image_cycles, request.clock_mhz)
 
-    def _energies(self) -> Iterable[Costs]:
-        channels, groups = np.array([self.request.network.graph.input_shape.channels]), 1
-        for found in self.candidates:
-            own = energies_pj(found, self._pricing)
-            yield own[:, np.newaxis] + column_buffer_pj(found, channels, groups, self._pricing)
-            (channels, _), groups = beat_widths(found), found.groups
+    def _energies(self) -> Iterable[tuple[Costs, tuple[ArmCost, ...]]]:
+        whole = Beats.whole(self.request.network.graph.input_shape.channels)
+        for found, inputs in zip(self.candidates, self.kept.arms, strict=True):
+            cost, arms = energies_pj(found, self._pricing), []
+            for arm, each in enumerate(inputs):
+                beats = (whole,) if each.source == SOURCE else self._beats[each.source]
+                of_beats = column_buffer_pj(found, arm, beats, self._pricing)
+                if len(beats) > 1:
+                    arms.append(ArmCost(each.source, of_beats))
+                else:
+                    cost = cost + of_beats[:, 0]
+            yield cost, tuple(arms)
+
+    @cached_property
+    def _beats(self) -> tuple[tuple[Beats, ...], ...]:
+        return tuple(sent_beats(found)[0] for found in self.candidates)
 
     def mapping(self, found: Found) -> Mapping:
         """Describe the machine that was found."""
@@ -237,17 +259,10 @@ class Space:
         objective = request.objective
         work = [each.work.of(choice[[i]]) for i, each in enumerate(self.candidates)]
         rows = request.network.graph.input_shape.height
-        times = steady_times(rows, request.column_interval, work)
-        slack = stage_slack(rows, request.column_interval, request.max_latency, work)
+        times = steady_times(rows, request.column_interval, work, arms=self.kept.arms)
+        slack = stage_slack(self.kept, work)
         lanes = [int(each.lanes[c]) for each, c in zip(self.candidates, choice, strict=True)]
         cost, bound, proven = found.cost, found.bound, found.proven
-        if objective is Objective.LANES:
-            cost, bound = float(cost // LANE), float(bound // LANE)
-            proven = bound >= cost
-        scale = request.clock_mhz / request.image_cycles if request.clock_mhz else None
-        if objective is Objective.POWER:
-            assert scale is not None
-            cost, bound = cost * scale, bound * scale
         machine = Machine(
             request.machine_name,
             request.network.name,
@@ -263,6 +278,14 @@ class Space:
         area = None
         if request.table.has_area:
             area = sum(stage_area_um2(stage, request.table) for stage in pipeline.stages)
+        scale = request.clock_mhz / request.image_cycles if request.clock_mhz else None
+        if not request.network.graph.is_chain and objective is not Objective.LANES:
+            # The search prices a join with the fewest column buffers that one may have.
+            cost = area if objective is Objective.AREA and area is not None else energy
+            proven = proven and cost <= bound * (1 + ROUNDING)
+        if objective is Objective.POWER:
+            assert scale is not None
+            cost, bound = cost * scale, bound * scale
         return Mapping(
             network=request.network.name,
             machine=machine,

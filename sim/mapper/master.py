@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 import highspy
 import numpy as np
@@ -34,9 +35,6 @@ JOINING = 4
 
 EXACT = 1e-7
 """Share of the cost by which a bound may be below the solver's solution."""
-
-NODES = 20_000
-"""Nodes of the solver's tree, after which it gives the best that it has."""
 
 Column = tuple[int, int, tuple[int, ...]]
 """A stage, an option of it, and the width of the beats that come to each of its arms."""
@@ -170,11 +168,15 @@ class Master:
                 excess = float(values[len(columns) :].sum())
                 return Mixture(self._average(columns, values), excess, prices)
 
-    def whole(self, columns: Sequence[Column]) -> Whole:
-        """Find the cheapest machine of some columns."""
+    def whole(self, columns: Sequence[Column], nodes: int) -> Whole:
+        """Find the cheapest machine of some columns.
+
+        nodes : of the solver's tree, after which it gives the best that it has
+        """
         if {stage for stage, _, _ in columns} != set(range(len(self.question.stages))):
             return Whole(None, np.inf)
         solver = self._program(columns, whole=True)
+        solver.setOptionValue("mip_max_nodes", nodes)
         solver.run()
         status = solver.getModelStatus()
         info = solver.getInfo()
@@ -197,7 +199,7 @@ class Master:
 
     def columns_below(self, prices: Prices, cost: float) -> Iterator[Column]:
         """Give every column that a machine of at most this cost may have."""
-        for stage, options in enumerate(self.question.stages):
+        for stage in range(len(self.question.stages)):
             least = prices.least_with(stage)
             for option in np.flatnonzero(least <= cost).tolist():
                 extra = [by[option] - by[option].min() for by in prices.by_width[stage]]
@@ -254,30 +256,27 @@ class Master:
     def _average(self, columns: Sequence[Column], values: Reals) -> tuple[WorkTable, ...]:
         """Mix the work of every stage's options."""
         stages = self.question.stages
-        shares = [np.zeros(len(stage)) for stage in stages]
+        shares = [np.zeros(len(options)) for options in stages]
         for (stage, option, _), value in zip(columns, values, strict=False):
             shares[stage][option] += max(0.0, float(value))
         work = []
-        for stage, share in zip(stages, shares, strict=True):
-            which = np.flatnonzero(share)
-            cycles = stage.work.cycles[:, which] @ (share[which] / share[which].sum())
-            mixed = WorkTable(stage.work.kinds, stage.work.completions, cycles[:, np.newaxis])
-            work.append(mixed)
+        for options, share in zip(stages, shares, strict=True):
+            table, which = options.work, np.flatnonzero(share)
+            cycles = table.cycles[:, which] @ (share[which] / share[which].sum())
+            work.append(WorkTable(table.kinds, table.completions, cycles[:, np.newaxis]))
         return tuple(work)
 
-    def _program(self, columns: Sequence[Column], whole: bool) -> highspy.Highs:
+    def _program(self, columns: Sequence[Column], whole: bool) -> Any:
         """Pose the program: rows of the stages, those found, those that link sent and read beats.
 
         A row that is found has a variable that breaks it, a link two; none does in whole solutions.
         """
         stages, found, links = len(self.question.stages), len(self._rows), len(self._links)
-        solver = highspy.Highs()
+        solver = highspy._Highs()  # type: ignore[attr-defined] # `Highs` prints a banner
         solver.setOptionValue("output_flag", False)
         solver.setOptionValue("threads", 1)
         most = 0.0 if whole else highspy.kHighsInf
-        upper = np.concatenate(
-            [np.full(len(columns), 1.0), np.full(found + 2 * links, most)]
-        )
+        upper = np.concatenate([np.full(len(columns), 1.0), np.full(found + 2 * links, most)])
         costs = np.array([self._cost(column) for column in columns])
         costs = np.append(costs, np.full(found + 2 * links, self.penalty))
         entries = self._entries(columns)
@@ -305,7 +304,6 @@ class Master:
             gap = 1 - 1e-6 if self.question.whole_costs else 0.0
             solver.setOptionValue("mip_abs_gap", gap)
             solver.setOptionValue("mip_rel_gap", 1e-10)
-            solver.setOptionValue("mip_max_nodes", NODES)
         return solver
 
     def _cost(self, column: Column) -> float:

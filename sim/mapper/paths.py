@@ -1,10 +1,9 @@
 """Late paths: why a machine does not keep its limits, as sums of its stages' cycles.
 
-Every stamp is a maximum of sums of earlier stamps and of quantities of work, so a stamp is the
-length of a path from the arrival of an input column: so many times each quantity of each stage. Where
-a stamp is late its path tells which sum is too large. The same sum is too large for every machine
-whose sum is as large, whatever else it does, so that a late path is a linear row that all machines
-within the limits keep.
+Every stamp is a maximum of sums of earlier stamps and of quantities of work. So a stamp is the
+length of a path from the arrival of an input column, which has each quantity of each stage so many
+times. Where a stamp is late, its path tells which sum is too large, and no machine with as large a
+sum keeps the limits: a late path is a linear row that all machines within the limits keep.
 
 The closed form serves fractional work too: a mixture of options is a machine of averaged cycles.
 """
@@ -22,16 +21,19 @@ from pilaster.sim.recurrence import Recurrence
 from pilaster.sim.timing import COLUMN_BUFFERS, DRAIN
 from pilaster.sim.work import SOURCE, Arm
 
-__all__ = ["Limits", "LatePath", "late_paths"]
+__all__ = ["LatePath", "StampLimits", "late_paths"]
 
 Reals = NDArray[np.float64]
 
 TOLERANCE = 1e-6
 """Cycles by which a stamp of averaged work may be late."""
 
+WALKED = 3
+"""Late stamps of an image that are walked back from, for each path wanted: many have the same."""
+
 
 @dataclass(frozen=True)
-class Limits:
+class StampLimits:
     """What the stamps of a machine keep.
 
     Attributes
@@ -74,7 +76,7 @@ Event = tuple[bool, int, int]
 
 
 def late_paths(
-    work: Sequence[WorkTable], limits: Limits, images: int, most: int
+    work: Sequence[WorkTable], limits: StampLimits, images: int, most: int
 ) -> tuple[LatePath, ...]:
     """Find the latest stamps of a machine, and the paths that made them so.
 
@@ -92,10 +94,10 @@ def late_paths(
     run = _Run(work, limits)
     found: dict[tuple[bytes, ...], LatePath] = {}
     for image in range(images):
-        for event, bound in run.image(image):
+        late = sorted(run.image(image), key=run.lateness, reverse=True)
+        for event, bound in late[: WALKED * most]:
             path = run.path(event, bound)
-            if path.late > TOLERANCE:
-                found.setdefault(path.key, path)
+            found.setdefault(path.key, path)
         if len(found) >= most or run.settled:
             break
     if not found and not run.settled:
@@ -106,13 +108,17 @@ def late_paths(
 class _Run:
     """A machine at work on images back to back, whose source is taken not to be held up."""
 
-    def __init__(self, work: Sequence[WorkTable], limits: Limits) -> None:
+    def __init__(self, work: Sequence[WorkTable], limits: StampLimits) -> None:
         self._work = work
         self._limits = limits
         self._interval, self._rows = limits.column_interval, limits.rows
         self._columns = len(work[0].kinds)
         self._stamps = Recurrence(1, [table.stage_work() for table in work], arms=limits.arms)
         self._cycles = [table.cycles[:, 0].astype(np.float64).tolist() for table in work]
+        self._first_outputs = [
+            np.cumsum([0, *(table.completions[kind] for kind in table.kinds)]).tolist()
+            for table in work
+        ]
         self._readers: list[list[tuple[int, int]]] = [[] for _ in range(len(work) + 1)]
         for stage, arms in enumerate(limits.arms):
             for arm in arms:
@@ -153,6 +159,11 @@ class _Run:
             np.abs(now - self._before).max() <= TOLERANCE
         )
         self._before = now
+
+    def lateness(self, late: tuple[Event, float]) -> float:
+        """By how many cycles an event is late."""
+        event, due = late
+        return self._time(event) - due
 
     def path(self, event: Event, due: float) -> LatePath:
         """Walk back from an event to the input column that it waited for."""
@@ -242,7 +253,7 @@ class _Run:
         """Find what the first emitting pass of a run waited for."""
         table, cycles = self._work[stage], self._cycles[stage]
         image, place = divmod(column, len(table.kinds))
-        first = image * len(table.outputs) + self._first_output(stage, place)
+        first = image * len(table.outputs) + self._first_outputs[stage][place]
         while True:
             output = first + run
             waited = self._emitted(stage, output) - cycles[table.row(kind, run, 2)]
@@ -261,10 +272,6 @@ class _Run:
                 return self._begun(stage, column)
             run -= 1
             count[table.row(kind, run, 1)] += 1
-
-    def _first_output(self, stage: int, place: int) -> int:
-        table = self._work[stage]
-        return sum(table.completions[kind] for kind in table.kinds[:place])
 
     def _start(self, stage: int, column: int) -> float:
         accepted = float(self._stamps.accepted[stage][column][0])

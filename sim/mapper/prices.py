@@ -20,11 +20,18 @@ from pilaster.sim.beats import Beats
 from pilaster.sim.column_words import Cuts, beat_cuts, conv_cuts, tile_cuts, word_channels
 from pilaster.sim.energy import stage_energy_pj
 from pilaster.sim.machine import Schedule
-from pilaster.sim.mapper.space import BlockTiles, Candidates, ConvCandidates, PoolCandidates
+from pilaster.sim.mapper.space import (
+    BlockTiles,
+    Candidates,
+    ConvCandidates,
+    JoinCandidates,
+    PoolCandidates,
+)
 from pilaster.sim.mapper.tiles import present_tiles
 from pilaster.sim.program_tables import ProgramTables, TiledRuns, counted_tables, whole_tables
-from pilaster.sim.stages import ConvStage, PoolStage
+from pilaster.sim.stages import ConvStage, JoinStage, PoolStage
 from pilaster.sim.stages.conv_actions import column_phase_bits, kernel_uses
+from pilaster.sim.stages.join_actions import arm_actions
 from pilaster.sim.stages.pool_actions import pool_column_buffer_bits
 
 __all__ = ["Pricing", "areas_um2", "column_buffer_pj", "energies_pj", "lane_operations"]
@@ -50,7 +57,7 @@ class Pricing:
 
 def areas_um2(found: Candidates, table: EnergyTable) -> Costs:
     """Area of every candidate, in µm²."""
-    if isinstance(found, PoolCandidates):
+    if not isinstance(found, ConvCandidates):
         return np.array([stage_area_um2(stage, table) for stage in found.stages])
     return np.concatenate([_conv_areas(found, tiles, table) for tiles in found.blocks])
 
@@ -67,24 +74,27 @@ def lane_operations(found: Candidates) -> Ints:
 
 def energies_pj(found: Candidates, pricing: Pricing) -> Costs:
     """Energy of an image in which no activation is zero, but for the column buffers."""
-    if isinstance(found, PoolCandidates):
-        return np.array([_pool_energy(stage, pricing) for stage in found.stages])
+    if not isinstance(found, ConvCandidates):
+        return np.array([_own_energy(stage, pricing) for stage in found.stages])
     return np.concatenate([_conv_energies(found, tiles, pricing) for tiles in found.blocks])
 
 
 def column_buffer_pj(
-    found: Candidates, beat_channels: Ints, groups: int, pricing: Pricing
+    found: Candidates, arm: int, beats: Sequence[Beats], pricing: Pricing
 ) -> Costs:
-    """Energy of an image in the column buffers of every candidate: (candidates, widths).
+    """Energy of an image in the column buffers of every candidate: (candidates, beats).
 
     Parameters
     ----------
-    beat_channels : (widths,), channels of the beats that come
-    groups : groups of channels of which no beat has two, see `Beats.of_groups`
+    arm : which input's column buffers
+    beats : different ways in which its columns may come
     """
-    costs = np.empty((len(found), len(beat_channels)))
+    if isinstance(found, JoinCandidates):
+        stages = found.stages
+        return np.array([[_arm_pj(each, arm, come, pricing) for come in beats] for each in stages])
+    costs = np.empty((len(found), len(beats)))
     for buffers in _column_buffers(found):
-        costs[buffers.candidates] = buffers.energies_pj(beat_channels, groups, pricing)
+        costs[buffers.candidates] = buffers.energies_pj(beats, pricing)
     return costs
 
 
@@ -110,13 +120,10 @@ class _ColumnBuffers:
     cut: NDArray[np.intp]
     reads: Ints
 
-    def energies_pj(self, beat_channels: Ints, groups: int, pricing: Pricing) -> Costs:
-        """Energy of an image, (candidates, widths)."""
+    def energies_pj(self, beats: Sequence[Beats], pricing: Pricing) -> Costs:
+        """Energy of an image, (candidates, beats)."""
         table, bits, channels = pricing.table, self.bits, self.shape.channels
-        of_beats = [
-            beat_cuts(channels, Beats.of_groups(groups, channels // groups, step))
-            for step in beat_channels.tolist()
-        ]
+        of_beats = [beat_cuts(channels, come) for come in beats]
         word = bits * np.array([[word_channels(own, b) for b in of_beats] for own in self.cuts])
         depth = -(-self.buffered // word)
         read = _energy(table, Action.COLUMN_READ, word, depth)[self.cut]
@@ -125,14 +132,15 @@ class _ColumnBuffers:
             time = pricing.image_cycles / pricing.clock_mhz
             leaks = (self.reads > 0)[:, np.newaxis] * _leaking(table, word, depth)[self.cut]
             cost = cost + self.phases * leaks * time
-        per_row = groups * -(-(channels // groups) // beat_channels)
-        beats, written = self.shape.width * self.shape.height * per_row, beat_channels * bits
+        rows = self.shape.width * self.shape.height
+        writes = rows * np.array([come.per_row for come in beats])
+        written = bits * np.array([come.channels for come in beats])
         depth = -(-self.buffered // written)
         clock = self.phases * pricing.image_cycles * _each(table.memory_clock_pj, written, depth)
-        return cost + beats * _energy(table, Action.COLUMN_WRITE, written, depth) + clock
+        return cost + writes * _energy(table, Action.COLUMN_WRITE, written, depth) + clock
 
 
-def _column_buffers(found: Candidates) -> Iterator[_ColumnBuffers]:
+def _column_buffers(found: ConvCandidates | PoolCandidates) -> Iterator[_ColumnBuffers]:
     """Column buffers of all candidates, those of a schedule together."""
     if isinstance(found, PoolCandidates):
         first = found.stages[0]
@@ -171,9 +179,16 @@ def _column_buffers(found: Candidates) -> Iterator[_ColumnBuffers]:
         )
 
 
-def _pool_energy(stage: PoolStage, pricing: Pricing) -> float:
-    """Energy of an image in a pooling stage, that of `column_buffer_pj` left out."""
-    actions = count_actions(stage, [Beats.whole(stage.shape.channels)], 1, None)
+def _arm_pj(stage: JoinStage, arm: int, beats: Beats, pricing: Pricing) -> float:
+    """Energy of an image in accesses of the column buffers of a join's arm."""
+    found = arm_actions(stage, arm, beats)
+    return sum(count * pricing.table.energy_pj(action, at) for action, at, count in found)
+
+
+def _own_energy(stage: PoolStage | JoinStage, pricing: Pricing) -> float:
+    """Energy of an image in a stage without weights, that of `column_buffer_pj` left out."""
+    shapes = stage.shapes if isinstance(stage, JoinStage) else (stage.shape,)
+    actions = count_actions(stage, [Beats.whole(shape.channels) for shape in shapes], 1, None)
     actions = actions.without(Action.COLUMN_WRITE, Action.COLUMN_READ)
     energy = stage_energy_pj(stage, actions, pricing.image_cycles, pricing.table, pricing.clock_mhz)
     return sum(energy.values())

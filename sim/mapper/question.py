@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.sim.mapper.paths import Limits
+from pilaster.sim.mapper.paths import StampLimits
 from pilaster.sim.mapper.space import WorkTable
 
 __all__ = ["ArmCost", "Question", "StageOptions"]
@@ -81,7 +81,7 @@ class Question:
     """
 
     stages: tuple[StageOptions, ...]
-    limits: Limits
+    limits: StampLimits
     max_lanes: int | None
     whole_costs: bool
 

@@ -115,7 +115,6 @@ class Request:
         if self.objective is Objective.AREA and not self.table.has_area:
             raise InputError(f"objective: {self.table.why_no_area}")
         self._check_idling()
-        check_chain(self.network)
 
     def _check_idling(self) -> None:
         """Refuse to look for the least energy where no lane is too many."""

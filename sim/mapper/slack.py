@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from pilaster.sim.mapper.check import steady_times
-from pilaster.sim.mapper.problem import Ints
+from pilaster.sim.mapper.paths import StampLimits
+from pilaster.sim.mapper.question import Ints
 from pilaster.sim.mapper.space import WorkTable
 
 __all__ = ["stage_slack"]
@@ -19,9 +20,7 @@ TRIED = 16
 SETTLING_IMAGES = 8
 
 
-def stage_slack(
-    rows: int, column_interval: int, max_latency: int | None, work: Sequence[WorkTable]
-) -> Ints:
+def stage_slack(limits: StampLimits, work: Sequence[WorkTable]) -> Ints:
     """Find how many cycles each stage's work on every column can grow by, (stages,).
 
     The cycles are added to what is deferred; a machine that has not settled after eight images
@@ -33,7 +32,7 @@ def stage_slack(
     """
     stages = len(work)
     least = np.zeros(stages, np.int64)
-    most = np.full(stages, column_interval * len(work[0].kinds) + 1)  # too many
+    most = np.full(stages, limits.column_interval * len(work[0].kinds) + 1)  # too many
     while (most - least > 1).any():
         steps = np.linspace(least, most, TRIED + 1).astype(np.int64)[1:]
         tried = np.maximum(least + 1, np.minimum(steps, most - 1))
@@ -44,10 +43,12 @@ def stage_slack(
             part = slice(stage * TRIED, (stage + 1) * TRIED)
             cycles[rows_deferred, part] += tried[:, stage]
             slower.append(replace(table, cycles=cycles))
-        found = steady_times(rows, column_interval, slower, SETTLING_IMAGES)
+        found = steady_times(
+            limits.rows, limits.column_interval, slower, SETTLING_IMAGES, limits.arms
+        )
         good = found.holds
-        if max_latency is not None:
-            good = good & (found.latency <= max_latency)
+        if limits.max_latency is not None:
+            good = good & (found.latency <= limits.max_latency)
         held = good.reshape(stages, TRIED).T
         least = np.maximum(least, np.where(held, tried, 0).max(axis=0))
         most = np.minimum(most, np.where(held, most, tried).min(axis=0))

@@ -1,17 +1,17 @@
 """The search: late paths make the program tighter until its answer is a machine that is not late.
 
 The master program knows the limits only by the rows found so far, so its cost bounds that of every
-machine within them. Where its answer, timed by the closed form, keeps the limits it is the cheapest
-machine; otherwise its late paths become rows. That is done first for mixtures of options, which is
-fast and tells what each option has to do with the cost; then for whole machines, of the options that
-may still be in the cheapest one.
+machine within them. Where its answer, timed by the closed form, keeps the limits, it is the
+cheapest machine; otherwise its late paths become rows. That is done first for mixtures of options,
+which is fast and prices every option; then for whole machines, of the options that may still be in
+the cheapest one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import islice, product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from pilaster.sim.mapper.paths import late_paths
 from pilaster.sim.mapper.question import Question
 from pilaster.sim.mapper.space import WorkTable
 
-__all__ = ["Effort", "Found", "solve"]
+__all__ = ["ROUNDING", "Effort", "Found", "solve"]
 
 NEVER_LATE = 1e-6
 """Share of the rows' bounds that a mixture may break them by."""
@@ -41,12 +41,15 @@ class Effort:
     rounds : mixtures tried at most, and machines of one set of options
     widths : options of each stage among which a first machine is looked for, one after the other
     columns : options among which the cheapest machine is looked for at most
+    nodes : of the solver's tree at most, in a search for the least cost, and for the fewest small
+        units
     """
 
     paths: int = 8
     rounds: int = 200
     widths: tuple[int, ...] = (8, 64, 512)
     columns: int = 20_000
+    nodes: tuple[int, int] = (20_000, 500)
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,8 +138,8 @@ class _Search:
         for width in self._effort.widths:
             if self._choice is None:
                 self._look_among(self._master, self._nearest(prices, width))
-        if self._choice is not None and bound < self._cost:
-            columns = list(self._master.columns_below(prices, self._below(self._cost)))
+        if bound < self._cost:
+            columns = self._columns_below(prices, self._below(self._cost))
             if len(columns) <= self._effort.columns:
                 bound = max(bound, self._rounded(self._look_among(self._master, columns)))
             else:
@@ -148,10 +151,12 @@ class _Search:
         choice = self._question.indices(self._choice)
         return Found(choice, self._cost, min(bound, self._cost))
 
-    def _look_among(self, master: Master, columns: Sequence[Column]) -> float:
+    def _look_among(
+        self, master: Master, columns: Sequence[Column], nodes: int | None = None
+    ) -> float:
         """Look for a cheaper machine of some options; gives a cost that none of them is below."""
         for _ in range(self._effort.rounds):
-            whole = master.whole(columns)
+            whole = master.whole(columns, nodes or self._effort.nodes[0])
             if whole.choice is None:
                 return whole.bound
             work = master.question.work(whole.choice)
@@ -174,17 +179,22 @@ class _Search:
 
     def _spare_small_units(self, prices: Prices) -> None:
         """Find the fewest small units that a machine of the same cost has."""
-        columns = list(self._master.columns_below(prices, self._cost + NEVER_LATE))
+        columns = self._columns_below(prices, self._cost + NEVER_LATE)
         if len(columns) > self._effort.columns:
             columns = list(self._nearest(prices, self._effort.widths[0]))
         stages = self._question.stages
         small = tuple(replace(s, cost=s.small_units.astype(np.float64), arms=()) for s in stages)
         master = self._master.asked(replace(self._question, stages=small), 1.0)
         master.add_budget(tuple(stage.cost for stage in stages), self._cost)
-        self._look_among(master, columns)
+        self._look_among(master, columns, self._effort.nodes[1])
+
+    def _columns_below(self, prices: Prices, cost: float) -> list[Column]:
+        """Give the columns of machines of at most this cost, up to one more than are looked at."""
+        columns = self._master.columns_below(prices, cost)
+        return list(islice(columns, self._effort.columns + 1))
 
     def _nearest(self, prices: Prices, width: int) -> list[Column]:
-        """Give the options of each stage that are cheapest at the prices, by each width of beats."""
+        """Give the options of each stage that are cheapest at the prices, with all widths."""
         columns: list[Column] = []
         for stage, values in enumerate(prices.values):
             many = min(width, len(values))
@@ -195,6 +205,8 @@ class _Search:
 
     def _below(self, cost: float) -> float:
         """Give the greatest cost that counts as less."""
+        if not np.isfinite(cost):
+            return cost
         return cost - 1 + NEVER_LATE if self._question.whole_costs else cost * (1 - ROUNDING)
 
     def _rounded(self, bound: float) -> float:

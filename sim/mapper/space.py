@@ -285,6 +285,11 @@ class JoinCandidates:
         """Channels of a beat to the next stage."""
         return np.array([stage.fold.out_channels for stage in self.stages], np.int64)
 
+    @cached_property
+    def gathers(self) -> NDArray[np.bool_]:
+        """Whether the schedule is gather: a join has none, and counts as scatter."""
+        return np.zeros(len(self), bool)
+
     def spec(self, index: int) -> StageSpec:
         """Give a candidate as a stage, whose column buffers the pipeline counts."""
         return self.stages[index].spec

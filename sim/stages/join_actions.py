@@ -12,6 +12,7 @@ from pilaster.sim.column_words import beat_cuts, tile_cuts, word_channels
 from pilaster.sim.stages.join import JoinStage
 
 __all__ = [
+    "arm_actions",
     "arm_buffer_bits",
     "arm_memories",
     "join_actions",
@@ -28,17 +29,8 @@ def join_actions(
     sources : beats of the streams that the arms read
     """
     rows = stage.columns_in * stage.output.height
-    for arm, bits in enumerate(arm_buffer_bits(stage)):
-        channels, source = stage.shapes[arm].channels, stage.sources[arm]
-        beat_bits = sources[arm].channels * source.bits
-        cuts = tile_cuts(channels, stage.fold.out_channels)
-        word = source.bits * word_channels(beat_cuts(channels, sources[arm]), cuts)
-        yield (
-            Action.COLUMN_WRITE,
-            Attributes(beat_bits, -(-bits // beat_bits)),
-            rows * sources[arm].per_row,
-        )
-        yield Action.COLUMN_READ, Attributes(word, -(-bits // word)), rows * stage.tiles_of(arm)
+    for arm, beats in enumerate(sources):
+        yield from arm_actions(stage, arm, beats)
     values = rows * stage.output.channels
     for scale in join_requantizers(stage):
         yield Action.REQUANTIZE, scale, values
@@ -46,6 +38,19 @@ def join_actions(
         yield Action.ACCUMULATE, Attributes(stage.sum_bits), values
     word = stage.fold.out_channels * stage.target.bits
     yield Action.STREAM, Attributes(word), rows * len(stage.tiles)
+
+
+def arm_actions(
+    stage: JoinStage, arm: int, beats: Beats
+) -> Iterator[tuple[Action, Attributes, int]]:
+    """Yield what one image does to the column buffers of an arm."""
+    rows = stage.columns_in * stage.output.height
+    bits, channels = arm_buffer_bits(stage)[arm], stage.shapes[arm].channels
+    value, beat = stage.sources[arm].bits, beats.channels * stage.sources[arm].bits
+    cuts = tile_cuts(channels, stage.fold.out_channels)
+    word = value * word_channels(beat_cuts(channels, beats), cuts)
+    yield Action.COLUMN_WRITE, Attributes(beat, -(-bits // beat)), rows * beats.per_row
+    yield Action.COLUMN_READ, Attributes(word, -(-bits // word)), rows * stage.tiles_of(arm)
 
 
 def join_requantizers(stage: JoinStage) -> tuple[Attributes, ...]:

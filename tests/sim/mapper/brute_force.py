@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 
+from pilaster.models.graph import INPUT
 from pilaster.sim.actions import count_actions
 from pilaster.sim.area import stage_area_um2
 from pilaster.sim.beats import Beats
-from pilaster.sim.closed_form import MachineBatch, _recur
 from pilaster.sim.energy import stage_energy_pj
-from pilaster.sim.mapper.map import LANE, Space
+from pilaster.sim.mapper.map import Space
 from pilaster.sim.mapper.request import Objective
 from pilaster.sim.pipeline import build_stage
-from pilaster.sim.stages import ConvStage
+from pilaster.sim.recurrence import StageWork, recur
+from pilaster.sim.stages import ConvStage, JoinStage
+from pilaster.sim.timing import COLUMN_BUFFERS
+from pilaster.sim.work import SOURCE, Arm
 
 IMAGES = 24
+
+LANE = 2**20
+"""Small units that a lane outweighs."""
 
 
 class BruteForce:
@@ -26,7 +33,7 @@ class BruteForce:
         request = space.request
         network = request.network
         stages = [
-            [build_stage(network, node, found.spec(index)) for index in indices]
+            [_stage(network, node, found.spec(index)) for index in indices]
             for node, found, indices in zip(
                 network.graph.nodes, space.candidates, kept, strict=True
             )
@@ -34,10 +41,17 @@ class BruteForce:
         self.choice = np.array(list(product(*(range(len(each)) for each in stages)))).T
         machines = self.choice.shape[1]
         rows, interval = network.graph.input_shape.height, request.column_interval
-        batch = MachineBatch(
-            rows, np.full(machines, interval), tuple(map(tuple, stages)), self.choice
-        )
-        found = _recur(batch, IMAGES)
+        index = {INPUT: SOURCE} | {node.name: i for i, node in enumerate(network.graph.nodes)}
+        self.sources = [[index[name] for name in node.inputs] for node in network.graph.nodes]
+        arms = [
+            [Arm(source, None if len(sources) > 1 else COLUMN_BUFFERS) for source in sources]
+            for sources in self.sources
+        ]
+        work = [
+            StageWork.of([stage.work for stage in each], chosen)
+            for each, chosen in zip(stages, self.choice, strict=True)
+        ]
+        found = recur(rows, np.full(machines, interval), work, IMAGES, arms=arms)
         accepted = np.array(found.accepted[0])
         due = interval * np.arange(len(accepted))[:, np.newaxis] + rows
         holds = (accepted == due).all(axis=0)
@@ -56,7 +70,7 @@ class BruteForce:
             self.keeps &= self.latency <= request.max_latency
         if request.max_lanes is not None:
             self.keeps &= self.lanes <= request.max_lanes
-        self.cost = np.array([_cost(space, stages, c) for c in self.choice.T])
+        self.cost = np.array([_cost(space, stages, self.sources, c) for c in self.choice.T])
 
     @property
     def least(self) -> float:
@@ -64,10 +78,17 @@ class BruteForce:
         return float(self.cost[self.keeps].min(initial=np.inf))
 
 
-def _cost(space, stages, choice):
+def _stage(network, node, spec):
+    stage = build_stage(network, node, spec)
+    if isinstance(stage, JoinStage):
+        return replace(stage, arm_columns=(COLUMN_BUFFERS,) * len(node.inputs))
+    return stage
+
+
+def _cost(space, stages, sources, choice):
     request = space.request
-    total, beats = 0.0, Beats.whole(request.network.graph.input_shape.channels)
-    for variants, index in zip(stages, choice, strict=True):
+    total, beats = 0.0, {SOURCE: Beats.whole(request.network.graph.input_shape.channels)}
+    for number, (variants, index) in enumerate(zip(stages, choice, strict=True)):
         stage = variants[index]
         if request.objective is Objective.LANES:
             small = stage.fold.out_channels
@@ -77,10 +98,11 @@ def _cost(space, stages, choice):
         elif request.objective is Objective.AREA:
             total += stage_area_um2(stage, request.table)
         else:
-            actions = count_actions(stage, [beats], 1, None)
+            coming = [beats[source] for source in sources[number]]
+            actions = count_actions(stage, coming, 1, None)
             energy = stage_energy_pj(
                 stage, actions, request.image_cycles, request.table, request.clock_mhz
             )
             total += sum(energy.values())
-        beats = stage.beats
+        beats[number] = stage.beats
     return total

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from pilaster.models.energy import EnergyTable
 from pilaster.sim import program_tables
 from pilaster.sim.area import stage_area_um2
+from pilaster.sim.beats import Beats
 from pilaster.sim.machine import Machine, Schedule
 from pilaster.sim.mapper.folds import Limits
 from pilaster.sim.mapper.prices import Pricing, areas_um2, column_buffer_pj, energies_pj
-from pilaster.sim.mapper.space import candidates
+from pilaster.sim.mapper.space import candidates, sent_beats
 from pilaster.sim.pipeline import build_stage
 from pilaster.sim.simulate import simulate
 from tests.strategies import graphs, networks
@@ -46,13 +47,12 @@ def check_energies(network, seed, table, on_chip, clock_mhz):
     machine = Machine("random", "random", 100, specs)
     result = simulate(network, machine, table=table, clock_mhz=clock_mhz)
     pricing = Pricing(table, result.cycles_per_image, clock_mhz)
-    beats = np.array([network.graph.input_shape.channels]), 1
+    beats = Beats.whole(network.graph.input_shape.channels)
     for stage, each, i in zip(result.stages, found, chosen, strict=True):
-        spec = each.spec(i)
-        energy = energies_pj(each, pricing)[i]
-        energy += column_buffer_pj(each, *beats, pricing)[i, 0]
+        energy = energies_pj(each, pricing)[i] + column_buffer_pj(each, 0, [beats], pricing)[i, 0]
         assert energy == pytest.approx(stage.energy_pj, rel=1e-9)
-        beats = np.array([spec.fold.out_channels]), each.groups
+        sent, sends = sent_beats(each)
+        beats = sent[sends[i]]
 
 
 @settings(max_examples=60, deadline=None)

@@ -10,9 +10,9 @@ from pilaster.models.zoo import ZOO
 from pilaster.sim.mapper.folds import Limits
 from pilaster.sim.mapper.map import Space
 from pilaster.sim.mapper.request import SCHEDULES, Objective, Policy, Request
-from pilaster.sim.mapper.search import Effort, search
-from tests.sim.mapper.brute_force import BruteForce
-from tests.strategies import graphs, networks
+from pilaster.sim.mapper.solve import solve
+from tests.sim.mapper.brute_force import LANE, BruteForce
+from tests.strategies import graphs, joined_graphs, networks
 
 MOST_MACHINES = 500
 
@@ -58,13 +58,20 @@ def check_against_brute_force(network, seed, objective, schedule, interval=None)
         changes = {name: max(1, value) for name, value in changes.items()}
         limited = Request(**{**vars(request), **changes})
         brute = BruteForce(Space(limited, limits), kept) if changes else free
-        problem = Space(limited, limits).problem(objective, limited.max_lanes)
+        question = Space(limited, limits).question(objective, limited.max_lanes)
         part = []
-        for stage, indices in zip(problem.stages, kept, strict=True):
+        for stage, indices in zip(question.stages, kept, strict=True):
             part.append(np.flatnonzero(np.isin(stage.index, indices)))
-        found = search(problem.of(part), Effort(widths=(8, 4096), grown=4096))
+        found = solve(question.of(part))
         assert found.proven
-        assert found.cost == pytest.approx(brute.least, rel=1e-9)
+        if objective is Objective.LANES and found.choice is not None:
+            small = sum(
+                int(stage.small_units[choice])
+                for stage, choice in zip(space.candidates, found.choice, strict=True)
+            )
+            assert LANE * found.cost + small == brute.least
+        else:
+            assert found.cost == pytest.approx(brute.least, rel=1e-9)
 
 
 OBJECTIVES = st.sampled_from(list(Objective))
@@ -74,6 +81,19 @@ OBJECTIVES = st.sampled_from(list(Objective))
 @given(networks(graphs(3)), st.integers(0, 2**32 - 1), OBJECTIVES, st.sampled_from(list(SCHEDULES)))
 def test_search_equals_brute_force(network, seed, objective, schedule):
     check_against_brute_force(network, seed, objective, schedule)
+
+
+@settings(max_examples=15, deadline=None)
+@given(networks(joined_graphs(1)), st.integers(0, 2**32 - 1), OBJECTIVES)
+def test_search_equals_brute_force_where_a_network_joins(network, seed, objective):
+    check_against_brute_force(network, seed, objective, "scatter")
+
+
+@pytest.mark.slow
+@settings(max_examples=300, deadline=None)
+@given(networks(joined_graphs(2)), st.integers(0, 2**32 - 1), OBJECTIVES)
+def test_search_equals_brute_force_where_a_network_joins_often(network, seed, objective):
+    check_against_brute_force(network, seed, objective, "both")
 
 
 @pytest.mark.slow
