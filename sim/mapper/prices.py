@@ -64,7 +64,7 @@ def areas_um2(found: Candidates, table: EnergyTable) -> Costs:
 
 def lane_operations(found: Candidates) -> Ints:
     """Lane operations of an image that every candidate's schedule has, see `lane_slots`."""
-    if isinstance(found, PoolCandidates):
+    if not isinstance(found, ConvCandidates):
         return np.zeros(len(found), np.int64)
     rows = found.stage.geometry.rows_out
     return np.concatenate(
