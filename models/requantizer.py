@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pilaster.models.calibration import all_alike, unlike
 from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT
 from pilaster.models.layers import Pool
@@ -69,5 +70,7 @@ def requantized(
         f"{network.note}; quantised anew to {settings.weight_bits}-bit weights and "
         f"{settings.activation_bits}-bit activations"
     )
+    if warning := all_alike(images, network.byte_scale) or unlike(network, images):
+        note += f"; {warning}"
     found = quantize(dequantized(network), reals, settings, note)
     return replace(found, byte_scale=network.byte_scale, columns=network.columns)

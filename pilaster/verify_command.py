@@ -87,6 +87,7 @@ def add_command(commands: Any) -> None:
 def _verify(options: argparse.Namespace) -> int:
     import pilaster as pl
     from pilaster.data import images_for
+    from pilaster.models.calibration import unlike
     from pilaster.models.energy import EnergyTable
     from pilaster.models.errors import InputError
     from pilaster.sim.pipeline import Pipeline
@@ -117,6 +118,7 @@ def _verify(options: argparse.Namespace) -> int:
         saif=options.saif,
         load_weights=options.load_weights,
     )
+    warning = unlike(network, dataset.images)
     stages = None
     if table is not None:
         from pilaster.rtl.verified_power import power_dict, stage_powers
@@ -124,12 +126,13 @@ def _verify(options: argparse.Namespace) -> int:
         stages = stage_powers(Pipeline(network, machine), verdict, table, options.clock_mhz)
     if options.json:
         power = {} if stages is None else power_dict(stages, verdict, options.clock_mhz)
-        notes = [note for note in (network.note, network.checked) if note]
+        notes = [note for note in (network.note, network.checked, warning) if note]
         print(json.dumps({**verdict.as_dict(), **power, "notes": notes}, allow_nan=False))
     else:
         _print(verdict, options)
-        if network.checked:
-            print(network.checked)
+        for note in (network.checked, warning):
+            if note:
+                print(note)
         if stages is not None:
             _print_power(stages, verdict, options.clock_mhz)
     return 0 if verdict.equal else 1

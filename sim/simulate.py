@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from pilaster.models.calibration import unlike
 from pilaster.models.energy.actions import Action
 from pilaster.models.energy.table import EnergyTable
 from pilaster.models.errors import InputError
@@ -120,6 +121,8 @@ def simulate(
     )
     dram = dram_traffic(stages, counts, counted, kept.cycles_per_image)
     notes = [*_notes(network, count, table, clock_mhz)]
+    if images is not None and (warning := unlike(network, images)):
+        notes.append(warning)
     if dram is not None:
         notes.append(dram.describe(clock_mhz))
     elif any(result.weights_in_dram for result in results):

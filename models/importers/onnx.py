@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.models.assumed_ranges import assumed_ranges
+from pilaster.models.calibration import all_alike
 from pilaster.models.errors import InputError
 from pilaster.models.importers.hints import hint
 from pilaster.models.importers.layout import CHANNELS_FIRST, readings
@@ -202,6 +203,8 @@ def _quantized(
             return replace(made, byte_scale=byte_scale, uncalibrated=str(path))
         images = _reals(calibration, found.shape, byte_scale)
         note += f", quantised on {len(images)} images{host}"
+        if warning := all_alike(calibration, byte_scale):
+            note += f"; {warning}"
         return replace(quantize(floats, images, settings, note), byte_scale=byte_scale)
 
 

@@ -12,11 +12,17 @@ from pilaster.models.quantization import TensorQuantization
 __all__ = ["carrier", "contains", "narrowed", "on_grid", "quantized_bounds", "same_grid"]
 
 
-def carrier(low: float, high: float, bits: int) -> Quantizer:
-    """Give a quantiser of some bits for reals from `low` to `high`, and zero."""
+def carrier(low: float, high: float, bits: int, step: float) -> Quantizer:
+    """Give a quantiser of some bits for reals from `low` to `high`, and zero.
+
+    step : of what they are carried to, a whole number of theirs in eighths of a power
+        of two: so halves stay halves, and little of the bits is lost
+    """
     low, high = min(low, 0.0), max(high, 0.0)
     levels = (1 << bits) - 1
-    scale = (high - low) / levels or 1.0
+    least = (high - low) / (levels - 1) or step
+    octave = 2.0 ** (np.floor(np.log2(step / least)) - 3)
+    scale = float(step / (np.floor(step / least / octave) * octave))
     zero = int(np.clip(np.rint(-low / scale), 0, levels))
     return Quantizer(TensorQuantization(scale, zero, 0, levels), carries=True)
 

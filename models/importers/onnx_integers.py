@@ -65,6 +65,9 @@ LARGEST_CONSTANT = (1 << 15) - 1
 MOST_CARRIED_BITS = 22
 """Of two values that nothing quantises before their sum: enough that it is rounded as reals are."""
 
+CARRIED_BESIDE_BITS = 20
+"""Of one beside a quantised value: more would leave too few places for that in 32-bit sums."""
+
 FINE_BITS = 14
 """Places behind the point of a factor's weight, so that its offset is rounded finely too."""
 
@@ -363,13 +366,14 @@ class _Layers:
                 if isinstance(step.action, Add):
                     other = step.sources[1 - place]
                     least, most = self._reach(other)
-                    bits = MOST_BITS if other in self.held else MOST_CARRIED_BITS
+                    bits = CARRIED_BESIDE_BITS if other in self.held else MOST_CARRIED_BITS
                     edges = [
                         edge * quantizer.tensor.scale for edge in quantizer.tensor.stream_range
                     ]
                     # Beyond these the sum is bounded, whatever the other arm is.
                     low, high = max(low, edges[0] - most), min(high, edges[1] - least)
-                arms.append(self._made_of(source, carrier(low, high, bits), reader))
+                carried = carrier(low, high, bits, quantizer.tensor.scale)
+                arms.append(self._made_of(source, carried, reader))
         return tuple(arms)
 
     def _reach(self, value: str) -> tuple[float, float]:

@@ -58,3 +58,29 @@ def test_a_bias_between_the_units_of_a_sum_moves_no_value_by_more_than_one(
     network, images = import_network(path), writer.images(9)
     found = infer(network, network.encode(images)).transpose(0, 3, 1, 2)
     assert np.abs(found - run(model, images, [output])[output] * 2**5).max() <= 1.01
+
+
+CARRIED: dict[str, Callable[[OnnxWriter, str], str]] = {
+    "a sum of sums": lambda w, x: w.add("Add", [*[w.add("Add", [x, x], 3)] * 2], 3),
+    "a sum of convolutions": lambda w, x: w.add("Add", [conv_of(w, x), conv_of(w, x)], 3),
+    "a bounded sum and a sum": lambda w, x: bounded_sums(w, x),
+}
+
+
+def conv_of(w: OnnxWriter, source: str) -> str:
+    weight = w.constant(w.rng.integers(-3, 4, (3, 3, 1, 1), np.int8))
+    real = w.add("DequantizeLinear", [weight, w.constant(np.float32(0.25))], 0)
+    return w.add("Conv", [source, real], 3)
+
+
+def bounded_sums(w: OnnxWriter, source: str) -> str:
+    total = w.add("Add", [source, source], 3)
+    first = w.add("Max", [w.add("Add", [total, source], 3), w.constant(np.float32(0.4375))], 3)
+    return w.add("Add", [first, total], 3)
+
+
+@pytest.mark.parametrize("case", CARRIED)
+def test_reals_that_nothing_quantises_keep_their_halves(case: str, tmp_path: Path) -> None:
+    writer = OnnxWriter((3, 6, 5), 1)
+    total = CARRIED[case](writer, pair(writer, INPUT, 2**-6))
+    equals_at_opset_21(writer, pair(writer, total, 2**-2, 3), tmp_path)
