@@ -192,6 +192,8 @@ def _priced(found: PowerMeasurement) -> str:
 def _print_bill(lines: tuple[BillLine, ...], table: str) -> None:
     print(f"\n{'nJ an image':<20}{'gates':>10}{'model':>10}{'error':>9}   by {table}")
     for line in lines:
+        if not line.gates_pj and not line.model_pj:
+            continue
         gates, model = line.gates_pj / 1e3, line.model_pj / 1e3
         error = f"{line.error:+.1%}" if line.gates_pj else "-"
         print(f"{line.part:<20}{gates:>10,.2f}{model:>10,.2f}{error:>9}")

@@ -141,7 +141,7 @@ def _verify(options: argparse.Namespace) -> int:
 def _print_power(stages: Sequence[StagePower], verdict: Verdict, clock_mhz: float | None) -> None:
     from pilaster.rtl.verified_power import PartPower, by_part, power_mw
 
-    of_parts = by_part(stages)
+    of_parts = {name: part for name, part in by_part(stages).items() if part != PartPower()}
     of_stages = {stage.name: stage.total for stage in stages}
     for title, lines in (("stage", of_stages), ("part", of_parts)):
         print(f"\n{title:<18}{'RTL, nJ':>12}{'model, nJ':>12}{'register bits':>15}{'toggles':>12}")

@@ -25,6 +25,7 @@ from pilaster.sim.mapper import Mapping, map_network
 from pilaster.sim.stages import ConvStage, PoolStage
 from pilaster.sim.stages.conv_actions import column_buffer_bits, psum_bits, weight_bits
 from pilaster.sim.stages.pool_actions import pool_column_buffer_bits, pool_psum_bits
+from pilaster.sim.utilization import utilization
 
 __all__ = ["NETWORKS", "PIPELINE", "WHOLE", "Chip", "Measured", "Row", "chip", "compare"]
 
@@ -98,7 +99,7 @@ class Row:
         the lanes shared out)
     weights_in : "chip" or "DRAM"
     memory_kb : column buffers, partial sums and weights kept on chip
-    used : share of the cycles of the lanes that the layer's multiplications need, as published:
+    used : `utilization` of the chip's lanes by the layer's multiplications as they are published:
         products with padding, which the machine does not do, count too
     no_zeros_mj : where no activation is zero; the others have the zeros measured on the chip
     clocked_mj : with every pipeline register clocked in every cycle
@@ -287,7 +288,7 @@ def _described(name: str, layer: str, network: Network, mapping: Mapping, counte
         column_interval_cycles=mapping.column_interval_cycles,
         weights_in="DRAM" if in_dram else "chip",
         memory_kb=_memory_bits(counted) / 8192,
-        used=graph.macs / (facts.lanes * cycles),
+        used=utilization(graph.macs, facts.lanes, cycles),
         ms=cycles / facts.clock_mhz * 1e-3,
         chip_ms=sum(each.total_ms for each in measured) / batch,
         on_chip_mj=on_chip_mj(with_zeros, table),

@@ -54,7 +54,8 @@ def test_json_is_one_object_and_the_same_as_in_python(command: Command) -> None:
         schedule="both",
         policy="immediate",
     )
-    assert json.loads(outcome.out) == found.as_dict()
+    note = {"note": pl.load("digits").note}
+    assert json.loads(outcome.out) == {**found.as_dict(), **note}
     assert found.as_dict()["unit"] == "uW"
 
 
