@@ -164,5 +164,5 @@ def test_without_amaranth_one_line_tells_what_to_install(capsys, tmp_path, monke
     monkeypatch.setitem(sys.modules, "amaranth.back.verilog", None)
     monkeypatch.delitem(sys.modules, "pilaster.rtl.export", raising=False)
     told = refused(capsys, "digits", "--out", tmp_path / "out")
-    assert told == "pilaster: needs the RTL extra: pip install 'pilaster[rtl]'"
+    assert told == "pilaster: RTL needs amaranth.back.verilog: pip install 'pilaster[rtl]'"
     assert not (tmp_path / "out").exists()
