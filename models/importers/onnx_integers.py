@@ -197,6 +197,14 @@ class _Layers:
             )
         return self.held[value]
 
+    def _free(self, name: str, reader: str) -> str:
+        """Give a name that no layer has: a layer that is there already is never replaced."""
+        found, count = name.replace("+", ""), 1
+        while found in self.nodes:
+            found = f"{name}_{reader}".replace("+", "") + (f"_{count}" if count > 1 else "")
+            count += 1
+        return found
+
     def _put(self, tensor: str, found: TensorQuantization, most: int = MOST_BITS) -> None:
         bits = (found.maximum - found.minimum).bit_length()  # a zero point takes one more
         if bits > most:
@@ -246,8 +254,7 @@ class _Layers:
 
     def _quantized(self, path: ReadPath, base: Step, quantizer: Quantizer, reader: str) -> str:
         """Give the tensor of a layer whose reals a quantiser reads."""
-        name = base.name if base.name not in self.nodes else f"{base.name}_{reader}"
-        name = name.replace("+", "")
+        name = self._free(base.name, reader)
         if isinstance(base.action, Offsets) and base.sources[0] not in self.held:
             raise InputError(f"{base.sources[0]} is not quantised; put a quantiser before the sum")
         if path.scalings and not isinstance(base.action, Weighted):
@@ -432,6 +439,7 @@ class _Layers:
         self, name: str, source: str, scalings: Sequence[Scaling], quantizer: Quantizer
     ) -> str:
         """Add a depthwise convolution that multiplies each channel and adds to it."""
+        name = self._free(name, "again")
         found, channels = self.tensors[source], self._shape(source).channels
         factor, offset = np.ones(channels), np.zeros(channels)
         for scaling in scalings:
@@ -462,7 +470,7 @@ class _Layers:
         """Add a max pool of a tensor, or zeros around it."""
         key = (step.name, source)
         if key not in self._made:
-            name = step.name if step.name not in self.nodes else name
+            name = self._free(step.name, name)
             layer, tensor = step.action, self.tensors[source]
             if isinstance(layer, Surround):
                 layer, taps = padding_conv(self._shape(source), layer.padding)

@@ -84,3 +84,12 @@ def test_reals_that_nothing_quantises_keep_their_halves(case: str, tmp_path: Pat
     writer = OnnxWriter((3, 6, 5), 1)
     total = CARRIED[case](writer, pair(writer, INPUT, 2**-6))
     equals_at_opset_21(writer, pair(writer, total, 2**-2, 3), tmp_path)
+
+
+def test_a_sum_that_is_carried_to_two_readers_makes_layers_of_their_own(tmp_path: Path) -> None:
+    """The second once replaced the first, which had been read already: wrong numbers."""
+    writer = OnnxWriter((3, 6, 5), 1)
+    raw = conv_of(writer, pair(writer, INPUT, 2**-6))
+    total = writer.add("Add", [pair(writer, raw, 2**-3), raw], 3)
+    output = writer.add("Add", [pair(writer, total, 2**-3), total], 3)
+    equals_at_opset_21(writer, pair(writer, output, 2**-5, 3), tmp_path)
