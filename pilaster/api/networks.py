@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.data import images_for
-from pilaster.models.arguments import as_array, as_path, as_whole, refusal
+from pilaster.models.arguments import LARGEST, as_array, as_path, as_whole, refusal
 from pilaster.models.check.record import recall
 from pilaster.models.columns import read_along
 from pilaster.models.datasets import Dataset, checked_pixels
@@ -76,7 +76,8 @@ def _widths(bits: object) -> QuantizerSettings:
     pair = bits if isinstance(bits, tuple) else (bits, bits)
     if len(pair) != 2:
         raise refusal("bits", bits, "a width, or those of weights and activations")
-    weight_bits, activation_bits = (as_whole("bits", width) for width in pair)
+    # The settings tell the range of widths.
+    weight_bits, activation_bits = (as_whole("bits", width, least=-LARGEST) for width in pair)
     return QuantizerSettings(weight_bits, activation_bits)
 
 
