@@ -118,12 +118,23 @@ def test_missing_tools(command, tmp_path, monkeypatch):
     refused(outcome, "yosys is missing", "pip install 'pilaster[fpga]'")
 
 
+FAILING = """\
+#!/bin/sh
+case "$*" in -V|--version) echo "Yosys 0.99 (nextpnr-0.99)"; exit 0;; esac
+echo chatter
+echo ERROR: no such cell
+echo end
+exit 1
+"""
+"""A tool that is new enough, and fails."""
+
+
 def test_a_tool_that_fails_is_told_with_its_error(command, tmp_path, monkeypatch):
     tools = tmp_path / "bin"
     tools.mkdir()
     for name in ("yosys", "nextpnr-ice40", "icepack"):
         program = tools / name
-        program.write_text("#!/bin/sh\necho chatter\necho ERROR: no such cell\necho end\nexit 1\n")
+        program.write_text(FAILING)
         program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")  # native tools on PATH win
     outcome = command("bitstream", "digits", "--board", "icebreaker", "--out", tmp_path / "out")

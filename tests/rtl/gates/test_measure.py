@@ -91,7 +91,7 @@ def test_a_table_of_the_schedule_is_read_when_its_address_changes(small, monkeyp
     monkeypatch.setattr(synthesis, "TABLE_BITS", 16)
     _, found = measured(small, table=EnergyTable.load("ihp130"))
     reads = {
-        (m.stage, m.name): m.reads * IMAGES for m in found.memories if m.component == "sequencer"
+        (m.stage, m.name): m.reads * IMAGES for m in found.memories if m.component == "program"
     }
     conv, fc = (Program.of(stage) for stage in small.stages)
     turns = {
