@@ -28,11 +28,15 @@ from pilaster.sim.mapper.explain import explain, refuse_impossible
 from pilaster.sim.mapper.folds import Limits
 from pilaster.sim.mapper.paths import StampLimits
 from pilaster.sim.mapper.prices import Pricing, areas_um2, column_buffer_pj, energies_pj
+from pilaster.sim.mapper.problem import Problem
+from pilaster.sim.mapper.problem import StageOptions as ChainOptions
 from pilaster.sim.mapper.question import ArmCost, Costs, Question, StageOptions
+from pilaster.sim.mapper.relaxation import Route
 from pilaster.sim.mapper.request import DEFAULT_TABLES, SCHEDULES, Objective, Policy, Request
 from pilaster.sim.mapper.result import Mapping, StageMapping
+from pilaster.sim.mapper.search import search
 from pilaster.sim.mapper.slack import stage_slack
-from pilaster.sim.mapper.solve import ROUNDING, Effort, Found, solve
+from pilaster.sim.mapper.solve import ROUNDING, Found, solve
 from pilaster.sim.mapper.space import Candidates, candidates, sent_beats
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.stages import ConvStage
@@ -41,7 +45,10 @@ from pilaster.sim.timing import COLUMN_BUFFERS
 from pilaster.sim.utilization import utilization
 from pilaster.sim.work import SOURCE, Arm
 
-__all__ = ["Space", "map_network", "map_request"]
+__all__ = ["LANE", "Space", "map_network", "map_request"]
+
+LANE = 2**20
+"""Requantizers that a lane outweighs where lanes are counted: more than a machine has."""
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -112,23 +119,20 @@ def _choice(what: str, kind: type[Choice], name: str) -> Choice:
     return kind(name)
 
 
-def map_request(
-    request: Request, limits: Limits | None = None, effort: Effort | None = None
-) -> Mapping:
+def map_request(request: Request, limits: Limits | None = None) -> Mapping:
     """Find the machine of least cost for a request.
 
     Parameters
     ----------
     limits : the space of folds; by default what the request allows
-    effort : how hard to search
     """
     space = Space(request, limits or default_limits(request))
     refuse_impossible(request, space.candidates, space.least_latency())
-    found = solve(space.question(request.objective, request.max_lanes), effort)
+    found = space.cheapest(request.objective, request.max_lanes)
     if found.choice is None:
 
         def least_lanes() -> Found:
-            return solve(space.question(Objective.LANES, None), effort)
+            return space.cheapest(Objective.LANES, None)
 
         raise explain(request, space.candidates, space.kept, least_lanes, found.proven)
     return space.mapping(found)
@@ -167,6 +171,56 @@ class Space:
             arms.append(tuple(Arm(index[name], columns) for name in node.inputs))
         return StampLimits(
             graph.input_shape.height, request.column_interval, request.max_latency, tuple(arms)
+        )
+
+    def cheapest(self, objective: Objective, max_lanes: int | None) -> Found:
+        """Find the cheapest machine: of a chain stage by stage, else by late paths."""
+        if not self.request.network.graph.is_chain:
+            return solve(self.question(objective, max_lanes))
+        found = search(self.problem(objective, max_lanes))
+        if objective is not Objective.LANES:
+            return found
+        bound, cost = found.bound, found.cost
+        return Found(found.choice, *(c // LANE if np.isfinite(c) else c for c in (cost, bound)))
+
+    def problem(self, objective: Objective, max_lanes: int | None) -> Problem:
+        """Pose the choice of the candidates of a chain that may keep the limits."""
+        request = self.request
+        whole = self._problem(objective, max_lanes)
+        least = Route.last(whole).least_latency(whole)
+        kept = []
+        for stage, latency in zip(whole.stages, least, strict=True):
+            may = stage.work.busy <= request.image_cycles
+            if request.max_latency is not None:
+                may &= latency <= request.max_latency
+            if max_lanes is not None:
+                may &= stage.lanes <= max_lanes
+            kept.append(np.flatnonzero(may))
+        return whole.of(kept)
+
+    def _problem(self, objective: Objective, max_lanes: int | None) -> Problem:
+        """Pose the choice of any candidates of a chain."""
+        costs = []
+        for found, (own, arms) in zip(self.candidates, self.costs(objective), strict=True):
+            cost = own[:, np.newaxis] + (arms[0].cost if arms else 0.0)
+            if objective is Objective.LANES:
+                cost = LANE * cost + found.small_units[:, np.newaxis]
+            costs.append(cost)
+        stages = []
+        for number, (found, cost) in enumerate(zip(self.candidates, costs, strict=True)):
+            sends = np.zeros(len(found), np.intp)
+            if number + 1 < len(costs) and costs[number + 1].shape[1] > 1:
+                _, sends = sent_beats(found)
+            index = np.arange(len(found))
+            stages.append(ChainOptions(found.name, found.work, cost, sends, found.lanes, index))
+        limits, columns = self.kept, self.request.network.graph.input_shape.width
+        return Problem(
+            stages=tuple(stages),
+            rows=limits.rows,
+            columns=columns,
+            column_interval=limits.column_interval,
+            max_latency=limits.max_latency,
+            max_lanes=max_lanes,
         )
 
     def question(self, objective: Objective, max_lanes: int | None) -> Question:

@@ -10,6 +10,7 @@ from pilaster.models.zoo import ZOO
 from pilaster.sim.mapper.folds import Limits
 from pilaster.sim.mapper.map import Space
 from pilaster.sim.mapper.request import SCHEDULES, Objective, Policy, Request
+from pilaster.sim.mapper.search import Effort, search
 from pilaster.sim.mapper.solve import solve
 from tests.sim.mapper.brute_force import LANE, BruteForce
 from tests.strategies import graphs, joined_graphs, networks
@@ -63,6 +64,8 @@ def check_against_brute_force(network, seed, objective, schedule, interval=None)
         for stage, indices in zip(question.stages, kept, strict=True):
             part.append(np.flatnonzero(np.isin(stage.index, indices)))
         found = solve(question.of(part))
+        if network.graph.is_chain:
+            check_search_of_chains(Space(limited, limits), kept, brute.least)
         assert found.proven
         if objective is Objective.LANES and found.choice is not None:
             small = sum(
@@ -72,6 +75,18 @@ def check_against_brute_force(network, seed, objective, schedule, interval=None)
             assert LANE * found.cost + small == brute.least
         else:
             assert found.cost == pytest.approx(brute.least, rel=1e-9)
+
+
+def check_search_of_chains(space, kept, least):
+    """The search stage by stage finds the same."""
+    request = space.request
+    problem = space.problem(request.objective, request.max_lanes)
+    part = []
+    for stage, indices in zip(problem.stages, kept, strict=True):
+        part.append(np.flatnonzero(np.isin(stage.index, indices)))
+    found = search(problem.of(part), Effort(widths=(8, 4096), grown=4096))
+    assert found.proven
+    assert found.cost == pytest.approx(least, rel=1e-9)
 
 
 OBJECTIVES = st.sampled_from(list(Objective))
