@@ -324,7 +324,7 @@ def play_tools(tmp_path, monkeypatch, cells, fmax_mhz):
         ("icepack", "echo bits > top.bin"),
     ):
         program = tools / name
-        program.write_text(f"#!/bin/sh\n[ $1 = --version ] && echo {name} 1.2 || {does}\n")
+        program.write_text(f"#!/bin/sh\n[ $1 = --version ] && echo {name} version 1.2 || {does}\n")
         program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
 

@@ -199,7 +199,7 @@ def test_lanes_that_are_too_few_name_the_stage_and_the_least():
         ({"policy": "lazy"}, "policy: 'lazy' is not known; use multi-cycle, immediate"),
         ({"schedule": "gathr"}, "schedule: 'gathr' is not known; use scatter, gather, both"),
         ({"table": "none"}, "energy table 'none' is not shipped"),
-        ({"clock_mhz": 0.0}, "clock_mhz: must be above 0 and finite, not 0"),
+        ({"clock_mhz": 0.0}, "clock_mhz: must be above 0, not 0.0"),
         ({"on_chip_weight_bits": 0}, "on_chip_weight_bits: must be at least 1 bit, not 0"),
     ],
 )
