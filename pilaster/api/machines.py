@@ -48,7 +48,7 @@ def load_machine(machine: MachineLike | None = None, network: NetworkLike | None
     >>> import pilaster as pl
     >>> machine = pl.load_machine("lenet5")
     >>> machine.column_interval, machine.stages["conv1"].fold.lanes
-    (256, 30)
+    (320, 30)
     """
     if machine is None and network is None:
         raise InputError("machine: name one, or give a network for its default machine")
