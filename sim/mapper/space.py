@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -223,12 +224,15 @@ class ConvCandidates:
         raise IndexError(index)
 
 
+AnyStage = TypeVar("AnyStage", PoolStage, JoinStage)
+
+
 @dataclass(frozen=True, eq=False)
-class PoolCandidates:
-    """Every width of a pooling stage that the mapper considers."""
+class _Widths(Generic[AnyStage]):
+    """Every width that the mapper considers of a stage without weights."""
 
     name: str
-    stages: tuple[PoolStage, ...]
+    stages: tuple[AnyStage, ...]
     work: WorkTable
 
     def __len__(self) -> int:
@@ -241,7 +245,7 @@ class PoolCandidates:
 
     @cached_property
     def small_units(self) -> Ints:
-        """Channels pooled in parallel."""
+        """Channels worked on in parallel."""
         return self.out_channels
 
     @cached_property
@@ -251,7 +255,7 @@ class PoolCandidates:
 
     @cached_property
     def gathers(self) -> NDArray[np.bool_]:
-        """Whether the schedule is gather: a pool has none, and counts as scatter."""
+        """Whether the schedule is gather: these have none, and count as scatter."""
         return np.zeros(len(self), bool)
 
     def spec(self, index: int) -> StageSpec:
@@ -259,40 +263,12 @@ class PoolCandidates:
         return self.stages[index].spec
 
 
-@dataclass(frozen=True, eq=False)
-class JoinCandidates:
+class PoolCandidates(_Widths[PoolStage]):
+    """Every width of a pooling stage that the mapper considers."""
+
+
+class JoinCandidates(_Widths[JoinStage]):
     """Every width of a join that the mapper considers, with the fewest column buffers."""
-
-    name: str
-    stages: tuple[JoinStage, ...]
-    work: WorkTable
-
-    def __len__(self) -> int:
-        return len(self.stages)
-
-    @cached_property
-    def lanes(self) -> Ints:
-        """Multipliers: none."""
-        return np.zeros(len(self), np.int64)
-
-    @cached_property
-    def small_units(self) -> Ints:
-        """Channels joined in parallel."""
-        return self.out_channels
-
-    @cached_property
-    def out_channels(self) -> Ints:
-        """Channels of a beat to the next stage."""
-        return np.array([stage.fold.out_channels for stage in self.stages], np.int64)
-
-    @cached_property
-    def gathers(self) -> NDArray[np.bool_]:
-        """Whether the schedule is gather: a join has none, and counts as scatter."""
-        return np.zeros(len(self), bool)
-
-    def spec(self, index: int) -> StageSpec:
-        """Give a candidate as a stage, whose column buffers the pipeline counts."""
-        return self.stages[index].spec
 
 
 Candidates = ConvCandidates | PoolCandidates | JoinCandidates
