@@ -21,8 +21,8 @@ from pilaster.options import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pilaster.rtl.verified_power import StagePower
-    from pilaster.rtl.verify import Verdict
+    from pilaster.rtl.verification.verified_power import StagePower
+    from pilaster.rtl.verification.verify import Verdict
 
 __all__ = ["add_command"]
 
@@ -121,7 +121,7 @@ def _verify(options: argparse.Namespace) -> int:
     warning = unlike(network, dataset.images)
     stages = None
     if table is not None:
-        from pilaster.rtl.verified_power import power_dict, stage_powers
+        from pilaster.rtl.verification.verified_power import power_dict, stage_powers
 
         stages = stage_powers(Pipeline(network, machine), verdict, table, options.clock_mhz)
     if options.json:
@@ -139,7 +139,7 @@ def _verify(options: argparse.Namespace) -> int:
 
 
 def _print_power(stages: Sequence[StagePower], verdict: Verdict, clock_mhz: float | None) -> None:
-    from pilaster.rtl.verified_power import PartPower, by_part, power_mw
+    from pilaster.rtl.verification.verified_power import PartPower, by_part, power_mw
 
     of_parts = {name: part for name, part in by_part(stages).items() if part != PartPower()}
     of_stages = {stage.name: stage.total for stage in stages}

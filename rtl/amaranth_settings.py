@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pilaster.rtl.user_cache import cache_variables
+from pilaster.rtl.toolchain.user_cache import cache_variables
 
 __all__ = ["own_settings"]
 

@@ -9,9 +9,9 @@ from amaranth.hdl import ClockDomain, ClockSignal, Module, Mux, ResetSignal, Sig
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
-from pilaster.rtl.memory import RomFiles
+from pilaster.rtl.components.memory import RomFiles
+from pilaster.rtl.components.shapes import index_shape
 from pilaster.rtl.pipeline import PipelineComponent
-from pilaster.rtl.shapes import index_shape
 from pilaster.rtl.verilog import Design, component_verilog
 from pilaster.sim.pipeline import Pipeline
 

@@ -14,7 +14,7 @@ from pilaster.models.network import Network
 from pilaster.models.output_files import check_own, check_writable, write_files
 from pilaster.models.quantization import TensorQuantization
 from pilaster.rtl.axi_stream import generate_axi_stream
-from pilaster.rtl.memory import LOAD_BITS
+from pilaster.rtl.components.memory import LOAD_BITS
 from pilaster.rtl.names import in_hardware
 from pilaster.rtl.verilog import TOP, Design, generate
 from pilaster.sim.machine import Machine

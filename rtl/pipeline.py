@@ -10,13 +10,13 @@ from amaranth.lib.fifo import SyncFIFO
 from amaranth.lib.wiring import In, Out
 
 from pilaster.models.graph import INPUT
-from pilaster.rtl.conv import ConvComponent
-from pilaster.rtl.join import JoinComponent
-from pilaster.rtl.memory import RomFiles
-from pilaster.rtl.pool import PoolComponent
-from pilaster.rtl.probes import StageProbes
-from pilaster.rtl.shapes import index_shape, stream_shape
-from pilaster.rtl.slowest import together
+from pilaster.rtl.components.memory import RomFiles
+from pilaster.rtl.components.probes import StageProbes
+from pilaster.rtl.components.shapes import index_shape, stream_shape
+from pilaster.rtl.components.slowest import together
+from pilaster.rtl.stages.conv import ConvComponent
+from pilaster.rtl.stages.join import JoinComponent
+from pilaster.rtl.stages.pool import PoolComponent
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.stages import ConvStage, JoinStage
 from pilaster.sim.timing import COLUMN_BUFFERS

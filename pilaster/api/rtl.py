@@ -17,7 +17,7 @@ from pilaster.models.errors import InputError
 from pilaster.models.extras import needing
 
 if TYPE_CHECKING:
-    from pilaster.rtl.verify import Verdict
+    from pilaster.rtl.verification.verify import Verdict
 
 __all__ = ["verify", "write_rtl"]
 
@@ -93,7 +93,7 @@ def verify(
     if waves is not None and (switching or saif is not None):
         raise InputError("waves: not with switching or saif; run it once more")
     with needing("RTL", "rtl"):
-        from pilaster.rtl.verify import verify as compare
+        from pilaster.rtl.verification.verify import verify as compare
     return compare(
         loaded,
         laid,

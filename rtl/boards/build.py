@@ -18,9 +18,9 @@ from pilaster.rtl.boards.pll import Ecp5Pll, Ice40Pll, choose_pll
 from pilaster.rtl.boards.soft import SOFT_FILE, SOFT_MULTIPLIER, soft_script
 from pilaster.rtl.boards.tools import Tool, run_tool
 from pilaster.rtl.boards.top import BoardTop
+from pilaster.rtl.components.memory import ROM_VERILOG, RomFiles
 from pilaster.rtl.host.top import HostTop
 from pilaster.rtl.host.wire_format import LINK_LOAD_BITS
-from pilaster.rtl.memory import ROM_VERILOG, RomFiles
 from pilaster.sim.pipeline import Pipeline
 
 __all__ = ["SEED", "Sources", "clock_of", "place_and_route", "prepare", "synthesise"]

@@ -18,7 +18,7 @@ from pilaster.rtl.boards.catalogue import Device, Family
 from pilaster.rtl.boards.errors import DoesNotFitError
 from pilaster.rtl.boards.multipliers import Part, conv_parts, join_parts, share_blocks
 from pilaster.rtl.boards.report import RESOURCE_NAMES
-from pilaster.rtl.contents import memory_names
+from pilaster.rtl.components.contents import memory_names
 from pilaster.rtl.host.action_counters import low_bits
 from pilaster.rtl.host.actions import counters_of
 from pilaster.rtl.host.protocol import ActionCount

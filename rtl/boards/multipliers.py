@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from pilaster.rtl.boards.catalogue import Family
-from pilaster.rtl.products import packed_bits
+from pilaster.rtl.components.products import packed_bits
 from pilaster.sim.machine import Schedule
 from pilaster.sim.stages import ConvStage, JoinStage
 from pilaster.sim.stages.join_actions import join_requantizers

@@ -15,7 +15,7 @@ from pathlib import Path
 from pilaster.models.errors import InputError
 from pilaster.rtl.boards.catalogue import Family
 from pilaster.rtl.boards.errors import ToolError
-from pilaster.rtl.user_cache import cache_variables
+from pilaster.rtl.toolchain.user_cache import cache_variables
 
 __all__ = ["TOOLS", "Tool", "find_tools", "run_tool", "tool_version", "yosys"]
 

@@ -20,12 +20,12 @@ from pilaster.rtl.gates.gate_verilog import (
 )
 from pilaster.rtl.gates.liberty import Library
 from pilaster.rtl.gates.netlist import Netlist
-from pilaster.rtl.observed import column_stamps, expected_beats, read_observations
-from pilaster.rtl.stimulus import write_stimulus
-from pilaster.rtl.testbench import TESTBENCH
-from pilaster.rtl.verilator import build_and_run
+from pilaster.rtl.toolchain.verilator import build_and_run
+from pilaster.rtl.toolchain.workplace import workplace
+from pilaster.rtl.verification.observed import column_stamps, expected_beats, read_observations
+from pilaster.rtl.verification.stimulus import write_stimulus
+from pilaster.rtl.verification.testbench import TESTBENCH
 from pilaster.rtl.verilog import Design
-from pilaster.rtl.workplace import workplace
 from pilaster.sim.closed_form import stamps
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.traffic import Traffic

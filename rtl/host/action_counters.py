@@ -9,9 +9,9 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from pilaster.rtl.contents import select
+from pilaster.rtl.components.contents import select
+from pilaster.rtl.components.shapes import index_shape
 from pilaster.rtl.host.protocol import ActionCount
-from pilaster.rtl.shapes import index_shape
 
 __all__ = ["ActionCounters", "low_bits"]
 

@@ -7,6 +7,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from pilaster.rtl.components.shapes import index_shape
 from pilaster.rtl.host.action_counters import ActionCounters
 from pilaster.rtl.host.actions import counters_of
 from pilaster.rtl.host.frames import FrameReceiver, FrameSender
@@ -25,7 +26,6 @@ from pilaster.rtl.host.protocol import (
 )
 from pilaster.rtl.host.wire_format import WireFormat
 from pilaster.rtl.pipeline import PipelineComponent
-from pilaster.rtl.shapes import index_shape
 
 __all__ = ["NOT_TIMED", "Device"]
 

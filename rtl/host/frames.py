@@ -6,8 +6,8 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from pilaster.rtl.components.shapes import index_shape
 from pilaster.rtl.host.protocol import CRC_BYTES, CRC_START, ESCAPE, FLAG, FLIP, HEADER_BYTES, Fault
-from pilaster.rtl.shapes import index_shape
 
 __all__ = ["FrameReceiver", "FrameSender"]
 

@@ -11,14 +11,14 @@ from pathlib import Path
 from types import TracebackType
 
 from pilaster.models.errors import InputError
-from pilaster.rtl.compiler import LoggedError
+from pilaster.rtl.components.memory import RomFiles
 from pilaster.rtl.host.top import HostTop
 from pilaster.rtl.host.uart import divisor_for
 from pilaster.rtl.host.wire_format import LINK_LOAD_BITS
-from pilaster.rtl.memory import RomFiles
-from pilaster.rtl.verilator import build
+from pilaster.rtl.toolchain.compiler import LoggedError
+from pilaster.rtl.toolchain.verilator import build
+from pilaster.rtl.toolchain.workplace import make_workplace
 from pilaster.rtl.verilog import component_verilog
-from pilaster.rtl.workplace import make_workplace
 from pilaster.sim.pipeline import Pipeline
 
 __all__ = ["TOP", "SimulatedBoard"]

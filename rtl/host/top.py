@@ -8,10 +8,10 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from pilaster.rtl.components.memory import RomFiles
 from pilaster.rtl.host.device import Device
 from pilaster.rtl.host.uart import UartReceiver, UartTransmitter, divisor_for
 from pilaster.rtl.host.wire_format import WireFormat
-from pilaster.rtl.memory import RomFiles
 from pilaster.rtl.pipeline import PipelineComponent
 from pilaster.sim.pipeline import Pipeline
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from amaranth.hdl import Array, Const, Mux, Signal
 
-from pilaster.rtl.program import Program
+from pilaster.rtl.components.program import Program
 from pilaster.sim.machine import LoopOrder, Schedule
 
 __all__ = ["Walk", "in_table", "steps_of"]

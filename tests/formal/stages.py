@@ -5,7 +5,7 @@ from __future__ import annotations
 from amaranth.hdl import Mux, Signal
 from amaranth.lib import data
 
-from pilaster.rtl.sequencer import StepFormat
+from pilaster.rtl.components.sequencer import StepFormat
 from pilaster.sim.machine import LoopOrder
 from pilaster.sim.timing import COLUMN_BUFFERS
 from tests.formal.schedule import Walk, in_table

@@ -8,10 +8,10 @@ from amaranth.hdl import Mux, Signal, Value
 from pilaster.models.graph import INPUT
 from pilaster.models.layers import Conv, Window
 from pilaster.models.shape import Padding, Shape
-from pilaster.rtl import intake
-from pilaster.rtl.column_buffer import BufferLayout, ColumnBuffer
-from pilaster.rtl.conv import ConvComponent
-from pilaster.rtl.memory import RomFiles
+from pilaster.rtl.components import intake
+from pilaster.rtl.components.column_buffer import BufferLayout, ColumnBuffer
+from pilaster.rtl.components.memory import RomFiles
+from pilaster.rtl.stages.conv import ConvComponent
 from pilaster.sim.machine import Fold, LoopOrder, Schedule, StageSpec
 from pilaster.sim.timing import COLUMN_BUFFERS
 from tests.formal.machines import pipeline_of

@@ -4,7 +4,7 @@ import pytest
 
 from pilaster.models.layers import Conv, Window
 from pilaster.models.shape import Padding, Shape
-from pilaster.rtl.memory import RomFiles
+from pilaster.rtl.components.memory import RomFiles
 from pilaster.rtl.pipeline import PipelineComponent
 from pilaster.sim.machine import Fold, LoopOrder, Schedule, StageSpec
 from pilaster.sim.timing import COLUMN_BUFFERS

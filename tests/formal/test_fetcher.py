@@ -8,8 +8,8 @@ from amaranth.hdl import Signal, Value
 
 from pilaster.models.layers import Conv, Window
 from pilaster.models.shape import Padding, Shape
-from pilaster.rtl.program import Program
-from pilaster.rtl.sequencer import Fetcher, StepFormat
+from pilaster.rtl.components.program import Program
+from pilaster.rtl.components.sequencer import Fetcher, StepFormat
 from pilaster.sim.machine import Fold, LoopOrder, Schedule, StageSpec
 from pilaster.sim.program_tables import SHARED_TILES
 from tests.formal.machines import pipeline_of

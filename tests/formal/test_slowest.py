@@ -6,7 +6,7 @@ from operator import or_
 import pytest
 from amaranth.hdl import Module, Signal
 
-from pilaster.rtl.slowest import Slowest
+from pilaster.rtl.components.slowest import Slowest
 from tests.formal.sby import Opened, Proof, needs_tools
 
 AHEAD, MOST = (0, 1, 0), (2, 3, 2)

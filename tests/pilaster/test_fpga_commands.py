@@ -14,10 +14,10 @@ from pilaster.models.reference.network import classify, infer
 from pilaster.rtl.boards.bitstream import build as build_bitstream
 from pilaster.rtl.boards.catalogue import BOARDS
 from pilaster.rtl.boards.folder import DESCRIPTION, read_build, write_build
+from pilaster.rtl.components.probes import ACTION_PROBES
 from pilaster.rtl.host import actions as host_actions
 from pilaster.rtl.host.protocol import PROTOCOL_VERSION
 from pilaster.rtl.host.wire_format import WireFormat
-from pilaster.rtl.probes import ACTION_PROBES
 from pilaster.sim.machine_file import machine_path
 from pilaster.sim.pipeline import Pipeline
 from tests.rtl.boards.networks import hidden

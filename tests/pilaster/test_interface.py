@@ -17,7 +17,7 @@ import pytest
 
 import pilaster as pl
 from pilaster.models.notebook import html_table
-from pilaster.rtl.verify import Difference, StageVerdict, Verdict
+from pilaster.rtl.verification.verify import Difference, StageVerdict, Verdict
 from pilaster.sim.actions import ActionCounts
 from tests.pilaster.test_power_command import measurement
 from tests.pilaster.test_wrong_arguments import small_network

@@ -9,7 +9,7 @@ import pytest
 import pilaster as pl
 from pilaster.data import images_for
 from pilaster.models.energy import EnergyTable
-from pilaster.rtl.verify import Verdict
+from pilaster.rtl.verification.verify import Verdict
 from pilaster.sim.machine_file import machine_yaml
 from pilaster.sim.pace import pace
 from pilaster.sim.pipeline import Pipeline

@@ -19,8 +19,8 @@ from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In
 from numpy.typing import NDArray
 
-from pilaster.rtl.memory import ROM_VERILOG, RomFiles
-from pilaster.rtl.verilator import build
+from pilaster.rtl.components.memory import ROM_VERILOG, RomFiles
+from pilaster.rtl.toolchain.verilator import build
 from tests.rtl.drivers import Driver
 from tests.rtl.player import Part, main_cpp, play
 

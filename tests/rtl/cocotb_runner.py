@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pilaster.rtl.verilator import find_verilator
+from pilaster.rtl.toolchain.verilator import find_verilator
 
 MAKE_FLAGS = "CFG_CXXFLAGS_PCH_I=-include CFG_GCH_IF_CLANG="
 """The wheel's settings of make lack these, and Verilator's precompiled header is not found."""

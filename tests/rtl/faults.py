@@ -14,23 +14,23 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from pilaster.rtl import join as join_module
-from pilaster.rtl import pool as pool_module
-from pilaster.rtl import sums, weights
-from pilaster.rtl.column_buffer import ColumnBuffer
-from pilaster.rtl.conv import ConvComponent
-from pilaster.rtl.emitter import Emitter
-from pilaster.rtl.intake import Intake
-from pilaster.rtl.join import JoinComponent
-from pilaster.rtl.lanes import LaneArray
+from pilaster.rtl.components import sums, weights
+from pilaster.rtl.components.column_buffer import ColumnBuffer
+from pilaster.rtl.components.emitter import Emitter
+from pilaster.rtl.components.intake import Intake
+from pilaster.rtl.components.lanes import LaneArray
+from pilaster.rtl.components.program import _Writer
+from pilaster.rtl.components.requantize import Requantizer
+from pilaster.rtl.components.sequencer import Fetcher, Sequencer
+from pilaster.rtl.components.slowest import Slowest
+from pilaster.rtl.components.sums import PartialSums
+from pilaster.rtl.components.weights import WeightFeed
 from pilaster.rtl.pipeline import OutputBuffer, PipelineComponent
-from pilaster.rtl.pool import PoolComponent
-from pilaster.rtl.program import _Writer
-from pilaster.rtl.requantize import Requantizer
-from pilaster.rtl.sequencer import Fetcher, Sequencer
-from pilaster.rtl.slowest import Slowest
-from pilaster.rtl.sums import PartialSums
-from pilaster.rtl.weights import WeightFeed
+from pilaster.rtl.stages import join as join_module
+from pilaster.rtl.stages import pool as pool_module
+from pilaster.rtl.stages.conv import ConvComponent
+from pilaster.rtl.stages.join import JoinComponent
+from pilaster.rtl.stages.pool import PoolComponent
 
 __all__ = [
     "ACTIONS",

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pilaster.rtl.verilator import build_and_run
+from pilaster.rtl.toolchain.verilator import build_and_run
 
 COUNTER = """\
 module counter (input wire clk, output reg done = 0);

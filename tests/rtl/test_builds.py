@@ -14,8 +14,8 @@ import pilaster as pl
 from pilaster.cli import main
 from pilaster.data import images_for
 from pilaster.models.errors import InputError
-from pilaster.rtl.compiler import COMPILERS
-from pilaster.rtl.verify import verify
+from pilaster.rtl.toolchain.compiler import COMPILERS
+from pilaster.rtl.verification.verify import verify
 from pilaster.sim.machine_file import machine_yaml
 from tests.rtl.surroundings import path_without
 

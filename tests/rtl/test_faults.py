@@ -26,7 +26,7 @@ from pilaster.models.quantization import (
     quantize_multiplier,
 )
 from pilaster.models.shape import Padding, Shape
-from pilaster.rtl.verify import verify
+from pilaster.rtl.verification.verify import verify
 from pilaster.sim.machine import Fold, LoopOrder, Machine, Schedule, StageSpec
 from tests.rtl.faults import ANSWERS, EVENLY, FAULTS, GATHER, JOINED, POOLED, SCATTER
 

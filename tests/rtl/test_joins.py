@@ -11,7 +11,7 @@ from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Pool, Wind
 from pilaster.models.shape import Padding, Shape
 from pilaster.models.zoo.synthetic import synthetic
 from pilaster.rtl.pipeline import PipelineComponent
-from pilaster.rtl.verify import verify
+from pilaster.rtl.verification.verify import verify
 from pilaster.sim.closed_form import stamps
 from pilaster.sim.default import default_machine
 from pilaster.sim.pipeline import Pipeline

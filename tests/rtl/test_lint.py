@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import pilaster.rtl
-from pilaster.rtl.verilator import find_verilator
+from pilaster.rtl.toolchain.verilator import find_verilator
 from pilaster.rtl.verilog import TOP
 
 WAIVERS = Path(pilaster.rtl.__file__).with_name("lint.vlt")

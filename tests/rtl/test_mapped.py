@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import pilaster as pl
 from pilaster.data import images_for
 from pilaster.models.graph import INPUT
-from pilaster.rtl.verify import verify
+from pilaster.rtl.verification.verify import verify
 from pilaster.sim.mapper.request import SCHEDULES
 from tests.strategies import graphs, networks, stream_values
 

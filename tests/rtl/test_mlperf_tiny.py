@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pilaster as pl
-from pilaster.rtl.verify import verify
+from pilaster.rtl.verification.verify import verify
 
 MODELS = Path(os.environ.get("PILASTER_DATA", "no folder")) / "models"
 

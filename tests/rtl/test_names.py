@@ -16,8 +16,8 @@ from pilaster.models.shape import Padding, Shape
 from pilaster.models.zoo.synthetic import synthetic
 from pilaster.rtl.export import export
 from pilaster.rtl.names import KEYWORDS, OWN, hardware_names, in_hardware, reported_names
-from pilaster.rtl.verified_power import stage_powers
-from pilaster.rtl.verify import verify
+from pilaster.rtl.verification.verified_power import stage_powers
+from pilaster.rtl.verification.verify import verify
 from pilaster.rtl.verilog import TOP, generate
 from pilaster.sim.default import default_machine
 from pilaster.sim.pipeline import Pipeline

@@ -9,8 +9,8 @@ from amaranth.sim import Simulator
 
 import pilaster as pl
 from pilaster.data import images_for
-from pilaster.rtl.products import pack, packed_bits, unpack
-from pilaster.rtl.verify import verify
+from pilaster.rtl.components.products import pack, packed_bits, unpack
+from pilaster.rtl.verification.verify import verify
 from pilaster.rtl.verilog import generate
 from pilaster.sim.machine import Fold, Machine, Schedule, StageSpec
 from pilaster.sim.pipeline import Pipeline

@@ -6,8 +6,8 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
 from pilaster.models.energy import Attributes
-from pilaster.rtl.program import Program
-from pilaster.rtl.sequencer import StepFormat
+from pilaster.rtl.components.program import Program
+from pilaster.rtl.components.sequencer import StepFormat
 from pilaster.sim import program_tables
 from pilaster.sim.machine import LoopOrder
 from pilaster.sim.stages import ConvStage

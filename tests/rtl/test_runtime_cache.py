@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pilaster.rtl.runtime_cache import runtime_objects
+from pilaster.rtl.toolchain.runtime_cache import runtime_objects
 from tests.rtl.surroundings import count
 
 OBJECTS = {"verilated.o": b"object" * 1000, "verilated_threads.o": b"another"}
@@ -91,7 +91,7 @@ def test_a_full_disk_leaves_no_half(cache, monkeypatch, tmp_path):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("pilaster.rtl.runtime_cache.os.fdopen", full)
+        patch.setattr("pilaster.rtl.toolchain.runtime_cache.os.fdopen", full)
         assert builds(tmp_path / "first")
     assert not list(cache.iterdir())
     assert builds(tmp_path / "second")

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from pilaster.models.errors import InputError
-from pilaster.rtl import workplace as workplaces
-from pilaster.rtl.verilator import build_and_run, find_verilator
-from pilaster.rtl.workplace import make_workplace
+from pilaster.rtl.toolchain import workplace as workplaces
+from pilaster.rtl.toolchain.verilator import build_and_run, find_verilator
+from pilaster.rtl.toolchain.workplace import make_workplace
 from tests.rtl.surroundings import count, path_with
 
 COMPILER = ("g++", "as", "ld")
@@ -201,6 +201,7 @@ def test_a_simulation_that_fails_is_no_success(tmp_path):
 def test_verify_needs_no_cocotb():
     script = (
         "import sys; sys.modules['cocotb'] = sys.modules['find_libpython'] = None\n"
-        "import pilaster.rtl.verify, pilaster.rtl.gates.activity, pilaster.rtl.host.simulated\n"
+        "import pilaster.rtl.verification.verify\n"
+        "import pilaster.rtl.gates.activity, pilaster.rtl.host.simulated\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

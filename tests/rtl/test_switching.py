@@ -8,8 +8,8 @@ import pytest
 import pilaster as pl
 from pilaster.data import images_for
 from pilaster.models.errors import InputError
-from pilaster.rtl.switching import Switching, read_switching, saif_nets
-from pilaster.rtl.verify import verify
+from pilaster.rtl.verification.switching import Switching, read_switching, saif_nets
+from pilaster.rtl.verification.verify import verify
 
 VERILOG = """\
 module pilaster_top(clk, o);

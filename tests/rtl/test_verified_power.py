@@ -4,8 +4,8 @@ import pytest
 
 from pilaster.models.energy import EnergyTable
 from pilaster.rtl.parts import PARTS
-from pilaster.rtl.verified_power import stage_powers
-from pilaster.rtl.verify import verify
+from pilaster.rtl.verification.verified_power import stage_powers
+from pilaster.rtl.verification.verify import verify
 from pilaster.sim.pipeline import Pipeline
 from tests.rtl.test_joins import block
 

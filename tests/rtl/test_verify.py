@@ -15,7 +15,7 @@ from pilaster.models.graph import INPUT, Graph, Node
 from pilaster.models.layers import Conv, Window
 from pilaster.models.shape import Padding, Shape
 from pilaster.models.zoo.synthetic import synthetic
-from pilaster.rtl.verify import verify
+from pilaster.rtl.verification.verify import verify
 from pilaster.sim import program_tables
 from pilaster.sim.machine import Fold, LoopOrder, Machine, Schedule, StageSpec
 from tests.sim.strategies import pipelines

@@ -16,7 +16,7 @@ from pilaster.models.importers import import_network
 from pilaster.models.importers.onnx import SUPPORTED
 from pilaster.models.importers.onnx_attributes import KNOWN
 from pilaster.models.reference.network import infer
-from pilaster.rtl.verify import verify
+from pilaster.rtl.verification.verify import verify
 from pilaster.sim.default import default_machine
 from tests.models.importers.onnx_writer import INPUT, OnnxWriter, run
 from tests.models.importers.test_folds import conv_alone, equals_onnx_runtime, pair

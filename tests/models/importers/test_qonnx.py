@@ -16,7 +16,7 @@ from pilaster.models.importers import import_network
 from pilaster.models.importers.onnx import build
 from pilaster.models.importers.onnx_integers import integer_network
 from pilaster.models.layers import Pool
-from pilaster.rtl.verify import verify
+from pilaster.rtl.verification.verify import verify
 from pilaster.sim.default import default_machine
 from tests.models.importers.onnx_writer import INPUT
 from tests.models.importers.qonnx_writer import DOMAIN, QonnxWriter, network, saved

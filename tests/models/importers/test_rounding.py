@@ -19,7 +19,7 @@ from pilaster.models.layers import Add, Pool
 from pilaster.models.network import Network
 from pilaster.models.quantization import Rounding, TensorQuantization
 from pilaster.models.reference.network import infer
-from pilaster.rtl.verify import verify
+from pilaster.rtl.verification.verify import verify
 from pilaster.sim.default import default_machine
 from tests.models.importers.onnx_writer import INPUT, OnnxWriter, run
 from tests.models.importers.qonnx_writer import QonnxWriter, saved

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pilaster.rtl.column_buffer import BufferLayout, ColumnBuffer
+from pilaster.rtl.components.column_buffer import BufferLayout, ColumnBuffer
 from tests.rtl.bench import Case, encode, hold
 from tests.rtl.components.stages import draw_beats
 from tests.rtl.drivers import Script

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pilaster.models.energy.actions import Action
-from pilaster.rtl.conv import buffer_layout
-from pilaster.rtl.join import arm_layout
-from pilaster.rtl.pool import pool_layout
+from pilaster.rtl.stages.conv import buffer_layout
+from pilaster.rtl.stages.join import arm_layout
+from pilaster.rtl.stages.pool import pool_layout
 from pilaster.sim.actions import machine_actions
 from pilaster.sim.column_words import word_channels
 from pilaster.sim.stages import ConvStage, JoinStage

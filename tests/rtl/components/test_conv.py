@@ -4,7 +4,7 @@ import pytest
 
 from pilaster.models.graph import INPUT
 from pilaster.models.reference.conv import ColumnConv
-from pilaster.rtl.conv import ConvComponent
+from pilaster.rtl.stages.conv import ConvComponent
 from tests.rtl.bench import hold
 from tests.rtl.components.stages import StageCase, draw_conv, tile_outputs
 from tests.rtl.faults import FAULTS as ALL_FAULTS

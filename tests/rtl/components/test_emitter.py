@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pilaster.models.quantization import requantize
-from pilaster.rtl.conv import stream_shape
-from pilaster.rtl.emitter import Emitter
+from pilaster.rtl.components.emitter import Emitter
+from pilaster.rtl.stages.conv import stream_shape
 from tests.rtl.bench import Case, encode, hold
 from tests.rtl.components.stages import draw_conv, tile_outputs
 from tests.rtl.drivers import Script, hesitations

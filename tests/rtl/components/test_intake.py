@@ -2,7 +2,7 @@
 
 import pytest
 
-from pilaster.rtl.intake import Intake
+from pilaster.rtl.components.intake import Intake
 from tests.rtl.bench import Case, hold
 from tests.rtl.components.test_column_buffer import (
     beats_of_column,

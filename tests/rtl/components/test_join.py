@@ -9,7 +9,7 @@ from pilaster.models.layers import Add, Concat
 from pilaster.models.quantization import Rounding
 from pilaster.models.reference.join import join
 from pilaster.models.shape import Shape
-from pilaster.rtl.join import JoinComponent
+from pilaster.rtl.stages.join import JoinComponent
 from pilaster.sim.beats import Beats
 from pilaster.sim.machine import Fold, StageSpec
 from pilaster.sim.stages import JoinStage

@@ -6,7 +6,7 @@ from amaranth.hdl import Shape, signed
 from amaranth.lib import data
 
 from pilaster.models.quantization import signed_bits
-from pilaster.rtl.lanes import LaneArray
+from pilaster.rtl.components.lanes import LaneArray
 from tests.rtl.bench import Case, encode, following, hold
 from tests.rtl.drivers import Script
 from tests.rtl.faults import edit

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pilaster.rtl.memory import INLINE_BITS, LOAD_BITS, Rom, RomFiles
+from pilaster.rtl.components.memory import INLINE_BITS, LOAD_BITS, Rom, RomFiles
 from tests.rtl.bench import Case, hold
 from tests.rtl.drivers import Script, hesitations
 from tests.rtl.faults import edit

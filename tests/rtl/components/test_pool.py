@@ -4,7 +4,7 @@ import pytest
 
 from pilaster.models.quantization import AVERAGED
 from pilaster.models.reference.pool import ColumnPool
-from pilaster.rtl.pool import PoolComponent
+from pilaster.rtl.stages.pool import PoolComponent
 from tests.rtl.bench import hold
 from tests.rtl.components.stages import StageCase, draw_pool
 from tests.rtl.faults import FAULTS as ALL_FAULTS

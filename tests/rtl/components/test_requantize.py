@@ -11,7 +11,7 @@ from pilaster.models.quantization import (
     quantize_multiplier,
     requantize,
 )
-from pilaster.rtl.requantize import Requantizer, ScaleFormat
+from pilaster.rtl.components.requantize import Requantizer, ScaleFormat
 from tests.rtl.bench import Case, encode, following, hold
 from tests.rtl.drivers import Script
 from tests.rtl.faults import edit

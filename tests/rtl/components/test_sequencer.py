@@ -4,8 +4,8 @@ from unittest.mock import patch
 
 import pytest
 
-from pilaster.rtl.program import Program
-from pilaster.rtl.sequencer import Fetcher, Sequencer, StepFormat
+from pilaster.rtl.components.program import Program
+from pilaster.rtl.components.sequencer import Fetcher, Sequencer, StepFormat
 from pilaster.sim import program_tables
 from pilaster.sim.machine import LoopOrder, Schedule
 from tests.rtl.bench import Case, encode, hold

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pilaster.rtl.slowest import Slowest
+from pilaster.rtl.components.slowest import Slowest
 from tests.rtl.bench import Case, hold
 from tests.rtl.drivers import Script
 from tests.rtl.faults import FAULTS as ALL_FAULTS

@@ -2,9 +2,9 @@
 
 import pytest
 
-from pilaster.rtl.program import Program
-from pilaster.rtl.sequencer import StepFormat
-from pilaster.rtl.sums import PartialSums
+from pilaster.rtl.components.program import Program
+from pilaster.rtl.components.sequencer import StepFormat
+from pilaster.rtl.components.sums import PartialSums
 from pilaster.sim.machine import LoopOrder
 from tests.rtl.bench import Case, encode, hold
 from tests.rtl.components.stages import (

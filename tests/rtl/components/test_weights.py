@@ -2,9 +2,9 @@
 
 import pytest
 
-from pilaster.rtl.program import Program
-from pilaster.rtl.sequencer import StepFormat
-from pilaster.rtl.weights import WeightFeed
+from pilaster.rtl.components.program import Program
+from pilaster.rtl.components.sequencer import StepFormat
+from pilaster.rtl.components.weights import WeightFeed
 from pilaster.sim.machine import LoopOrder, Schedule
 from tests.rtl.bench import Case, encode, hold
 from tests.rtl.components.stages import (

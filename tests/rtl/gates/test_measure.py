@@ -12,11 +12,11 @@ from pilaster.models.energy.actions import Action
 from pilaster.models.errors import InputError
 from pilaster.models.layers import Conv, FullyConnected, Window
 from pilaster.models.shape import Shape
+from pilaster.rtl.components.program import Program
 from pilaster.rtl.gates import measure, synthesis
 from pilaster.rtl.gates.liberty import Library
 from pilaster.rtl.gates.netlist import Memory, ReadPort
 from pilaster.rtl.gates.sram import Macro, best_bank
-from pilaster.rtl.program import Program
 from pilaster.sim.machine import Fold, LoopOrder, StageSpec
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.simulate import simulate

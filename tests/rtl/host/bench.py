@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from pilaster.rtl.components.memory import RomFiles
 from pilaster.rtl.host.device import Device
 from pilaster.rtl.host.wire_format import LINK_LOAD_BITS
-from pilaster.rtl.memory import RomFiles
 from pilaster.rtl.pipeline import PipelineComponent
-from pilaster.rtl.verilator import build_and_run
+from pilaster.rtl.toolchain.verilator import build_and_run
 from pilaster.rtl.verilog import component_verilog
 
 SEND, AWAIT, IDLE, FORGET, DEAF, QUIET = range(6)

@@ -12,7 +12,7 @@ from typing import Any
 from pilaster.models.energy.table import EnergyTable
 from pilaster.rtl.names import reported_names
 from pilaster.rtl.parts import PARTS, energy_by_part, part_of
-from pilaster.rtl.verify import StageVerdict, Verdict
+from pilaster.rtl.verification.verify import StageVerdict, Verdict
 from pilaster.sim.energy import stage_energy_pj
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.stages import Stage

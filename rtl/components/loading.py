@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from pilaster.rtl.contents import bias_words, memory_names, weight_words
-from pilaster.rtl.memory import LOAD_BITS
-from pilaster.rtl.program import Program
+from pilaster.rtl.components.contents import bias_words, memory_names, weight_words
+from pilaster.rtl.components.memory import LOAD_BITS
+from pilaster.rtl.components.program import Program
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.stages import ConvStage
 

@@ -7,9 +7,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from pilaster.rtl.column_buffer import inside_column
-from pilaster.rtl.program import Program
-from pilaster.rtl.shapes import index_shape
+from pilaster.rtl.components.column_buffer import inside_column
+from pilaster.rtl.components.program import Program
+from pilaster.rtl.components.shapes import index_shape
 from pilaster.sim.machine import LoopOrder
 from pilaster.sim.stages import ConvStage
 from pilaster.sim.timing import COLUMN_BUFFERS

@@ -17,8 +17,11 @@ from pilaster.models.network import Network
 from pilaster.models.notebook import html_table
 from pilaster.models.output_files import copy_file
 from pilaster.models.reference.network import tensors
+from pilaster.rtl.components.probes import ACTION_PROBES
 from pilaster.rtl.names import in_hardware
-from pilaster.rtl.observed import (
+from pilaster.rtl.toolchain.verilator import Trace, build_and_run
+from pilaster.rtl.toolchain.workplace import workplace
+from pilaster.rtl.verification.observed import (
     Cycles,
     Observed,
     ObservedStage,
@@ -26,13 +29,10 @@ from pilaster.rtl.observed import (
     expected_beats,
     read_observations,
 )
-from pilaster.rtl.probes import ACTION_PROBES
-from pilaster.rtl.stimulus import write_stimulus
-from pilaster.rtl.switching import Switching, read_switching
-from pilaster.rtl.testbench import TESTBENCH
-from pilaster.rtl.verilator import Trace, build_and_run
+from pilaster.rtl.verification.stimulus import write_stimulus
+from pilaster.rtl.verification.switching import Switching, read_switching
+from pilaster.rtl.verification.testbench import TESTBENCH
 from pilaster.rtl.verilog import Design, generate
-from pilaster.rtl.workplace import workplace
 from pilaster.sim.actions import ActionCounts, machine_actions, nonzero_counts
 from pilaster.sim.closed_form import stamps
 from pilaster.sim.machine import Machine

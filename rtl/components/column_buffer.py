@@ -12,7 +12,7 @@ from amaranth.lib import data, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from pilaster.rtl.shapes import index_shape
+from pilaster.rtl.components.shapes import index_shape
 from pilaster.sim.column_words import word_channels
 from pilaster.sim.timing import COLUMN_BUFFERS
 

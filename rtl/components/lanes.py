@@ -8,7 +8,7 @@ from amaranth.hdl import Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from pilaster.rtl.products import pack, unpack
+from pilaster.rtl.components.products import pack, unpack
 from pilaster.sim.machine import Schedule
 from pilaster.sim.stages import ConvStage
 from pilaster.sim.timing import MULTIPLY, OPERAND, TREE_RADIX, tree_levels

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.models.graph import INPUT
-from pilaster.rtl.testbench import testbench_verilog
+from pilaster.rtl.verification.testbench import testbench_verilog
 from pilaster.rtl.verilog import Design
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.traffic import Traffic

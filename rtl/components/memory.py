@@ -12,7 +12,7 @@ from amaranth.lib import wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
-from pilaster.rtl.shapes import index_shape
+from pilaster.rtl.components.shapes import index_shape
 
 __all__ = ["LOAD_BITS", "ROM_VERILOG", "LoadSignature", "Rom", "RomFiles"]
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Literal
 
 from pilaster.models.errors import InputError
-from pilaster.rtl.compiler import (
+from pilaster.rtl.toolchain.compiler import (
     LoggedError,
     find_compiler,
     run_logged,
     usable_processors,
 )
-from pilaster.rtl.runtime_cache import runtime_objects
+from pilaster.rtl.toolchain.runtime_cache import runtime_objects
 
 __all__ = ["PREFIX", "Trace", "Verilator", "build", "build_and_run", "find_verilator"]
 
@@ -236,7 +236,7 @@ def build_and_run(
     InputError
         If a tool is missing.
     """
-    main = resources.files("pilaster.rtl") / "run_to_end.cpp"
+    main = resources.files("pilaster.rtl.toolchain") / "run_to_end.cpp"
     program = build(sources, top, main.read_text(encoding="ascii"), folder, optimise, trace)
     try:
         run_logged([str(program)], folder, folder / "run.log")

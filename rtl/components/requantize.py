@@ -19,7 +19,7 @@ from pilaster.models.quantization import (
     Rounding,
     significant_bits,
 )
-from pilaster.rtl.shapes import index_shape
+from pilaster.rtl.components.shapes import index_shape
 from pilaster.sim.timing import REQUANTIZE
 
 __all__ = ["Requantizer", "ScaleFormat", "Scales"]

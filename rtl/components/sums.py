@@ -10,10 +10,10 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from pilaster.models.quantization import ConvParameters
-from pilaster.rtl.contents import bias_words, memory_names
-from pilaster.rtl.memory import LoadSignature, Rom, RomFiles
-from pilaster.rtl.sequencer import StepFormat, StepSignature
-from pilaster.rtl.shapes import index_shape
+from pilaster.rtl.components.contents import bias_words, memory_names
+from pilaster.rtl.components.memory import LoadSignature, Rom, RomFiles
+from pilaster.rtl.components.sequencer import StepFormat, StepSignature
+from pilaster.rtl.components.shapes import index_shape
 from pilaster.sim.machine import LoopOrder, Schedule
 from pilaster.sim.stages import ConvStage
 

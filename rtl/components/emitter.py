@@ -8,9 +8,9 @@ from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
 from pilaster.models.quantization import ConvParameters, TensorQuantization
-from pilaster.rtl.contents import scale_words
-from pilaster.rtl.requantize import Requantizer, ScaleFormat
-from pilaster.rtl.shapes import index_shape
+from pilaster.rtl.components.contents import scale_words
+from pilaster.rtl.components.requantize import Requantizer, ScaleFormat
+from pilaster.rtl.components.shapes import index_shape
 from pilaster.sim.stages import ConvStage
 from pilaster.sim.timing import REQUANTIZE
 

@@ -5,8 +5,8 @@ The testbench is hardware itself, so that a long run wakes Python only at its en
 
 from __future__ import annotations
 
-from pilaster.rtl.memory import LOAD_BITS
-from pilaster.rtl.probes import ACTION_PROBES, STAMP_PROBES, probe_bits
+from pilaster.rtl.components.memory import LOAD_BITS
+from pilaster.rtl.components.probes import ACTION_PROBES, STAMP_PROBES, probe_bits
 from pilaster.rtl.verilog import TOP, Design
 from pilaster.sim.pipeline import Pipeline
 

@@ -13,10 +13,10 @@ from amaranth.lib.wiring import In, Out
 
 from pilaster.models.quantization import Rounding, TensorQuantization
 from pilaster.models.reference.pool import valid_rows
-from pilaster.rtl.column_buffer import BufferLayout, inside_column
-from pilaster.rtl.intake import Intake
-from pilaster.rtl.probes import StageProbes
-from pilaster.rtl.shapes import index_shape
+from pilaster.rtl.components.column_buffer import BufferLayout, inside_column
+from pilaster.rtl.components.intake import Intake
+from pilaster.rtl.components.probes import StageProbes
+from pilaster.rtl.components.shapes import index_shape
 from pilaster.sim.stages import PoolStage
 from pilaster.sim.stages.pool_actions import sum_bits
 from pilaster.sim.timing import COLUMN_BUFFERS

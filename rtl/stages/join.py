@@ -10,13 +10,13 @@ from amaranth.lib.wiring import In, Out
 
 from pilaster.models.joins import AddParameters, ConcatParameters, Scale
 from pilaster.models.quantization import TensorQuantization, signed_bits
-from pilaster.rtl.column_buffer import BufferLayout
-from pilaster.rtl.contents import select
-from pilaster.rtl.intake import Intake
-from pilaster.rtl.probes import StageProbes
-from pilaster.rtl.requantize import Requantizer, ScaleFormat, Scales
-from pilaster.rtl.shapes import index_shape, stream_shape
-from pilaster.rtl.slowest import together
+from pilaster.rtl.components.column_buffer import BufferLayout
+from pilaster.rtl.components.contents import select
+from pilaster.rtl.components.intake import Intake
+from pilaster.rtl.components.probes import StageProbes
+from pilaster.rtl.components.requantize import Requantizer, ScaleFormat, Scales
+from pilaster.rtl.components.shapes import index_shape, stream_shape
+from pilaster.rtl.components.slowest import together
 from pilaster.sim.beats import Beats
 from pilaster.sim.stages import JoinStage
 from pilaster.sim.timing import COLUMN_BUFFERS, JOIN_ADD, READ, REQUANTIZE, WRITE

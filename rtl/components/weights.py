@@ -7,11 +7,11 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from pilaster.models.quantization import ConvParameters
-from pilaster.rtl.contents import memory_names, weight_words
-from pilaster.rtl.lanes import weights_layout
-from pilaster.rtl.memory import LoadSignature, Rom, RomFiles
-from pilaster.rtl.program import Program
-from pilaster.rtl.sequencer import StepFormat, StepSignature
+from pilaster.rtl.components.contents import memory_names, weight_words
+from pilaster.rtl.components.lanes import weights_layout
+from pilaster.rtl.components.memory import LoadSignature, Rom, RomFiles
+from pilaster.rtl.components.program import Program
+from pilaster.rtl.components.sequencer import StepFormat, StepSignature
 from pilaster.sim.machine import LoopOrder
 from pilaster.sim.stages import ConvStage
 from pilaster.sim.timing import READ, WINDOW

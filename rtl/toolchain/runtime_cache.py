@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from pilaster.rtl.user_cache import user_cache
+from pilaster.rtl.toolchain.user_cache import user_cache
 
 __all__ = ["runtime_objects"]
 

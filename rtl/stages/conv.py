@@ -13,18 +13,18 @@ from numpy.typing import NDArray
 
 from pilaster.models.errors import InputError
 from pilaster.models.quantization import ConvParameters, TensorQuantization
-from pilaster.rtl.column_buffer import BufferLayout, inside_column
-from pilaster.rtl.contents import memory_names, select, tile_channels
-from pilaster.rtl.emitter import Emitter
-from pilaster.rtl.intake import Intake
-from pilaster.rtl.lanes import LaneArray
-from pilaster.rtl.memory import LoadSignature, RomFiles
-from pilaster.rtl.probes import StageProbes
-from pilaster.rtl.program import Program
-from pilaster.rtl.sequencer import Fetcher, Sequencer, StepFormat
-from pilaster.rtl.shapes import stream_shape
-from pilaster.rtl.sums import PartialSums
-from pilaster.rtl.weights import WeightFeed
+from pilaster.rtl.components.column_buffer import BufferLayout, inside_column
+from pilaster.rtl.components.contents import memory_names, select, tile_channels
+from pilaster.rtl.components.emitter import Emitter
+from pilaster.rtl.components.intake import Intake
+from pilaster.rtl.components.lanes import LaneArray
+from pilaster.rtl.components.memory import LoadSignature, RomFiles
+from pilaster.rtl.components.probes import StageProbes
+from pilaster.rtl.components.program import Program
+from pilaster.rtl.components.sequencer import Fetcher, Sequencer, StepFormat
+from pilaster.rtl.components.shapes import stream_shape
+from pilaster.rtl.components.sums import PartialSums
+from pilaster.rtl.components.weights import WeightFeed
 from pilaster.sim.machine import Schedule
 from pilaster.sim.stages import ConvStage
 from pilaster.sim.timing import COLUMN_BUFFERS, MULTIPLY, OPERAND, READ, WINDOW, tree_levels

@@ -6,7 +6,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In
 
-from pilaster.rtl.column_buffer import BufferLayout, ColumnBuffer, reading_members
+from pilaster.rtl.components.column_buffer import BufferLayout, ColumnBuffer, reading_members
 from pilaster.sim.timing import COLUMN_BUFFERS
 
 __all__ = ["Intake"]

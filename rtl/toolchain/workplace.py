@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from pilaster.models.errors import InputError
-from pilaster.rtl.compiler import LoggedError
-from pilaster.rtl.user_cache import user_cache
+from pilaster.rtl.toolchain.compiler import LoggedError
+from pilaster.rtl.toolchain.user_cache import user_cache
 
 __all__ = ["make_workplace", "workplace"]
 

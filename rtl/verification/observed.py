@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pilaster.models.errors import InputError
 from pilaster.models.network import Network
 from pilaster.models.quantization import TensorQuantization
-from pilaster.rtl.testbench import END
+from pilaster.rtl.verification.testbench import END
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.stages import Stage
 

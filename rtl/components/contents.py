@@ -9,8 +9,8 @@ from amaranth.hdl import Array, Const, Shape, Value
 from numpy.typing import NDArray
 
 from pilaster.models.quantization import ConvParameters
-from pilaster.rtl.program import Program
-from pilaster.rtl.requantize import ScaleFormat
+from pilaster.rtl.components.program import Program
+from pilaster.rtl.components.requantize import ScaleFormat
 from pilaster.sim.machine import Schedule
 from pilaster.sim.stages import ConvStage
 

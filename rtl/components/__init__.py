@@ -1,0 +1,1 @@
+"""What stages are made of: buffers, lanes, memories, programs, requantizers."""

@@ -1,0 +1,1 @@
+"""One stage in gates for every kind of layer."""

@@ -1,0 +1,1 @@
+"""The programs that simulate a design: the C++ compiler and Verilator, found and run."""

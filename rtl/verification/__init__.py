@@ -1,0 +1,1 @@
+"""Hold a machine in gates to the model, and measure its activity."""
