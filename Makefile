@@ -5,7 +5,7 @@
 # make test      set up, then pass the tests
 # make test-slow the tests that take longer
 # make test-fresh as root: the README, followed in fresh roots of Debian (tests/fresh/run.sh)
-# make lint      formatting, lints and types
+# make lint      formatting, lints, types and imports
 # make docs      the documentation site, in build/site
 # make bench     what is fast, measured
 
@@ -33,6 +33,7 @@ lint: $(VENV)/.dev
 	rm -rf build/types
 	$(BIN)/pip install --quiet --no-deps --target build/types .
 	MYPYPATH=build/types $(BIN)/mypy -p pilaster
+	cd build/types && PYTHONPATH=. ../../$(BIN)/lint-imports --no-cache ../../pyproject.toml
 
 docs: $(VENV)/.dev
 	$(BIN)/sphinx-build -W --keep-going -q docs build/site

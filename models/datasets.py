@@ -12,8 +12,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from pilaster.base.errors import InputError
 from pilaster.models import idx
-from pilaster.models.errors import InputError
 
 __all__ = [
     "EMBEDDED_TRAIN_COUNT",

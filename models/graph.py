@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.layers import Join, Layer
 from pilaster.models.shape import Shape
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.layers import Concat, Join
 from pilaster.models.quantization import (
     MULTIPLIER_BITS,

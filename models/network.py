@@ -10,12 +10,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.arguments import as_array, refusal
-from pilaster.models.errors import InputError
+from pilaster.base.arguments import as_array, refusal
+from pilaster.base.errors import InputError
+from pilaster.base.notebook import html_table
 from pilaster.models.graph import INPUT, Graph
 from pilaster.models.joins import AddParameters, ConcatParameters, JoinParameters
 from pilaster.models.layers import Add, Concat, Weighted
-from pilaster.models.notebook import html_table
 from pilaster.models.quantization import ConvParameters, Rounding, TensorQuantization
 from pilaster.models.shape import Shape
 

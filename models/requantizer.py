@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from pilaster.base.errors import InputError
 from pilaster.models.calibration import all_alike, unlike
-from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT
 from pilaster.models.layers import Pool
 from pilaster.models.network import Network

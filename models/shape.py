@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 
 __all__ = ["Padding", "Shape", "output_extent", "same_padding"]
 

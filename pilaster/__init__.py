@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from pilaster.api.search import explore, write_exploration
     from pilaster.api.search import map as map  # noqa: A004 - `pl.map` is its name
     from pilaster.api.simulate import simulate, write_report
+    from pilaster.base.errors import CheckError, InputError
     from pilaster.models.check import Check
     from pilaster.models.energy import EnergyTable
-    from pilaster.models.errors import CheckError, InputError
     from pilaster.models.network import Network
     from pilaster.rtl.boards.errors import BuildError
     from pilaster.sim.explore import Exploration
@@ -101,9 +101,9 @@ _HOMES = {
     "api.rtl": ("verify", "write_rtl"),
     "api.search": ("explore", "map", "write_exploration"),
     "api.simulate": ("simulate", "write_report"),
+    "base.errors": ("CheckError", "InputError"),
     "models.check": ("Check",),
     "models.energy": ("EnergyTable",),
-    "models.errors": ("CheckError", "InputError"),
     "models.network": ("Network",),
     "rtl.boards.errors": ("BuildError",),
     "sim.explore": ("Exploration",),

@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, redi
 from typing import Any, NoReturn, TextIO
 
 from pilaster import __version__
-from pilaster.console import replace_unprintable
-from pilaster.models.errors import CheckError, InputError
+from pilaster.base.errors import CheckError, InputError
+from pilaster.commands.console import replace_unprintable
 
 __all__ = ["main"]
 
@@ -37,32 +37,32 @@ def command_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"pilaster {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    from pilaster import (
-        bitstream_command,
-        characterize_command,
-        check_command,
-        explore_command,
-        host_command,
+    from pilaster.commands import (
+        bitstream,
+        characterize,
+        check,
+        explore,
+        host,
         listing,
-        map_command,
-        power_command,
-        reproduce_command,
-        rtl_command,
+        map,  # noqa: A004 - the command's name
+        power,
+        reproduce,
+        rtl,
         run,
-        verify_command,
+        verify,
     )
 
     run.add_command(commands)
-    check_command.add_command(commands)
-    map_command.add_command(commands)
-    explore_command.add_command(commands)
-    rtl_command.add_command(commands)
-    verify_command.add_command(commands)
-    power_command.add_command(commands)
-    characterize_command.add_command(commands)
-    bitstream_command.add_command(commands)
-    host_command.add_command(commands)
-    reproduce_command.add_command(commands)
+    check.add_command(commands)
+    map.add_command(commands)
+    explore.add_command(commands)
+    rtl.add_command(commands)
+    verify.add_command(commands)
+    power.add_command(commands)
+    characterize.add_command(commands)
+    bitstream.add_command(commands)
+    host.add_command(commands)
+    reproduce.add_command(commands)
     listing.add_commands(commands)
     return parser
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from pilaster.base.errors import InputError
 from pilaster.models.datasets import Dataset, embedded_digits, fit, load
-from pilaster.models.errors import InputError
 from pilaster.models.network import Network
 from pilaster.models.zoo import zoo_entry
 
-__all__ = ["DEFAULT_IMAGES", "images_for"]
+__all__ = ["DEFAULT_IMAGES", "check_noise", "images_for"]
 
 DEFAULT_IMAGES = 200
 """Images of a run that does not say how many."""
@@ -47,10 +47,7 @@ def images_for(network: Network, path: Path | None, count: int | None) -> Datase
     if path is not None:
         found = load(path)
     elif synthetic:
-        if count > MOST_NOISE:
-            raise InputError(
-                f"--images {count}: {network.name} runs on noise; ask for at most {MOST_NOISE}"
-            )
+        check_noise(network, count)
         rng = np.random.default_rng(NOISE_SEED)
         size = (count, shape.height, shape.width, shape.channels)
         noise = rng.integers(0, 256, size, np.uint8)
@@ -64,3 +61,17 @@ def images_for(network: Network, path: Path | None, count: int | None) -> Datase
     labels = None if found.labels is None else found.labels[:count]
     part = Dataset(found.name, found.images[:count], labels, found.split, found.note)
     return fit(part, shape.height, shape.width, shape.channels)
+
+
+def check_noise(network: Network, count: int) -> None:
+    """Check that so many images of noise can be had.
+
+    Raises
+    ------
+    InputError
+        If not.
+    """
+    if count > MOST_NOISE:
+        raise InputError(
+            f"--images {count}: {network.name} runs on noise; ask for at most {MOST_NOISE}"
+        )

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from pilaster.models import output_files
+from pilaster.base import output_files
 from pilaster.reports.plots import (
     DOTS_PER_INCH,
     FAINT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pilaster.models import output_files
+from pilaster.base import output_files
 from pilaster.sim.results import Result
 
 __all__ = ["FILES", "check_writable", "write_report"]

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from amaranth.back.verilog import YosysError
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
+from pilaster.base.output_files import check_own, check_writable, write_files
 from pilaster.models.graph import INPUT
 from pilaster.models.network import Network
-from pilaster.models.output_files import check_own, check_writable, write_files
 from pilaster.models.quantization import TensorQuantization
 from pilaster.rtl.axi_stream import generate_axi_stream
 from pilaster.rtl.components.memory import LOAD_BITS

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.graph import Node
 from pilaster.models.layers import Join, Pool
 from pilaster.models.network import Network
@@ -83,7 +83,7 @@ def default_machine(
                 busy = choice[node.name].busy
                 tried = (
                     _cheapest(network, node, schedule, budget, on_chip_weight_bits)
-                    for budget in (busy - busy // QUICKER_SHARE, busy - 1)
+                    for budget in (busy - max(1, busy // QUICKER_SHARE), busy - 1)
                 )
                 quicker[node.name] = next((option for option in tried if option), None)
         layer = _to_be_quicker(pipeline, choice, quicker)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pilaster.models.extras import needing
+from pilaster.base.extras import needing
 
 if TYPE_CHECKING:
     import pandas as pd

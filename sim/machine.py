@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pilaster.models.arguments import LARGEST, as_choice, as_whole, refusal
-from pilaster.models.errors import InputError
-from pilaster.models.notebook import html_table
+from pilaster.base.arguments import LARGEST, as_choice, as_whole, refusal
+from pilaster.base.errors import InputError
+from pilaster.base.notebook import html_table
 from pilaster.sim.timing import COLUMN_BUFFERS
 
 __all__ = ["Fold", "LoopOrder", "Machine", "Schedule", "StageSpec"]

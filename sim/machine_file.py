@@ -11,9 +11,9 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from pilaster.models.arguments import LARGEST
-from pilaster.models.errors import InputError
-from pilaster.models.userfile import read_yaml, validate
+from pilaster.base.arguments import LARGEST
+from pilaster.base.errors import InputError
+from pilaster.base.user_files import read_yaml, validate
 from pilaster.sim.machine import Fold, LoopOrder, Machine, Schedule, StageSpec
 from pilaster.sim.timing import COLUMN_BUFFERS
 

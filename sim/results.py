@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pilaster.base.notebook import html_table
 from pilaster.models.energy.actions import Action, Attributes
-from pilaster.models.notebook import html_table
 from pilaster.sim.actions import ActionCounts
 from pilaster.sim.dram import DramTraffic
 from pilaster.sim.frame import data_frame

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from pilaster.base.errors import InputError
 from pilaster.models.calibration import unlike
 from pilaster.models.energy.actions import Action
 from pilaster.models.energy.table import EnergyTable
-from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT
 from pilaster.models.network import Network
 from pilaster.models.reference.network import BATCH, classify, one_thread, tensors

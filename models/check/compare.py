@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from pilaster.base.errors import InputError
 from pilaster.models.check.images import as_reals, as_stated
 from pilaster.models.check.integers import IntegerComparison
 from pilaster.models.check.original import Original
@@ -17,7 +18,6 @@ from pilaster.models.check.reals import RealComparison
 from pilaster.models.check.record import record
 from pilaster.models.check.result import Check
 from pilaster.models.columns import read_along
-from pilaster.models.errors import InputError
 from pilaster.models.importers import trace_network
 from pilaster.models.network import ByteScale, Network
 from pilaster.models.quantizer import FloatNetwork

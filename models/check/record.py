@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
+from pilaster.base.errors import InputError
+from pilaster.base.output_files import write_files
 from pilaster.models.check.result import Check
-from pilaster.models.errors import InputError
 from pilaster.models.judges import judge_name
 from pilaster.models.network import Network
-from pilaster.models.output_files import write_files
 
 __all__ = ["recall", "record"]
 

@@ -9,7 +9,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from pilaster.models.arguments import as_path
+from pilaster.base.arguments import as_path
+from pilaster.base.errors import InputError
+from pilaster.base.user_files import read_yaml
 from pilaster.models.energy.kinds import KINDS
 from pilaster.models.energy.schema import (
     ConvertedFrom,
@@ -19,8 +21,6 @@ from pilaster.models.energy.schema import (
     TableFile,
     closest,
 )
-from pilaster.models.errors import InputError
-from pilaster.models.userfile import read_yaml
 
 __all__ = ["read_table", "table_names", "table_path"]
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from pilaster.base.errors import InputError
+from pilaster.base.notebook import html_table
 from pilaster.models.energy.actions import Action, Attributes
 from pilaster.models.energy.compose import PRIMITIVES, SMALL_MEMORIES, UNCOMPOSED, parts
 from pilaster.models.energy.kinds import KINDS
@@ -17,8 +19,6 @@ from pilaster.models.energy.price import Price
 from pilaster.models.energy.schema import Entry, PricedAt, TableFile
 from pilaster.models.energy.technology import conversion_factor
 from pilaster.models.energy.units import RELATIVE_UNIT
-from pilaster.models.errors import InputError
-from pilaster.models.notebook import html_table
 
 __all__ = ["AREAS", "EnergyTable", "Listing"]
 

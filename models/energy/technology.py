@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pilaster.base.errors import InputError
 from pilaster.models.energy.units import Quantity
-from pilaster.models.errors import InputError
 
 __all__ = ["CONVERSIONS", "conversion_factor", "stillmaker_baas_energy"]
 

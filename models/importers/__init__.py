@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.importers.values import Value
 from pilaster.models.network import Network
 from pilaster.models.quantizer import FloatNetwork, QuantizerSettings

@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.shape import Shape
 
 __all__ = ["CHANNELS_FIRST", "CHANNELS_LAST", "Axes", "Layout", "extents", "readings"]

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pilaster.base.errors import InputError
 from pilaster.models.assumed_ranges import assumed_ranges
 from pilaster.models.calibration import all_alike
-from pilaster.models.errors import InputError
 from pilaster.models.importers.hints import hint
 from pilaster.models.importers.layout import CHANNELS_FIRST, readings
 from pilaster.models.importers.onnx_attributes import check_node

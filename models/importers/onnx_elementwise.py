@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.importers.onnx_file import OnnxNode
 from pilaster.models.importers.onnx_graph import Constant, OnnxGraph
 from pilaster.models.importers.steps import Bounds, IntegerBounds, Offsets, Scaling

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.graph import INPUT
 from pilaster.models.importers.layout import CHANNELS_FIRST, Axes, Layout, extents
 from pilaster.models.importers.onnx_file import OnnxModel, OnnxNode

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.graph import INPUT, Graph, Node
 from pilaster.models.importers.constant_map import constant_map
 from pilaster.models.importers.onnx_graph import OnnxGraph

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.importers.layout import CHANNELS_FIRST, CHANNELS_LAST, Axes, Layout
 from pilaster.models.importers.onnx_file import OnnxNode
 from pilaster.models.importers.onnx_graph import Constant, OnnxGraph

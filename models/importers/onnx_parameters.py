@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.importers.steps import Quantizer
 from pilaster.models.importers.values import UNPADDED, check_sums
 from pilaster.models.joins import Scale

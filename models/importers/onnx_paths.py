@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container
 from dataclasses import dataclass, replace
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.graph import INPUT
 from pilaster.models.importers.onnx_graph import OnnxGraph
 from pilaster.models.importers.onnx_grids import narrowed, quantized_bounds

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.importers.onnx_elementwise import add_sum
 from pilaster.models.importers.onnx_file import OnnxNode
 from pilaster.models.importers.onnx_graph import Constant, OnnxGraph

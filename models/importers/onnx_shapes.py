@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.graph import INPUT
 from pilaster.models.importers.layout import Layout
 from pilaster.models.importers.onnx_file import OnnxNode

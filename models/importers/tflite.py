@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.importers.hints import hint
 from pilaster.models.importers.layout import CHANNELS_LAST, Axes, readings
 from pilaster.models.importers.tflite_elementwise import ELEMENTWISE

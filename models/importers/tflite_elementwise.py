@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.graph import Node
 from pilaster.models.importers.staircase import staircase
 from pilaster.models.importers.tflite_file import Operator, TensorInfo

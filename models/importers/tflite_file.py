@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 
 __all__ = ["MOST_ELEMENTS", "NUMBERS", "Operator", "TensorInfo", "TfliteModel", "read_tflite"]
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.importers.tflite_file import MOST_ELEMENTS, NUMBERS, Operator
 from pilaster.models.importers.tflite_graph import TfliteGraph
 from pilaster.models.importers.tflite_tensors import elements

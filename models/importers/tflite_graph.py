@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.graph import INPUT, Graph, Node
 from pilaster.models.importers.layout import CHANNELS_LAST, Axes, Layout, extents, readings
 from pilaster.models.importers.tflite_file import Operator, TensorInfo, TfliteModel

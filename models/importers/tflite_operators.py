@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.importers.layout import Axes, Layout
 from pilaster.models.importers.tflite_file import Operator
 from pilaster.models.importers.tflite_graph import TfliteGraph

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.graph import INPUT
 from pilaster.models.importers.layout import CHANNELS_FIRST, CHANNELS_LAST
 from pilaster.models.importers.tflite_elementwise import rescale

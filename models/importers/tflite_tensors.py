@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.importers.tflite_file import TensorInfo
 from pilaster.models.importers.values import around
 from pilaster.models.quantization import TensorQuantization

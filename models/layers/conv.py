@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.layers.activation import check_activation
 from pilaster.models.layers.window import Window
 from pilaster.models.shape import Shape

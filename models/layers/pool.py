@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.layers.window import Window
 from pilaster.models.quantization import AVERAGED, Rounding
 from pilaster.models.shape import Shape

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.shape import Padding, Shape, output_extent
 
 __all__ = ["Window"]

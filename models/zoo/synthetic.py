@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.graph import INPUT, Graph
 from pilaster.models.joins import JoinParameters, join_parameters
 from pilaster.models.layers import Add, Join, Pool, Weighted

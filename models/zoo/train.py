@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pilaster.base.errors import InputError
 from pilaster.models.datasets import Dataset, embedded_digits, fit, load
-from pilaster.models.errors import InputError
 from pilaster.models.graph import Graph
 from pilaster.models.layers import FullyConnected, Pool, Weighted
 from pilaster.models.zoo import architectures

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.api.networks import load
-from pilaster.models.arguments import as_array, as_path, refusal
+from pilaster.base.arguments import as_array, as_path, refusal
+from pilaster.base.errors import InputError
 from pilaster.models.datasets import checked_pixels
 from pilaster.models.energy import EnergyTable
-from pilaster.models.errors import InputError
 from pilaster.models.network import Network
 from pilaster.sim.simulate import DEFAULT_TABLE
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pilaster.api.arguments import NetworkLike, as_network
 from pilaster.api.machines import MachineLike, load_machine
-from pilaster.models.arguments import (
+from pilaster.base.arguments import (
     as_choice,
     as_flag,
     as_function,
@@ -17,7 +17,7 @@ from pilaster.models.arguments import (
     as_whole,
     refusal,
 )
-from pilaster.models.extras import needing
+from pilaster.base.extras import needing
 from pilaster.rtl.boards.catalogue import BOARDS, Board
 
 if TYPE_CHECKING:

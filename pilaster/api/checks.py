@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from pilaster.api.arguments import as_images
 from pilaster.api.networks import load
-from pilaster.data import images_for
-from pilaster.models.arguments import as_function, as_path, as_whole
+from pilaster.base.arguments import as_function, as_path, as_whole
+from pilaster.base.errors import InputError
+from pilaster.data import check_noise, images_for
 from pilaster.models.check import Check, check_file, seeded_images
-from pilaster.models.errors import InputError
 from pilaster.models.importers import SUFFIXES
 from pilaster.models.network import Columns, Network
 
@@ -96,4 +96,6 @@ def _images(
     if calibration is not None:
         found = as_images("calibration", calibration, network)
         return found[: count or DEFAULT_IMAGES], "calibration images"
-    return seeded_images(network, count or DEFAULT_IMAGES), "seeded noise"
+    count = count or DEFAULT_IMAGES
+    check_noise(network, count)
+    return seeded_images(network, count), "seeded noise"

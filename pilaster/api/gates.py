@@ -20,8 +20,7 @@ from pilaster.api.arguments import (
 )
 from pilaster.api.machines import MachineLike, load_machine
 from pilaster.api.networks import load_images
-from pilaster.data import images_for
-from pilaster.models.arguments import (
+from pilaster.base.arguments import (
     as_flag,
     as_function,
     as_path,
@@ -29,11 +28,12 @@ from pilaster.models.arguments import (
     as_whole,
     refusal,
 )
+from pilaster.base.errors import CheckError, InputError
+from pilaster.base.extras import needing
+from pilaster.base.output_files import write_files
+from pilaster.data import images_for
 from pilaster.models.energy import EnergyTable
 from pilaster.models.energy.write import table_yaml
-from pilaster.models.errors import CheckError, InputError
-from pilaster.models.extras import needing
-from pilaster.models.output_files import write_files
 from pilaster.sim.machine import Machine
 from pilaster.sim.results import Result
 from pilaster.sim.simulate import simulate

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from pilaster.api.arguments import NetworkLike, as_network
-from pilaster.models.arguments import as_choice, as_path, as_whole, refusal
-from pilaster.models.errors import InputError
+from pilaster.base.arguments import as_choice, as_path, as_whole, refusal
+from pilaster.base.errors import InputError
+from pilaster.base.output_files import write_files
 from pilaster.models.network import Network
-from pilaster.models.output_files import write_files
 from pilaster.models.zoo import zoo_entry
 from pilaster.sim import default
 from pilaster.sim.machine import Machine, Schedule

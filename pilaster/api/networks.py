@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from pilaster.base.arguments import LARGEST, as_array, as_path, as_whole, refusal
+from pilaster.base.errors import InputError
 from pilaster.data import images_for
-from pilaster.models.arguments import LARGEST, as_array, as_path, as_whole, refusal
 from pilaster.models.check.record import recall
 from pilaster.models.columns import read_along
 from pilaster.models.datasets import Dataset, checked_pixels
-from pilaster.models.errors import InputError
 from pilaster.models.importers import SUFFIXES, import_network
 from pilaster.models.network import Columns, Network
 from pilaster.models.quantizer import QuantizerSettings

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from pilaster.api.arguments import NetworkLike, as_images, as_network
 from pilaster.api.machines import MachineLike, load_machine
 from pilaster.api.networks import load_images
-from pilaster.models.arguments import as_choice, as_flag, as_path, as_whole, refusal
-from pilaster.models.errors import InputError
-from pilaster.models.extras import needing
+from pilaster.base.arguments import as_choice, as_flag, as_path, as_whole, refusal
+from pilaster.base.errors import InputError
+from pilaster.base.extras import needing
 
 if TYPE_CHECKING:
     from pilaster.rtl.verification.verify import Verdict

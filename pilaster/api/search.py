@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pilaster.api.arguments import NetworkLike, TableLike, as_network, as_table
-from pilaster.models.arguments import (
+from pilaster.base.arguments import (
     as_choice,
     as_function,
     as_path,
@@ -15,7 +15,7 @@ from pilaster.models.arguments import (
     as_whole,
     refusal,
 )
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.sim.mapper.request import DEFAULT_TABLES, SCHEDULES, Objective, Policy, Request
 from pilaster.sim.mapper.result import Mapping
 

@@ -18,8 +18,8 @@ from pilaster.api.arguments import (
     as_table,
 )
 from pilaster.api.machines import MachineLike, load_machine
-from pilaster.models.arguments import as_function, as_path, as_real, refusal
-from pilaster.models.errors import InputError
+from pilaster.base.arguments import as_function, as_path, as_real, refusal
+from pilaster.base.errors import InputError
 from pilaster.sim import simulate as engine
 from pilaster.sim.results import Result
 

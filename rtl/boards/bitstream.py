@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pilaster.base.notebook import html_table
 from pilaster.models.network import Network
-from pilaster.models.notebook import html_table
 from pilaster.rtl.boards.build import Sources, clock_of, place_and_route, prepare, synthesise
 from pilaster.rtl.boards.catalogue import Board, Device, Family
 from pilaster.rtl.boards.errors import DoesNotFitError, TimingError, ToolError

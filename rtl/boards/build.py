@@ -10,7 +10,7 @@ from typing import Any
 
 from amaranth.build import Attrs, Resource
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.rtl.amaranth_settings import own_settings
 from pilaster.rtl.boards.catalogue import Board, Family
 from pilaster.rtl.boards.multipliers import Multipliers

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from pilaster.models.errors import InputError
-from pilaster.models.output_files import check_own, write_files
+from pilaster.base.errors import InputError
+from pilaster.base.output_files import check_own, write_files
 from pilaster.rtl.boards.bitstream import Bitstream
 from pilaster.rtl.boards.catalogue import Family
 from pilaster.rtl.boards.report import RESOURCE_NAMES, Resources

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.rtl.boards.catalogue import Family
 
 __all__ = ["LEAST_SHARE", "Ecp5Pll", "Ice40Pll", "choose_pll"]

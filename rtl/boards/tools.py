@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.rtl.boards.catalogue import Family
 from pilaster.rtl.boards.errors import ToolError
 from pilaster.rtl.toolchain.user_cache import cache_variables

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pilaster.base.errors import InputError
 from pilaster.models.energy.actions import Action, Attributes
 from pilaster.models.energy.schema import TableFile
 from pilaster.models.energy.table import EnergyTable
 from pilaster.models.energy.technology import conversion_factor
 from pilaster.models.energy.units import RELATIVE_UNIT
 from pilaster.models.energy.write import table_yaml
-from pilaster.models.errors import InputError
 from pilaster.rtl.gates.bill import compare_bill
 from pilaster.rtl.gates.measure import PowerMeasurement
 from pilaster.rtl.gates.synthesis import LOGIC_BITS, REGISTER_BITS

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.rtl.gates.cells import Cell
 from pilaster.rtl.gates.liberty import Library
 from pilaster.rtl.gates.netlist import HIGH, LOW, Gate, Memory, Netlist, Port

@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import takewhile
 from pathlib import Path
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.rtl.gates.cells import Cell
 from pilaster.rtl.gates.liberty_cells import read_cell
 from pilaster.rtl.gates.liberty_tables import Units

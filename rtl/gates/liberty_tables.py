@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.rtl.gates.liberty_text import Group
 
 __all__ = ["Numbers", "Table", "Units", "read_table", "rounded"]

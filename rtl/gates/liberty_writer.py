@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.rtl.gates.cells import Arc, Cell, Pin
 from pilaster.rtl.gates.liberty import Library
 from pilaster.rtl.gates.liberty_tables import Numbers, Table

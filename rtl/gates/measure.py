@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pilaster.base.errors import InputError
+from pilaster.base.notebook import html_table
 from pilaster.models.energy.actions import Action, Attributes
 from pilaster.models.energy.table import EnergyTable
-from pilaster.models.errors import InputError
 from pilaster.models.network import Network
-from pilaster.models.notebook import html_table
 from pilaster.rtl.gates.activity import Activity, simulate_gates
 from pilaster.rtl.gates.closure import synthesise
 from pilaster.rtl.gates.liberty import Library

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.rtl.gates.gate_verilog import CLOCK
 from pilaster.rtl.gates.netlist import HIGH, LOW, Netlist
 from pilaster.rtl.gates.nodes import MappedNetlist

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.rtl.gates.cells import Arc, InternalPower
 from pilaster.rtl.gates.function import Function
 from pilaster.rtl.gates.liberty_cells import (

@@ -11,7 +11,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.rtl.boards.errors import ToolError
 from pilaster.rtl.boards.tools import run_tool, yosys
 from pilaster.rtl.gates.families import buffers_of

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.rtl.host.actions import counters_of
 from pilaster.rtl.host.device import NOT_TIMED
 from pilaster.rtl.host.protocol import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.rtl.host.client import LinkError
 
 __all__ = ["SerialLink"]

@@ -10,7 +10,7 @@ from importlib import resources
 from pathlib import Path
 from types import TracebackType
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.rtl.components.memory import RomFiles
 from pilaster.rtl.host.top import HostTop
 from pilaster.rtl.host.uart import divisor_for

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.graph import INPUT
 from pilaster.rtl.components.loading import load_beats
 from pilaster.rtl.host.protocol import CREDITS, INDEX_BYTES, PROTOCOL_VERSION, Info

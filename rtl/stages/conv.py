@@ -11,7 +11,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.quantization import ConvParameters, TensorQuantization
 from pilaster.rtl.components.column_buffer import BufferLayout, inside_column
 from pilaster.rtl.components.contents import memory_names, select, tile_channels

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 
 __all__ = ["Compiler", "LoggedError", "find_compiler", "run_logged", "usable_processors"]
 

@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Literal
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.rtl.toolchain.compiler import (
     LoggedError,
     find_compiler,

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.network import Network
 from pilaster.models.quantization import TensorQuantization
 from pilaster.rtl.verification.testbench import END

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
+from pilaster.base.notebook import html_table
+from pilaster.base.output_files import copy_file
 from pilaster.models.graph import INPUT
 from pilaster.models.network import Network
-from pilaster.models.notebook import html_table
-from pilaster.models.output_files import copy_file
 from pilaster.models.reference.network import tensors
 from pilaster.rtl.components.probes import ACTION_PROBES
 from pilaster.rtl.names import in_hardware

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from pilaster.base.errors import InputError
 from pilaster.models.energy.table import EnergyTable
-from pilaster.models.errors import InputError
 from pilaster.models.network import Network
 from pilaster.sim.explore.check import Claim, differences, settling_images
 from pilaster.sim.explore.draw import Chunk, Drawn, chunks, draw

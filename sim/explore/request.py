@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from pilaster.base.errors import InputError
 from pilaster.models.energy.table import EnergyTable
-from pilaster.models.errors import InputError
 from pilaster.models.network import Network
 from pilaster.sim.mapper.request import DEFAULT_TABLES, SCHEDULES, Objective, check_chain
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.arguments import as_whole
-from pilaster.models.errors import InputError
-from pilaster.models.notebook import html_table
+from pilaster.base.arguments import as_whole
+from pilaster.base.errors import InputError
+from pilaster.base.notebook import html_table
 from pilaster.sim.explore.draw import Drawn
 from pilaster.sim.explore.options import Options
 from pilaster.sim.explore.request import ExploreRequest

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from pilaster.models.errors import InputError
-from pilaster.models.output_files import check_writable, write_files
+from pilaster.base.errors import InputError
+from pilaster.base.output_files import check_writable, write_files
 from pilaster.sim.explore.draw import Chunk, Drawn
 
 __all__ = ["Store"]

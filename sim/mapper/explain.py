@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.sim.mapper.check import steady_times
 from pilaster.sim.mapper.paths import StampLimits
 from pilaster.sim.mapper.request import Request

@@ -12,8 +12,8 @@ from typing import TypeVar
 
 import numpy as np
 
+from pilaster.base.errors import InputError
 from pilaster.models.energy.table import EnergyTable
-from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT
 from pilaster.models.layers import Join
 from pilaster.models.network import Network

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pilaster.base.errors import InputError
 from pilaster.models.energy.table import EnergyTable
-from pilaster.models.errors import InputError
 from pilaster.models.network import Network
 from pilaster.sim.machine import Schedule
 
@@ -147,6 +147,6 @@ def check_chain(network: Network) -> None:
     """
     if not network.graph.is_chain:
         raise InputError(
-            f"network {network.name}: forks or joins; machines are searched for chains of layers "
-            f"only; default_machine makes one for any network"
+            f"network {network.name}: forks or joins; an exploration is of chains of layers "
+            f"only; map finds a machine for any network"
         )

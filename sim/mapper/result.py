@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pilaster.models.notebook import html_table
+from pilaster.base.notebook import html_table
 from pilaster.sim.dram import DramTraffic
 from pilaster.sim.machine import Machine
 from pilaster.sim.results import NO_ZEROS

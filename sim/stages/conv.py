@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.shape import Shape
 from pilaster.sim.beats import Beats
 from pilaster.sim.geometry import ConvGeometry

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.joins import AddParameters, JoinParameters
 from pilaster.models.layers import Join
 from pilaster.models.quantization import TensorQuantization, signed_bits

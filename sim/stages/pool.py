@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.layers import Pool
 from pilaster.models.shape import Shape
 from pilaster.sim.beats import Beats

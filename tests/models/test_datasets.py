@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from pilaster.base.errors import InputError
 from pilaster.models import idx
 from pilaster.models.datasets import Dataset, Split, embedded_digits, fit, load
-from pilaster.models.errors import InputError
 
 Array = NDArray[Any]
 

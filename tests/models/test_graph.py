@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.graph import INPUT, Graph, Node
 from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Layer, Pool, Weighted, Window
 from pilaster.models.shape import Padding, Shape

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from pilaster.models.errors import InputError
-from pilaster.models.output_files import copy_file
+from pilaster.base.errors import InputError
+from pilaster.base.output_files import copy_file
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.quantization import (
     SCALED,
     ConvParameters,

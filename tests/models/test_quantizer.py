@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.graph import INPUT, Graph
 from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Pool, Weighted, Window
 from pilaster.models.network import Network

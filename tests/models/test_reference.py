@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.graph import INPUT, Graph
 from pilaster.models.joins import AddParameters, ConcatParameters, Scale
 from pilaster.models.layers import Conv, Pool, Window

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 
 import pilaster as pl
+from pilaster.base.errors import InputError
 from pilaster.data import images_for
-from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT
 from pilaster.models.quantization import TensorQuantization
 from pilaster.models.quantizer import QuantizerSettings, float_tensors

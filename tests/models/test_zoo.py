@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.graph import INPUT
 from pilaster.models.layers import Pool, Weighted
 from pilaster.models.quantization import MULTIPLIER_BITS

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from pilaster import cli
+from pilaster.base.errors import InputError
+from pilaster.base.output_files import check_own, write_files
 from pilaster.cli import main
-from pilaster.models.errors import InputError
-from pilaster.models.output_files import check_own, write_files
 
 
 @pytest.mark.parametrize(

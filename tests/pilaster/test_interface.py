@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import pilaster as pl
-from pilaster.models.notebook import html_table
+from pilaster.base.notebook import html_table
 from pilaster.rtl.verification.verify import Difference, StageVerdict, Verdict
 from pilaster.sim.actions import ActionCounts
 from tests.pilaster.test_power_command import measurement
@@ -157,7 +157,8 @@ def verdict(*differences: Difference) -> Verdict:
     stage = StageVerdict(
         "conv1", 100, len(differences), True, True, 0.5, tuple(differences), none, none
     )
-    return Verdict("lenet5", "lenet5", 2, (stage,), 99, 99, True, 1.0)
+    kept = pl.simulate("digits").pace
+    return Verdict("lenet5", "lenet5", 2, (stage,), kept, 99, 99, True, 1.0)
 
 
 def test_results_read_in_a_line_and_as_a_table_in_a_notebook() -> None:

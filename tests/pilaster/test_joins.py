@@ -1,4 +1,4 @@
-"""Networks that fork and join, from the front door: run, rtl and verify; map and explore refuse."""
+"""Networks that fork and join, from the front door: run, map, rtl and verify."""
 
 from __future__ import annotations
 
@@ -81,14 +81,20 @@ def test_rtl_and_verify(tmp_path: Path) -> None:
     assert [stage.name for stage in verdict.stages] == ["a", "b", "c", "sum"]
 
 
-@pytest.mark.parametrize(
-    "arguments", [("map", "resnet8", "--out", "m.yaml"), ("explore", "resnet8", "--out", "folder")]
-)
-def test_the_searches_are_for_chains(command: Command, arguments: tuple[str, ...]) -> None:
-    outcome = command(*arguments, "--column-interval", 5000)
+def test_an_exploration_is_of_chains(command: Command) -> None:
+    outcome = command("explore", "resnet8", "--out", "folder", "--column-interval", 5000)
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err == (
-        "pilaster: network resnet8: forks or joins; machines are searched for chains of layers "
-        "only; default_machine makes one for any network\n"
+        "pilaster: network resnet8: forks or joins; an exploration is of chains of layers only; "
+        "map finds a machine for any network\n"
     )
     assert not list(Path.cwd().iterdir())
+
+
+def test_a_network_that_joins_is_mapped(command: Command) -> None:
+    outcome = command("map", "resnet8", "--out", "m.yaml", "--column-interval", 1024)
+    assert (outcome.code, outcome.err) == (0, "wrote m.yaml\n")
+    machine = pl.load_machine(Path("m.yaml"))
+    assert machine.network == "resnet8"
+    result = pl.simulate("resnet8", machine)
+    assert result.pace.holds

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pilaster import reproduce_command
 from pilaster.cli import main
+from pilaster.commands import reproduce as reproduce_command
 from pilaster.reports.reproduce import sensors2023
 from pilaster.reports.reproduce.sensors2023 import Task
 

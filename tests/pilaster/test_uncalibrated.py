@@ -10,9 +10,9 @@ import onnx
 import pytest
 
 import pilaster as pl
+from pilaster.base.errors import InputError
 from pilaster.cli import main
 from pilaster.models.assumed_ranges import assumed_ranges
-from pilaster.models.errors import InputError
 from pilaster.models.importers.onnx import build
 from pilaster.models.importers.onnx_floats import float_network
 from pilaster.models.quantizer import float_tensors

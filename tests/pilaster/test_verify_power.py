@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 import pilaster as pl
+from pilaster.commands.verify import _print
 from pilaster.data import images_for
 from pilaster.models.energy import EnergyTable
 from pilaster.rtl.verification.verify import Verdict
 from pilaster.sim.machine_file import machine_yaml
 from pilaster.sim.pace import pace
 from pilaster.sim.pipeline import Pipeline
-from pilaster.verify_command import _print
 
 
 def test_the_rtl_is_priced_beside_the_model(command, tmp_path):

@@ -64,9 +64,10 @@ def everything_else() -> list[object]:
 def cheap(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No synthesis and no simulation of RTL: what would be done is of no interest here."""
     from pilaster.api import checks
-    from pilaster.rtl import export, verify
+    from pilaster.rtl import export
     from pilaster.rtl.boards import bitstream, folder
     from pilaster.rtl.gates import measure
+    from pilaster.rtl.verification import verify
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "small.tflite").write_bytes(small_network())
@@ -210,3 +211,8 @@ def test_an_empty_list_is_refused_where_one_thing_is_needed(function: str, param
     for nothing in ([], ()):
         error = called(function, {parameter: nothing})
         assert str(error).startswith(parameter)
+
+
+def test_images_of_noise_are_no_more_than_memory_holds() -> None:
+    error = called("check", {"count": 10**12})
+    assert str(error) == "--images 1000000000000: small runs on noise; ask for at most 1000"

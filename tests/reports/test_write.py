@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.reports import trace
 from pilaster.reports.write import FILES, check_writable, write_report
 from pilaster.sim.results import Result

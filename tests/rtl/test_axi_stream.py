@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 import pilaster as pl
+from pilaster.base.errors import InputError
 from pilaster.cli import main
 from pilaster.data import images_for
-from pilaster.models.errors import InputError
 from pilaster.models.reference.network import infer
 from pilaster.rtl.host.wire_format import WireFormat
 from pilaster.rtl.verilog import TOP

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import pilaster as pl
+from pilaster.base.errors import InputError
 from pilaster.cli import main
 from pilaster.data import images_for
-from pilaster.models.errors import InputError
 from pilaster.rtl.toolchain.compiler import COMPILERS
 from pilaster.rtl.verification.verify import verify
 from pilaster.sim.machine_file import machine_yaml

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.graph import INPUT, Graph, Node
 from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Pool, Window
 from pilaster.models.shape import Padding, Shape

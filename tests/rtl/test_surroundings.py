@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.rtl.toolchain import workplace as workplaces
 from pilaster.rtl.toolchain.verilator import build_and_run, find_verilator
 from pilaster.rtl.toolchain.workplace import make_workplace

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 import pilaster as pl
+from pilaster.base.errors import InputError
 from pilaster.data import images_for
-from pilaster.models.errors import InputError
 from pilaster.rtl.verification.switching import Switching, read_switching, saif_nets
 from pilaster.rtl.verification.verify import verify
 

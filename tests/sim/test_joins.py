@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pilaster.base.errors import InputError
 from pilaster.models.energy import EnergyTable
-from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT, Graph, Node
 from pilaster.models.joins import ConcatParameters
 from pilaster.models.layers import Add, Concat, Conv, Window

@@ -11,7 +11,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.zoo import ZOO
 from pilaster.sim.machine import Fold, LoopOrder, Machine, Schedule, StageSpec
 from pilaster.sim.machine_file import (

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import pilaster as pl
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.zoo import ZOO
 from pilaster.sim.closed_form import stamps
 from pilaster.sim.engine import simulate_events

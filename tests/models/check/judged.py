@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from pilaster.base.errors import InputError
 from pilaster.models.check import Check, check_file, seeded_images
-from pilaster.models.errors import InputError
 from pilaster.models.importers import import_network
 
 __all__ = ["OUTCOMES", "judge_onnx", "judge_tflite"]

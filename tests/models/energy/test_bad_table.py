@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from pilaster.base.errors import InputError
 from pilaster.models.energy import EnergyTable
-from pilaster.models.errors import InputError
 
 GOOD = {
     "name": "good",

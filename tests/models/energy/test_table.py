@@ -7,12 +7,12 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pilaster.base.errors import InputError
 from pilaster.models.energy import Action, Attributes, EnergyTable, load, table_names
 from pilaster.models.energy.compose import PRIMITIVES, UNCOMPOSED, parts
 from pilaster.models.energy.kinds import KINDS
 from pilaster.models.energy.schema import Entry
 from pilaster.models.energy.technology import conversion_factor
-from pilaster.models.errors import InputError
 
 PUBLISHED = ("eyeriss65", "horowitz45", "ihp130")
 MEASURED = ("sg13g2", "sky130")

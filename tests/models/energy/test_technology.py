@@ -2,8 +2,8 @@
 
 import pytest
 
+from pilaster.base.errors import InputError
 from pilaster.models.energy.technology import conversion_factor, stillmaker_baas_energy
-from pilaster.models.errors import InputError
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.importers import import_network
 from pilaster.models.importers.onnx import SUPPORTED
 from pilaster.models.importers.onnx_attributes import KNOWN

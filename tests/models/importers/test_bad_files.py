@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.importers import import_network
 from tests.models import tflite_file as file
 from tests.models.importers.mutations import mutated

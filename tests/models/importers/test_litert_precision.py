@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.importers import import_network
 from pilaster.models.quantization import quantize_multiplier, requantize
 from pilaster.models.reference.network import infer

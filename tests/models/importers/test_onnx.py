@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 import pytest
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.graph import INPUT as SOURCE
 from pilaster.models.importers import import_network
 from pilaster.models.importers.onnx import build

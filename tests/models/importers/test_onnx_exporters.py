@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper
 
+from pilaster.base.errors import InputError
 from pilaster.models.columns import read_along
-from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT as SOURCE
 from pilaster.models.importers import import_network
 from pilaster.models.importers.onnx import build

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.importers import import_network
 from pilaster.models.importers.onnx import build
 from pilaster.models.importers.onnx_floats import float_network

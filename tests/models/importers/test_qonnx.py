@@ -10,7 +10,7 @@ from onnx.reference.op_run import OpRun
 from qonnx.custom_op.general.bipolar_quant import binary_quant
 from qonnx.custom_op.general.intquant import int_quant
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.models.graph import INPUT as SOURCE
 from pilaster.models.importers import import_network
 from pilaster.models.importers.onnx import build

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pilaster.base.errors import InputError
 from pilaster.models.columns import read_along
-from pilaster.models.errors import InputError
 from pilaster.models.graph import INPUT as SOURCE
 from pilaster.models.importers.tflite import trace_tflite
 from pilaster.models.importers.values import UNPADDED

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.rtl.boards.catalogue import BOARDS, Family
 from pilaster.rtl.boards.pll import LEAST_SHARE, Ecp5Pll, Ice40Pll, choose_pll
 

@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.rtl.boards import tools
 from pilaster.rtl.boards.catalogue import Family
 

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pilaster as pl
+from pilaster.base.errors import InputError
 from pilaster.data import images_for
 from pilaster.models.energy import EnergyTable
 from pilaster.models.energy.actions import Action, Attributes
-from pilaster.models.errors import InputError
 from pilaster.reports.summary import summary_sentence
 from pilaster.rtl.gates.bill import compare_bill
 from pilaster.rtl.gates.characterize import Run, blackened, characterize, fit, table_yaml

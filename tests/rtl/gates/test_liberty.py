@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.rtl.gates.function import Function
 from pilaster.rtl.gates.liberty import Library
 from pilaster.rtl.gates.liberty_tables import Table

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.rtl.gates.activity import Activity
 from pilaster.rtl.gates.liberty import Library, library_files
 from pilaster.rtl.gates.netlist import Gate, Netlist, Port

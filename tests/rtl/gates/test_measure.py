@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pilaster.base.errors import InputError
 from pilaster.models.energy import EnergyTable
 from pilaster.models.energy.actions import Action
-from pilaster.models.errors import InputError
 from pilaster.models.layers import Conv, FullyConnected, Window
 from pilaster.models.shape import Shape
 from pilaster.rtl.components.program import Program

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import pilaster as pl
+from pilaster.base.errors import InputError
 from pilaster.data import images_for
-from pilaster.models.errors import InputError
 from pilaster.models.reference.network import infer
 from pilaster.rtl.components.loading import loadable
 from pilaster.rtl.host.actions import compare

@@ -4,7 +4,7 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.sim import Simulator
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 from pilaster.rtl.host.uart import LEAST_DIVISOR, UartReceiver, UartTransmitter, divisor_for
 
 BYTES = [0x00, 0xFF, 0x55, 0xAA, 0x7E, 0x01, 0x80]

@@ -7,7 +7,13 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pilaster.options import add_images, add_libraries, add_machine, add_network, load_network
+from pilaster.commands.options import (
+    add_images,
+    add_libraries,
+    add_machine,
+    add_network,
+    load_network,
+)
 
 if TYPE_CHECKING:
     from pilaster.rtl.gates.bill import BillLine
@@ -67,11 +73,11 @@ def add_command(commands: Any) -> None:
 
 def _power(options: argparse.Namespace) -> int:
     import pilaster as pl
+    from pilaster.base.extras import needing
+    from pilaster.base.output_files import check_writable
+    from pilaster.commands.progress import Progress
     from pilaster.data import images_for
     from pilaster.models.energy import EnergyTable
-    from pilaster.models.extras import needing
-    from pilaster.models.output_files import check_writable
-    from pilaster.progress import Progress
 
     network = load_network(options)
     machine = pl.load_machine(options.machine, network)
@@ -114,7 +120,7 @@ def _power(options: argparse.Namespace) -> int:
 
 
 def _print(found: PowerMeasurement) -> None:
-    from pilaster.console import number, print_table, word
+    from pilaster.commands.console import number, print_table, word
     from pilaster.rtl.gates.measure import MemoryPower
 
     rows = []

@@ -8,7 +8,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pilaster.options import add_clock, add_network, add_schedule, load_network, whole_number
+from pilaster.commands.options import (
+    add_clock,
+    add_network,
+    add_schedule,
+    load_network,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from pilaster.sim.mapper import Mapping
@@ -105,8 +111,8 @@ def add_command(commands: Any) -> None:
 
 def _map(options: argparse.Namespace) -> int:
     import pilaster as pl
-    from pilaster.models.output_files import check_writable
-    from pilaster.progress import Progress
+    from pilaster.base.output_files import check_writable
+    from pilaster.commands.progress import Progress
 
     network = load_network(options)
     if options.out is not None:
@@ -141,7 +147,7 @@ def _map(options: argparse.Namespace) -> int:
 
 
 def _print(found: Mapping) -> None:
-    from pilaster.console import number, print_table, word
+    from pilaster.commands.console import number, print_table, word
     from pilaster.reports.units import percent
 
     counts = map(number, ("lanes", "used", "busy", "last column", "slack"))

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from pilaster.options import add_load_weights, add_machine, add_network, load_network
+from pilaster.commands.options import add_load_weights, add_machine, add_network, load_network
 
 __all__ = ["add_command"]
 
@@ -41,7 +41,7 @@ def add_command(commands: Any) -> None:
 
 def _rtl(options: argparse.Namespace) -> int:
     import pilaster as pl
-    from pilaster.progress import Progress
+    from pilaster.commands.progress import Progress
 
     network = load_network(options)
     machine = pl.load_machine(options.machine, network)

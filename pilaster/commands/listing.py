@@ -42,7 +42,7 @@ def add_commands(commands: Any) -> None:
 
 def _networks(options: argparse.Namespace) -> int:
     from pilaster.api.listings import networks
-    from pilaster.console import number, print_table, word
+    from pilaster.commands.console import number, print_table, word
 
     listed = networks()
     if options.json:
@@ -62,8 +62,8 @@ def _networks(options: argparse.Namespace) -> int:
 
 def _machines(options: argparse.Namespace) -> int:
     from pilaster.api.listings import machines
-    from pilaster.console import number, print_table, word
-    from pilaster.models.userfile import read_text
+    from pilaster.base.user_files import read_text
+    from pilaster.commands.console import number, print_table, word
     from pilaster.sim.machine_file import machine_entry, machine_path, read_machine
 
     if options.name is not None:
@@ -92,7 +92,7 @@ def _machines(options: argparse.Namespace) -> int:
 
 def _tables(options: argparse.Namespace) -> int:
     from pilaster.api.listings import tables
-    from pilaster.console import print_table, word
+    from pilaster.commands.console import print_table, word
     from pilaster.models.energy import EnergyTable
 
     if options.name is not None:
@@ -134,7 +134,7 @@ def _yes(known: bool) -> str:
 
 def _print_entries(table: EnergyTable) -> None:
     """Print a value a line, and the sources below, each once."""
-    from pilaster.console import number, print_table, word
+    from pilaster.commands.console import number, print_table, word
 
     print(f"{table.name}: {table.title}; {_technology(table)}")
     print(f"leaves out: {', '.join(table.missing) or 'nothing'}\n")
@@ -158,7 +158,7 @@ def _print_entries(table: EnergyTable) -> None:
 
 def _boards(options: argparse.Namespace) -> int:
     from pilaster.api.listings import boards
-    from pilaster.console import number, print_table, word
+    from pilaster.commands.console import number, print_table, word
 
     listed = boards()
     if options.json:

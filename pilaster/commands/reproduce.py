@@ -51,7 +51,7 @@ def add_command(commands: Any) -> None:
 
 
 def _sensors(options: argparse.Namespace) -> int:
-    from pilaster.progress import Progress
+    from pilaster.commands.progress import Progress
     from pilaster.reports.reproduce.files import SENSORS_FILES, sensors_files
     from pilaster.reports.reproduce.sensors2023 import run_study, tasks
 
@@ -63,7 +63,7 @@ def _sensors(options: argparse.Namespace) -> int:
 
 
 def _eyeriss(options: argparse.Namespace) -> int:
-    from pilaster.progress import Progress
+    from pilaster.commands.progress import Progress
     from pilaster.reports.reproduce.eyeriss import NETWORKS, chip, compare
     from pilaster.reports.reproduce.files import EYERISS_FILES, eyeriss_files
 
@@ -79,7 +79,7 @@ def _cores() -> int:
 
 
 def _check(directory: Path | None, names: tuple[str, ...]) -> None:
-    from pilaster.models.output_files import check_writable
+    from pilaster.base.output_files import check_writable
 
     if directory is not None:
         check_writable(directory, names, "report")
@@ -90,8 +90,8 @@ def _finish(
     files: Callable[[], dict[str, bytes]],
     show: Callable[[], None],
 ) -> int:
-    from pilaster.models.output_files import write_files
-    from pilaster.progress import Progress
+    from pilaster.base.output_files import write_files
+    from pilaster.commands.progress import Progress
 
     contents = files()
     if options.report is not None:
@@ -172,6 +172,6 @@ def _print_eyeriss(rows: tuple[Row, ...]) -> None:
 def _print_table(
     words: tuple[str, ...], numbers: tuple[str, ...], rows: list[tuple[str, ...]]
 ) -> None:
-    from pilaster.console import number, print_table, word
+    from pilaster.commands.console import number, print_table, word
 
     print_table([*map(word, words), *map(number, numbers)], rows)

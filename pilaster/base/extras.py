@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 
 __all__ = ["needing"]
 

@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pilaster.options import (
+from pilaster.commands.options import (
     add_clock,
     add_images,
     add_load_weights,
@@ -86,10 +86,10 @@ def add_command(commands: Any) -> None:
 
 def _verify(options: argparse.Namespace) -> int:
     import pilaster as pl
+    from pilaster.base.errors import InputError
     from pilaster.data import images_for
     from pilaster.models.calibration import unlike
     from pilaster.models.energy import EnergyTable
-    from pilaster.models.errors import InputError
     from pilaster.sim.pipeline import Pipeline
     from pilaster.sim.simulate import DEFAULT_TABLE
 
@@ -156,7 +156,7 @@ def _print_power(stages: Sequence[StagePower], verdict: Verdict, clock_mhz: floa
 
 
 def _print(verdict: Verdict, options: argparse.Namespace) -> None:
-    from pilaster.console import number, print_table, word
+    from pilaster.commands.console import number, print_table, word
 
     rows = [
         (

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pilaster.options import add_reading, load_calibration, whole_number
+from pilaster.commands.options import add_reading, load_calibration, whole_number
 
 if TYPE_CHECKING:
     from pilaster.models.check import Check, LayerError
@@ -64,7 +64,7 @@ def add_command(commands: Any) -> None:
 def _check(options: argparse.Namespace) -> int:
     import pilaster as pl
     from pilaster.api.checks import DEFAULT_IMAGES
-    from pilaster.progress import Progress
+    from pilaster.commands.progress import Progress
 
     with Progress("images", options.images or DEFAULT_IMAGES) as progress:
         found = pl.check(
@@ -84,7 +84,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _print(check: Check) -> None:
-    from pilaster.console import number, print_table, word
+    from pilaster.commands.console import number, print_table, word
 
     reals = check.numbers == "reals"
     rows = []

@@ -10,7 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pilaster.options import add_clock, add_network, add_schedule, load_network, whole_number
+from pilaster.commands.options import (
+    add_clock,
+    add_network,
+    add_schedule,
+    load_network,
+    whole_number,
+)
 
 if TYPE_CHECKING:
     from pilaster.sim.explore import Exploration
@@ -153,7 +159,7 @@ def _explore(options: argparse.Namespace) -> int:
 @contextmanager
 def _shown() -> Iterator[Callable[[str, int, int], None]]:
     """Give what shows progress, a line for one kind of work after the other."""
-    from pilaster.progress import Progress
+    from pilaster.commands.progress import Progress
 
     lines: dict[str, Progress] = {}
 
@@ -172,7 +178,7 @@ def _shown() -> Iterator[Callable[[str, int, int], None]]:
 
 
 def _print(found: Exploration) -> None:
-    from pilaster.console import number, print_table
+    from pilaster.commands.console import number, print_table
     from pilaster.reports.explore import axis_title
     from pilaster.sim.explore import Axis
 

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pilaster.options import add_libraries, whole_number
+from pilaster.commands.options import add_libraries, whole_number
 
 __all__ = ["add_command"]
 
@@ -69,8 +69,8 @@ def add_command(commands: Any) -> None:
 
 def _characterize(options: argparse.Namespace) -> int:
     import pilaster as pl
-    from pilaster.models.output_files import check_writable
-    from pilaster.progress import Progress
+    from pilaster.base.output_files import check_writable
+    from pilaster.commands.progress import Progress
 
     check_writable(options.out.parent, [options.out.name], "table")
     with Progress("machines", 0) as progress:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from pilaster.models.errors import InputError
+from pilaster.base.errors import InputError
 
 __all__ = ["check_own", "check_writable", "copy_file", "write_files"]
 

@@ -8,7 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pilaster.options import add_machine, add_network, frequency, load_network, whole_number
+from pilaster.commands.options import (
+    add_machine,
+    add_network,
+    frequency,
+    load_network,
+    whole_number,
+)
 
 __all__ = ["add_command"]
 
@@ -60,9 +66,9 @@ def add_command(commands: Any) -> None:
 
 def _bitstream(options: argparse.Namespace) -> int:
     import pilaster as pl
-    from pilaster.models.extras import needing
-    from pilaster.models.output_files import check_own, check_writable
-    from pilaster.progress import Progress
+    from pilaster.base.extras import needing
+    from pilaster.base.output_files import check_own, check_writable
+    from pilaster.commands.progress import Progress
     from pilaster.rtl.boards.catalogue import board_named
 
     board = board_named(options.board)

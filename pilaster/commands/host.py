@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pilaster.options import NETWORK_HELP, add_image_count, add_reading, load_network
+from pilaster.commands.options import NETWORK_HELP, add_image_count, add_reading, load_network
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,9 +72,9 @@ def add_command(commands: Any) -> None:
 
 def _host(options: argparse.Namespace) -> int:
     import pilaster as pl
+    from pilaster.base.errors import InputError
+    from pilaster.base.extras import needing
     from pilaster.data import images_for
-    from pilaster.models.errors import InputError
-    from pilaster.models.extras import needing
     from pilaster.sim.pipeline import Pipeline
 
     with needing("the host", "fpga"):
@@ -144,7 +144,7 @@ def _host(options: argparse.Namespace) -> int:
 
 
 def _print_actions(compared: Sequence[Compared], images: int) -> None:
-    from pilaster.console import number, print_table, word
+    from pilaster.commands.console import number, print_table, word
 
     rows = [
         (
@@ -161,7 +161,7 @@ def _print_actions(compared: Sequence[Compared], images: int) -> None:
 
 def _load(host: Host, pieces: int) -> None:
     """Load the weights."""
-    from pilaster.progress import Progress
+    from pilaster.commands.progress import Progress
 
     with Progress("pieces of the weights", pieces) as progress:
         for done in host.load():
@@ -170,7 +170,7 @@ def _load(host: Host, pieces: int) -> None:
 
 def _answers(host: Host, values: NDArray[np.int32]) -> list[HostAnswer]:
     """Send images (N, H, W, C) back to back."""
-    from pilaster.progress import Progress
+    from pilaster.commands.progress import Progress
 
     answers: list[HostAnswer] = []
     with Progress("images", len(values)) as progress:
@@ -186,7 +186,7 @@ def _live(
     """Send columns from standard input until it ends; gives the images (N, H, W, C) too."""
     import numpy as np
 
-    from pilaster.models.errors import InputError
+    from pilaster.base.errors import InputError
     from pilaster.rtl.host.session import answer_class
 
     shape = network.graph.input_shape

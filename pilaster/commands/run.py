@@ -7,7 +7,13 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pilaster.options import add_machine, add_network, frequency, load_network, whole_number
+from pilaster.commands.options import (
+    add_machine,
+    add_network,
+    frequency,
+    load_network,
+    whole_number,
+)
 
 __all__ = ["add_command"]
 
@@ -83,9 +89,9 @@ def add_command(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> int:
     import pilaster as pl
+    from pilaster.commands.progress import Progress
     from pilaster.data import images_for
     from pilaster.models.energy import EnergyTable
-    from pilaster.progress import Progress
     from pilaster.sim.simulate import DEFAULT_TABLE
 
     if options.report is not None:
@@ -110,7 +116,7 @@ def _run(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(result.as_dict(), allow_nan=False))
     else:
-        from pilaster.console import PlainConsole
+        from pilaster.commands.console import PlainConsole
         from pilaster.reports.terminal import print_result
 
         print_result(result, PlainConsole())

@@ -1,0 +1,1 @@
+"""What every room may use: errors, arguments, and files read from and written for a user."""
