@@ -8,7 +8,16 @@ from collections.abc import Mapping, Sequence
 from pilaster.models.energy.actions import Action
 from pilaster.models.layers import Add, Concat
 
-__all__ = ["OUTPUT", "PARTS", "PROGRAMS", "TOP_STAGE", "component_of", "energy_by_part", "part_of"]
+__all__ = [
+    "OUTPUT",
+    "PARTS",
+    "PROGRAM",
+    "PROGRAMS",
+    "TOP_STAGE",
+    "component_of",
+    "energy_by_part",
+    "part_of",
+]
 
 OUTPUT = "output"
 """Stage of the FIFO behind the last layer."""
@@ -19,9 +28,12 @@ FORKS = "forks"
 TOP_STAGE = "top"
 """Stage of what stands outside of all."""
 
+PROGRAM = "program"
+"""Component of a sequencer's tables, and of what walks through them."""
+
 _COMPONENTS = {
     "intake": "intake",
-    "fetcher": "program",
+    "fetcher": PROGRAM,
     "sequencer": "sequencer",
     "weights": "weights",
     "lanes": "lanes",
@@ -87,7 +99,7 @@ _BY_COMPONENT = {
     "output FIFO": "streams",
     "window": "window and steps",
     "sequencer": "window and steps",
-    "program": PROGRAMS,
+    PROGRAM: PROGRAMS,
 }
 
 

@@ -26,7 +26,7 @@ from pilaster.models.energy.units import RELATIVE_UNIT
 from pilaster.models.energy.write import table_yaml
 from pilaster.rtl.gates.bill import compare_bill
 from pilaster.rtl.gates.measure import PowerMeasurement
-from pilaster.rtl.gates.synthesis import LOGIC_BITS, REGISTER_BITS
+from pilaster.rtl.gates.synthesis import LOGIC_BITS, REGISTER_BITS, TABLE_BITS
 from pilaster.sim.results import Result, StageResult
 
 __all__ = ["Run", "blackened", "characterize", "fit", "table_yaml"]
@@ -153,7 +153,7 @@ def characterize(
         "small_memory_read": (read * REGISTER_BITS, REGISTER_BITS, "linear-capacity"),
         "small_memory_write": (write, REGISTER_BITS, "linear-bits"),
         "small_weight_read": (weights, LOGIC_BITS, "linear-bits"),
-        "small_program_read": (program, LOGIC_BITS, "linear-bits"),
+        "small_program_read": (program, TABLE_BITS, "linear-bits"),
     }
     where = _where(runs)
     products = {Action.MAC: mac, Action.MAC_GATED: gated, Action.REQUANTIZE: requantize}

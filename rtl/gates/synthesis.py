@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -18,9 +18,10 @@ from pilaster.rtl.gates.families import buffers_of
 from pilaster.rtl.gates.liberty import Library
 from pilaster.rtl.gates.liberty_writer import synthesis_text
 from pilaster.rtl.gates.netlist import Netlist
+from pilaster.rtl.parts import PROGRAM, component_of
 from pilaster.rtl.verilog import TOP, Design
 
-__all__ = ["LOGIC_BITS", "REGISTER_BITS", "Effort", "Synthesis"]
+__all__ = ["LOGIC_BITS", "REGISTER_BITS", "TABLE_BITS", "Effort", "Synthesis"]
 
 REGISTER_BITS = 1 << 10
 """A memory that is written and has no more bits is made of registers."""
@@ -29,7 +30,7 @@ LOGIC_BITS = 1 << 14
 """A memory that is only read and has no more bits is made of gates."""
 
 TABLE_BITS = 1 << 15
-"""The same of one that is not read at the clock, as no macro is."""
+"""The same of a sequencer's program, and of one that is not read at the clock, as no macro is."""
 
 LEAST_GATED = 3
 """Registers of one enable that get a clock gate of their own, if there are as many."""
@@ -42,7 +43,9 @@ _KEPT = "pilaster_kept"
 # Enables are found first: later, a register's multiplexer may be shared with what reads it early.
 _COARSE = f"""
 read_verilog machine.v
+hierarchy -top {TOP}
 proc
+write_json declared.json
 opt_dff
 synth -top {TOP} -run begin:fine
 write_json coarse.json
@@ -131,8 +134,11 @@ class Synthesis:
         }
         with self.folder() as folder:
             self.run(folder, _COARSE)
-            coarse = json.loads((folder / "coarse.json").read_text(encoding="utf-8"))
-            _mark(coarse, _is_kept)
+            declared, coarse = (
+                json.loads((folder / file).read_text(encoding="utf-8"))
+                for file in ("declared.json", "coarse.json")
+            )
+            _mark(coarse, _declared_bits(declared))
             (folder / "kept.json").write_text(json.dumps(coarse), encoding="utf-8")
             self.run(folder, _FINE.format(clock_gates=_clock_gates(library) if gated else ""))
             self.files["fine.il"] = (folder / "fine.il").read_text(encoding="utf-8")
@@ -207,16 +213,32 @@ def _resets() -> str:
     return "".join(cells)
 
 
-def _is_kept(parameters: dict[str, str]) -> bool:
-    """Whether a memory stays one, and is not made of registers or gates."""
-    bits = int(parameters["WIDTH"], 2) * int(parameters["SIZE"], 2)
-    if int(parameters["WR_PORTS"], 2):
-        return bits > REGISTER_BITS
-    return bits > (LOGIC_BITS if int(parameters["RD_CLK_ENABLE"], 2) else TABLE_BITS)
+def _declared_bits(design: dict[str, Any]) -> Mapping[tuple[str, str], int]:
+    """Bits of every memory as the RTL has it, by module and name: synthesis drops constant ones."""
+    return {
+        (module, name): memory["width"] * memory["size"]
+        for module, body in design["modules"].items()
+        for name, memory in body.get("memories", {}).items()
+    }
 
 
-def _mark(design: dict[str, Any], kept: Callable[[dict[str, str]], bool]) -> None:
-    for module in design["modules"].values():
-        for cell in module["cells"].values():
-            if cell["type"] == "$mem_v2" and kept(cell["parameters"]):
+def _mark(design: dict[str, Any], declared: Mapping[tuple[str, str], int]) -> None:
+    """Mark the memories that stay such, and are not made of registers or gates."""
+    for module, body in design["modules"].items():
+        for cell in body["cells"].values():
+            if cell["type"] != "$mem_v2":
+                continue
+            parameters = cell["parameters"]
+            made = int(parameters["WIDTH"], 2) * int(parameters["SIZE"], 2)
+            bits = declared.get((module, parameters["MEMID"].lstrip("\\")), made)
+            if bits > _most_bits(module, parameters):
                 cell["attributes"][_KEPT] = "00000000000000000000000000000001"
+
+
+def _most_bits(module: str, parameters: dict[str, str]) -> int:
+    """Bits up to which a memory of a module is made of registers or gates."""
+    if int(parameters["WR_PORTS"], 2):
+        return REGISTER_BITS
+    _, component = component_of(module.split(".")[1:])
+    clocked = int(parameters["RD_CLK_ENABLE"], 2)
+    return LOGIC_BITS if clocked and component != PROGRAM else TABLE_BITS

