@@ -26,8 +26,8 @@ from pilaster.models.graph import Node
 from pilaster.models.network import Network
 from pilaster.sim.closed_form import MachineBatch, evaluate
 from pilaster.sim.machine import StageSpec
-from pilaster.sim.pipeline import build_stage
 from pilaster.sim.stages import Stage
+from pilaster.sim.stages.kinds import build_stage
 
 MACHINES = 50_000
 COLUMN_INTERVALS = (128, 192, 256, 512)

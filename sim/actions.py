@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from pilaster.models.energy.actions import Action, Attributes
 from pilaster.sim.beats import Beats
 from pilaster.sim.pipeline import Pipeline
-from pilaster.sim.stages import JoinStage, PoolStage, Stage
-from pilaster.sim.stages.conv_actions import conv_actions
-from pilaster.sim.stages.join_actions import join_actions
-from pilaster.sim.stages.pool_actions import pool_actions
+from pilaster.sim.stages import Stage
+from pilaster.sim.stages.kinds import kind_of
 
 __all__ = ["ActionCounts", "count_actions", "machine_actions", "nonzero_counts"]
 
@@ -57,15 +55,7 @@ def count_actions(
     nonzero : (H, W, C), in how many of the images each value of the first input is not zero; None
         where there are no data, which counts every value as not zero
     """
-    if isinstance(stage, JoinStage):
-        return _of_images(join_actions(stage, sources), images)
-    (source,) = sources
-    if isinstance(stage, PoolStage):
-        return _of_images(pool_actions(stage, source), images)
-    if nonzero is None:
-        shape = stage.geometry.shape
-        nonzero = np.full((shape.height, shape.width, shape.channels), images, np.int64)
-    return ActionCounts.of(conv_actions(stage, source, images, nonzero))
+    return ActionCounts.of(kind_of(stage).actions(stage, sources, images, nonzero))
 
 
 def machine_actions(
@@ -87,10 +77,3 @@ def machine_actions(
 def nonzero_counts(tensors: Mapping[str, NDArray[np.int32]]) -> dict[str, NDArray[np.int64]]:
     """Count in how many images each value of each tensor (N, H, W, C) is not zero: (H, W, C)."""
     return {name: (values != 0).sum(axis=0, dtype=np.int64) for name, values in tensors.items()}
-
-
-def _of_images(pairs: Iterable[tuple[Action, Attributes, int]], images: int) -> ActionCounts:
-    """Add up counts of one image for several."""
-    return ActionCounts.of(
-        (action, attributes, count * images) for action, attributes, count in pairs
-    )

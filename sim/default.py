@@ -13,13 +13,13 @@ import numpy as np
 
 from pilaster.base.errors import InputError
 from pilaster.models.graph import Node
-from pilaster.models.layers import Join, Pool
 from pilaster.models.network import Network
 from pilaster.sim.closed_form import MachineBatch, evaluate
-from pilaster.sim.machine import Fold, LoopOrder, Machine, Schedule, StageSpec
+from pilaster.sim.machine import LoopOrder, Machine, Schedule, StageSpec
 from pilaster.sim.pace import held_intervals
-from pilaster.sim.pipeline import Pipeline, build_stage, with_arm_columns
-from pilaster.sim.stages import ConvStage, JoinStage, Stage
+from pilaster.sim.pipeline import Pipeline, with_arm_columns
+from pilaster.sim.stages import Stage
+from pilaster.sim.stages.kinds import build_stage, kind_of_layer
 
 __all__ = ["default_machine"]
 
@@ -115,9 +115,7 @@ def _to_be_quicker(
             variants.append((stage,))
             continue
         other = build_stage(network, node, found.spec)
-        if isinstance(other, JoinStage):
-            other = replace(other, arm_columns=stage.arm_columns)
-        variants.append((stage, other))
+        variants.append((stage, other.with_arm_columns(stage.arm_columns)))
     one_quicker = np.zeros((len(stages), len(able) + 1), np.intp)
     one_quicker[able, np.arange(len(able))] = 1
     batch = MachineBatch(
@@ -180,45 +178,18 @@ def _candidates(
     on_chip_weight_bits: int | None,
 ) -> Iterator[_Option]:
     """Yield the folds that are tried."""
-    shape = network.graph.input_of(node)
-    if isinstance(node.layer, Join):
-        for channels in _sizes(max(network.graph.shapes[name].channels for name in node.inputs)):
-            spec = StageSpec(Fold(out_channels=channels), schedule)
+    kind = kind_of_layer(node.layer)
+    in_dram = on_chip_weight_bits is not None and (
+        kind.weight_bits(network, node) > on_chip_weight_bits
+    )
+    for simple in kind.simple_folds(network, node):
+        fold, most = simple, kind.most_requantizers(simple)
+        dram = fold.lanes * network.precisions[node.name].weight_bits if in_dram else 0
+        while True:
+            spec = StageSpec(fold, schedule, dram)
             stage = build_stage(network, node, spec)
-            assert isinstance(stage, JoinStage)
-            cost = channels + REQUANTIZER_LANES * stage.requantizers
+            cost = fold.lanes + REQUANTIZER_LANES * stage.requantizers
             yield _Option(cost, stage.busy_cycles, spec)
-        return
-    if isinstance(node.layer, Pool):
-        for channels in _sizes(shape.channels):
-            spec = StageSpec(Fold(out_channels=channels), schedule)
-            yield _Option(channels, build_stage(network, node, spec).busy_cycles, spec)
-        return
-    smallest = build_stage(network, node, StageSpec(schedule=schedule))
-    assert isinstance(smallest, ConvStage)
-    geometry, weight_bits = smallest.geometry, smallest.widths.weight
-    weights = int.__mul__(network.precisions[node.name].weight_bits, geometry.layer.macs(shape))
-    weights //= geometry.rows_out * geometry.columns_out
-    in_dram = on_chip_weight_bits is not None and weights > on_chip_weight_bits
-    one_row = geometry.rows_out == 1
-    for loop_order in [LoopOrder.PSUMS_HELD] if one_row else LoopOrder:
-        all_taps = [1] if loop_order is LoopOrder.PSUMS_HELD else sorted({1, geometry.taps})
-        for taps in all_taps:
-            for in_channels in _sizes(geometry.channels):
-                for out_channels in _sizes(geometry.out_channels):
-                    lanes = taps * in_channels * out_channels
-                    dram = lanes * weight_bits if in_dram else 0
-                    requantizers = 1
-                    while True:
-                        fold = Fold(taps, in_channels, out_channels, 1, requantizers, loop_order)
-                        spec = StageSpec(fold, schedule, dram)
-                        busy = build_stage(network, node, spec).busy_cycles
-                        yield _Option(lanes + REQUANTIZER_LANES * requantizers, busy, spec)
-                        if busy <= budget or requantizers == out_channels:
-                            break
-                        requantizers = min(2 * requantizers, out_channels)
-
-
-def _sizes(count: int) -> list[int]:
-    """Powers of two up to `count`, and `count` itself."""
-    return [1 << i for i in range(count.bit_length()) if 1 << i < count] + [count]
+            if stage.busy_cycles <= budget or fold.requantizers == most:
+                break
+            fold = replace(fold, requantizers=min(2 * fold.requantizers, most))

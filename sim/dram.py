@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from pilaster.models.energy.actions import Action
 from pilaster.sim.actions import ActionCounts
-from pilaster.sim.stages import ConvStage, Stage
+from pilaster.sim.stages import Stage
+from pilaster.sim.stages.kinds import kind_of
 
 __all__ = ["NO_RTL", "DramTraffic", "dram_traffic", "gigabytes_per_second"]
 
@@ -73,13 +74,13 @@ def dram_traffic(
         for (action, attributes), count in actions.counts.items()
         if action is Action.DRAM_READ
     )
-    fetching = [stage for stage in stages if isinstance(stage, ConvStage) and stage.fetch_bits]
+    fetching = {s.name: most for s in stages if (most := kind_of(s).fetch_bits(s))}
     if not fetching:
         return None
     per_image = bits // images
     return DramTraffic(
-        stages=tuple(stage.name for stage in fetching),
-        peak_bits_per_cycle=sum(stage.fetch_bits for stage in fetching),
+        stages=tuple(fetching),
+        peak_bits_per_cycle=sum(fetching.values()),
         mean_bits_per_cycle=per_image / cycles_per_image,
         bits_per_image=per_image,
     )

@@ -7,21 +7,10 @@ from collections.abc import Iterator, Sequence
 from pilaster.models.energy.actions import Action, Attributes
 from pilaster.models.energy.table import EnergyTable
 from pilaster.sim.actions import ActionCounts
-from pilaster.sim.stages import ConvStage, JoinStage, Stage
-from pilaster.sim.stages.conv_actions import psum_banks, register_bits
-from pilaster.sim.stages.join_actions import arm_memories, join_register_bits
-from pilaster.sim.stages.pool_actions import pool_register_bits
+from pilaster.sim.stages import Stage
+from pilaster.sim.stages.kinds import kind_of
 
-__all__ = ["stage_energy_pj", "stage_register_bits", "written_memories"]
-
-
-def stage_register_bits(stage: Stage) -> int:
-    """Bits of a stage's pipeline registers."""
-    if isinstance(stage, ConvStage):
-        return register_bits(stage)
-    if isinstance(stage, JoinStage):
-        return join_register_bits(stage)
-    return pool_register_bits(stage)
+__all__ = ["stage_energy_pj", "written_memories"]
 
 
 def stage_energy_pj(
@@ -41,7 +30,7 @@ def stage_energy_pj(
     energy: dict[Action | str, float] = {}
     for (action, attributes), count in actions.counts.items():
         energy[action] = energy.get(action, 0.0) + count * table.energy_pj(action, attributes)
-    clock = table.clock_pj(stage_register_bits(stage))
+    clock = table.clock_pj(kind_of(stage).register_bits(stage))
     memories = written_memories(stage, actions)
     clock += sum(map(table.memory_clock_pj, memories))
     energy[Action.CLOCK] = clock * cycles
@@ -62,14 +51,5 @@ def _memories(
     stage: Stage, actions: ActionCounts, accesses: Sequence[Action]
 ) -> Iterator[Attributes]:
     """Memories of a stage by the words of some accesses; those of a join by what it reads."""
-    if isinstance(stage, JoinStage):
-        yield from arm_memories(stage)
-        return
-    copies = {}
-    if isinstance(stage, ConvStage):
-        phases, banks = stage.geometry.row_fold, psum_banks(stage)
-        copies = dict.fromkeys((Action.COLUMN_READ, Action.COLUMN_WRITE), phases)
-        copies |= dict.fromkeys((Action.PSUM_READ, Action.PSUM_WRITE), banks)
-    for action, attributes in actions.counts:
-        if action in accesses:
-            yield from [attributes] * copies.get(action, 1)
+    found = [key for key in actions.counts if key[0] in accesses]
+    yield from kind_of(stage).memories(stage, found)

@@ -7,22 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import numpy as np
-from numpy.typing import NDArray
-
 from pilaster.base.errors import InputError
-from pilaster.models.graph import INPUT, Node
-from pilaster.models.layers import Join, Pool
+from pilaster.models.graph import INPUT
 from pilaster.models.network import Network
-from pilaster.models.quantization import signed_bits
 from pilaster.sim.beats import Beats
-from pilaster.sim.geometry import ConvGeometry
 from pilaster.sim.least_columns import LeastColumns, check_columns, least_columns
-from pilaster.sim.machine import Machine, StageSpec
-from pilaster.sim.stages import ConvStage, JoinStage, PoolStage, Stage, Widths
+from pilaster.sim.machine import Machine
+from pilaster.sim.stages import Stage
+from pilaster.sim.stages.kinds import build_stage, kind_of
 from pilaster.sim.work import SOURCE, Arm, DeadlockError
 
-__all__ = ["Pipeline", "build_stage", "with_arm_columns"]
+__all__ = ["Pipeline", "with_arm_columns"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,12 +66,11 @@ class Pipeline:
             )
         except InputError as error:
             raise InputError(f"{self._where}: {error}") from error
-        if not any(isinstance(stage, JoinStage) for stage in stages):
+        if not any(stage.joins for stage in stages):
             return stages
         columns = self._arm_columns(stages)
         return tuple(
-            replace(stage, arm_columns=found) if isinstance(stage, JoinStage) else stage
-            for stage, found in zip(stages, columns, strict=True)
+            stage.with_arm_columns(found) for stage, found in zip(stages, columns, strict=True)
         )
 
     def _arm_columns(self, stages: tuple[Stage, ...]) -> tuple[tuple[int, ...], ...]:
@@ -90,7 +84,7 @@ class Pipeline:
             return self._least_columns(stages, told).columns
         except DeadlockError as error:
             join = stages[error.stage]
-            untold = [() if isinstance(s, JoinStage) else s.arm_columns for s in stages]
+            untold = [() if s.joins else s.arm_columns for s in stages]
             enough = self._least_columns(stages, untold).columns[error.stage]
             raise InputError(
                 f"{self._where}: stage {join.name}: arm_columns: with {list(join.arm_columns)} the "
@@ -139,9 +133,9 @@ class Pipeline:
     def weight_bits_on_chip(self) -> int:
         """Bits of weights that stay on chip."""
         return sum(
-            stage.weight_sets * stage.lanes * stage.widths.weight
+            kind_of(stage).storage(stage).weights
             for stage in self.stages
-            if isinstance(stage, ConvStage) and not stage.spec.dram_bits_per_cycle
+            if not stage.spec.dram_bits_per_cycle
         )
 
 
@@ -166,73 +160,6 @@ def with_arm_columns(network: Network, machine: Machine) -> Machine:
     told = {
         stage.name: replace(stage.spec, arm_columns=stage.arm_columns)
         for stage in Pipeline(network, machine).stages
-        if isinstance(stage, JoinStage)
+        if stage.joins
     }
     return replace(machine, stages={**machine.stages, **told})
-
-
-def build_stage(network: Network, node: Node, spec: StageSpec) -> Stage:
-    """Lay one layer of `network` on a stage."""
-    shape = network.graph.input_of(node)
-    source, target = network.tensors[node.inputs[0]], network.tensors[node.name]
-    if isinstance(node.layer, Join):
-        return JoinStage(
-            name=node.name,
-            layer=node.layer,
-            shapes=tuple(network.graph.shapes[name] for name in node.inputs),
-            spec=spec,
-            arm_columns=spec.arm_columns,
-            sources=tuple(network.tensors[name] for name in node.inputs),
-            target=target,
-            parameters=network.joins[node.name],
-        )
-    if isinstance(node.layer, Pool):
-        return PoolStage(node.name, node.layer, shape, spec, source.bits)
-    geometry = ConvGeometry(node.layer.as_conv(shape), shape)
-    precision = network.precisions[node.name]
-    terms = int(np.prod(node.layer.weight_shape(shape)[1:]))
-    largest = max(1, (1 << (precision.weight_bits - 1)) - 1)
-    if network.dense:
-        # One bit more than the products need, for the bias.
-        accumulator = signed_bits(source.magnitude * largest * terms) + 1
-    else:
-        bound = network.parameters[node.name].accumulator_bound(source.magnitude)
-        accumulator = signed_bits(bound)
-    widths = Widths(
-        activation=source.bits,
-        weight=precision.weight_bits,
-        accumulator=accumulator,
-        scale=precision.scale_bits,
-        output=target.bits,
-    )
-    stage = ConvStage(node.name, node.layer.kind, geometry, spec, widths)
-    if network.dense:
-        return stage
-    present = _present(stage, network.parameters[node.name].weight)
-    return ConvStage(node.name, node.layer.kind, geometry, spec, widths, present)
-
-
-def _present(stage: ConvStage, weight: NDArray[np.integer]) -> NDArray[np.bool_]:
-    """Find the tiles of weights that are not all zero."""
-    geometry, fold = stage.geometry, stage.fold
-    _, outs, ins, taps = stage.tile_shape
-    real = geometry.fold_weights(weight != 0)
-    tiled = real.reshape(geometry.tiled_groups, geometry.out_channels, *real.shape[1:])
-    outs_per_group = outs // geometry.tiled_groups
-    padded = np.zeros(
-        (
-            geometry.tiled_groups,
-            outs_per_group * fold.out_channels,
-            taps * fold.taps,
-            geometry.kernel_columns,
-            ins * fold.in_channels,
-        ),
-        bool,
-    )
-    padded[:, : tiled.shape[1], : tiled.shape[2], :, : tiled.shape[4]] = tiled
-    split = padded.reshape(
-        outs, fold.out_channels, taps, fold.taps, geometry.kernel_columns, ins, fold.in_channels
-    )
-    by_column: NDArray[np.bool_] = np.any(split, axis=(1, 3, 6))  # (outs, taps, columns, ins)
-    by_group = [by_column[:, :, list(members)].any(axis=2) for members in stage.groups]
-    return np.stack(by_group).transpose(0, 1, 3, 2)

@@ -18,24 +18,14 @@ from pilaster.models.reference.network import BATCH, classify, one_thread, tenso
 from pilaster.sim.actions import ActionCounts, machine_actions
 from pilaster.sim.area import stage_area_um2
 from pilaster.sim.dram import NO_RTL, dram_traffic
-from pilaster.sim.energy import stage_energy_pj, stage_register_bits, written_memories
+from pilaster.sim.energy import stage_energy_pj, written_memories
 from pilaster.sim.engine import simulate_events
 from pilaster.sim.machine import Machine
 from pilaster.sim.pace import pace
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.results import EnergyBill, Result, StageResult, per_image
-from pilaster.sim.stages import ConvStage, JoinStage, Stage
-from pilaster.sim.stages.conv_actions import (
-    column_buffer_bits,
-    lane_slots,
-    psum_bits,
-    weight_bits,
-)
-from pilaster.sim.stages.join_actions import arm_buffer_bits
-from pilaster.sim.stages.pool_actions import (
-    pool_column_buffer_bits,
-    pool_psum_bits,
-)
+from pilaster.sim.stages import Stage
+from pilaster.sim.stages.kinds import kind_of
 from pilaster.sim.utilization import utilization
 
 __all__ = ["DEFAULT_TABLE", "simulate"]
@@ -171,14 +161,9 @@ def _stage_result(
     table: EnergyTable,
     clock_mhz: float | None,
 ) -> StageResult:
-    operations = lane_slots(stage) if isinstance(stage, ConvStage) else 0
+    kind = kind_of(stage)
+    operations, storage = kind.lane_slots(stage), kind.storage(stage)
     energies = stage_energy_pj(stage, actions, images * cycles_per_image, table, clock_mhz)
-    if isinstance(stage, ConvStage):
-        storage = (column_buffer_bits(stage), psum_bits(stage), weight_bits(stage))
-    elif isinstance(stage, JoinStage):
-        storage = (sum(arm_buffer_bits(stage)), 0, 0)
-    else:
-        storage = (pool_column_buffer_bits(stage), pool_psum_bits(stage), 0)
     return StageResult(
         name=stage.name,
         kind=stage.kind,
@@ -188,11 +173,11 @@ def _stage_result(
         gated_macs=per_image(actions.of_action(Action.MAC_GATED), images),
         skipped_macs=macs - operations if stage.lanes else 0,
         utilisation=utilization(operations, stage.lanes, cycles_per_image),
-        column_buffer_bits=storage[0],
-        psum_bits=storage[1],
-        weight_bits=storage[2],
+        column_buffer_bits=storage.column_buffers,
+        psum_bits=storage.psums,
+        weight_bits=storage.weights,
         weights_in_dram=bool(stage.spec.dram_bits_per_cycle),
-        register_bits=stage_register_bits(stage),
+        register_bits=kind.register_bits(stage),
         written_memories=written_memories(stage, actions),
         area_um2=stage_area_um2(stage, table) if table.has_area else None,
         counted_images=images,

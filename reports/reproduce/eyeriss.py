@@ -22,9 +22,8 @@ from pilaster.models.zoo.synthetic import synthetic
 from pilaster.reports.reproduce.idle import idle_table
 from pilaster.reports.reproduce.price import Counted, count_machine
 from pilaster.sim.mapper import Mapping, map_network
-from pilaster.sim.stages import ConvStage, PoolStage
-from pilaster.sim.stages.conv_actions import column_buffer_bits, psum_bits, weight_bits
-from pilaster.sim.stages.pool_actions import pool_column_buffer_bits, pool_psum_bits
+from pilaster.sim.stages import ConvStage
+from pilaster.sim.stages.kinds import kind_of
 from pilaster.sim.utilization import utilization
 
 __all__ = ["NETWORKS", "PIPELINE", "WHOLE", "Chip", "Measured", "Row", "chip", "compare"]
@@ -246,12 +245,9 @@ def _best(network: Network, interval: int, weights_may_stay: bool) -> tuple[Mapp
 def _memory_bits(counted: Counted) -> int:
     bits = 0
     for stage in counted.stages:
-        if isinstance(stage, ConvStage):
-            bits += column_buffer_bits(stage) + psum_bits(stage)
-            bits += 0 if stage.spec.dram_bits_per_cycle else weight_bits(stage)
-        else:
-            assert isinstance(stage, PoolStage)  # AlexNet and VGG-16 are chains
-            bits += pool_column_buffer_bits(stage) + pool_psum_bits(stage)
+        storage = kind_of(stage).storage(stage)
+        bits += storage.column_buffers + storage.psums
+        bits += 0 if stage.spec.dram_bits_per_cycle else storage.weights
     return bits
 
 

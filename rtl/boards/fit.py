@@ -23,11 +23,12 @@ from pilaster.rtl.host.action_counters import low_bits
 from pilaster.rtl.host.actions import counters_of
 from pilaster.rtl.host.protocol import ActionCount
 from pilaster.sim.machine import Fold, LoopOrder, Machine, StageSpec
-from pilaster.sim.pipeline import Pipeline, build_stage, with_arm_columns
+from pilaster.sim.pipeline import Pipeline, with_arm_columns
 from pilaster.sim.program_tables import SHARED_TILES
 from pilaster.sim.stages import ConvStage, JoinStage, PoolStage, Stage
 from pilaster.sim.stages.conv_actions import column_buffer_bits, psum_bits
 from pilaster.sim.stages.join_actions import arm_buffer_bits, join_requantizers
+from pilaster.sim.stages.kinds import build_stage
 from pilaster.sim.stages.pool_actions import pool_column_buffer_bits, pool_psum_bits, sum_bits
 from pilaster.sim.timing import COLUMN_BUFFERS
 

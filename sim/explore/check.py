@@ -18,8 +18,7 @@ from pilaster.sim.explore.request import ExploreRequest
 from pilaster.sim.machine import Machine
 from pilaster.sim.mapper.check import MOST_IMAGES, steady_times
 from pilaster.sim.pipeline import Pipeline
-from pilaster.sim.stages import ConvStage
-from pilaster.sim.stages.conv_actions import lane_slots
+from pilaster.sim.stages.kinds import kind_of
 from pilaster.sim.utilization import utilization
 
 __all__ = ["Claim", "differences", "settling_images"]
@@ -76,7 +75,7 @@ def differences(request: ExploreRequest, claim: Claim) -> list[str]:
         "latency_after_last_column_cycles": int(latency.max()),
         "latency_cycles": int(stamps.latency[-1]),
         "utilisation": utilization(
-            sum(lane_slots(s) for s in pipeline.stages if isinstance(s, ConvStage)),
+            sum(kind_of(stage).lane_slots(stage) for stage in pipeline.stages),
             pipeline.lanes,
             cycles,
         ),

@@ -39,8 +39,7 @@ from pilaster.sim.mapper.slack import stage_slack
 from pilaster.sim.mapper.solve import ROUNDING, Found, solve
 from pilaster.sim.mapper.space import Candidates, candidates, sent_beats
 from pilaster.sim.pipeline import Pipeline
-from pilaster.sim.stages import ConvStage
-from pilaster.sim.stages.conv_actions import lane_slots
+from pilaster.sim.stages.kinds import kind_of
 from pilaster.sim.timing import COLUMN_BUFFERS
 from pilaster.sim.utilization import utilization
 from pilaster.sim.work import SOURCE, Arm
@@ -326,9 +325,7 @@ class Space:
         pipeline = Pipeline(request.network, machine)
         counts = machine_actions(pipeline)
         energy = _energy_pj(request, pipeline, counts)
-        operations = [
-            lane_slots(stage) if isinstance(stage, ConvStage) else 0 for stage in pipeline.stages
-        ]
+        operations = [kind_of(stage).lane_slots(stage) for stage in pipeline.stages]
         area = None
         if request.table.has_area:
             area = sum(stage_area_um2(stage, request.table) for stage in pipeline.stages)

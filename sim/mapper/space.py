@@ -26,9 +26,9 @@ from pilaster.sim.mapper.tiles import (
     nonzero_weights,
     run_classes,
 )
-from pilaster.sim.pipeline import build_stage
 from pilaster.sim.recurrence import StageWork
 from pilaster.sim.stages import ConvStage, JoinStage, PoolStage
+from pilaster.sim.stages.kinds import build_stage
 from pilaster.sim.timing import COLUMN_BUFFERS, IDLE_COLUMN, conv_depth
 from pilaster.sim.work import ColumnWork
 

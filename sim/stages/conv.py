@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,6 +64,9 @@ class ConvStage:
         zero: only these are in the schedule. None where every tile is there.
     """
 
+    joins: ClassVar[bool] = False
+    """Whether it has arms, with as many column buffers as the machine says."""
+
     name: str
     kind: str
     geometry: ConvGeometry
@@ -108,6 +112,11 @@ class ConvStage:
         return self.fold.lanes
 
     @property
+    def requantizers(self) -> int:
+        """Lanes that requantize."""
+        return self.fold.requantizers
+
+    @property
     def columns_in(self) -> int:
         """Input columns of an image."""
         return self.geometry.columns_in
@@ -121,6 +130,10 @@ class ConvStage:
     def arm_columns(self) -> tuple[int]:
         """Column buffers of its one input, those that a gather window keeps aside."""
         return (COLUMN_BUFFERS,)
+
+    def with_arm_columns(self, columns: tuple[int, ...]) -> ConvStage:
+        """Give the stage with other column buffers of its arms: itself."""
+        return self
 
     @cached_property
     def beats(self) -> Beats:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -43,6 +44,9 @@ class JoinStage:
     arm_columns : column buffers of the arms; none where these are not known yet
     sources, target : quantisation of the arms and of the output
     """
+
+    joins: ClassVar[bool] = True
+    """Whether it has arms, with as many column buffers as the machine says."""
 
     name: str
     layer: Join
@@ -85,6 +89,10 @@ class JoinStage:
     def lanes(self) -> int:
         """Multipliers: none but those that requantise."""
         return 0
+
+    def with_arm_columns(self, columns: tuple[int, ...]) -> JoinStage:
+        """Give the stage with other column buffers of its arms."""
+        return replace(self, arm_columns=columns)
 
     @property
     def adds(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 from pilaster.base.errors import InputError
 from pilaster.models.layers import Pool
@@ -23,6 +24,9 @@ class PoolStage:
     A pass sweeps down the column once for one tile of channels. The first run of a column serves
     every output column that the column contributes to.
     """
+
+    joins: ClassVar[bool] = False
+    """Whether it has arms, with as many column buffers as the machine says."""
 
     name: str
     layer: Pool
@@ -59,6 +63,11 @@ class PoolStage:
         """Multipliers: none."""
         return 0
 
+    @property
+    def requantizers(self) -> int:
+        """Lanes that requantize: none, an average divides."""
+        return 0
+
     @cached_property
     def output(self) -> Shape:
         """Shape of the output."""
@@ -78,6 +87,10 @@ class PoolStage:
     def arm_columns(self) -> tuple[int]:
         """Column buffers of its one input."""
         return (COLUMN_BUFFERS,)
+
+    def with_arm_columns(self, columns: tuple[int, ...]) -> PoolStage:
+        """Give the stage with other column buffers of its arms: itself."""
+        return self
 
     @cached_property
     def beats(self) -> Beats:

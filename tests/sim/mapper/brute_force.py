@@ -14,9 +14,9 @@ from pilaster.sim.beats import Beats
 from pilaster.sim.energy import stage_energy_pj
 from pilaster.sim.mapper.map import Space
 from pilaster.sim.mapper.request import Objective
-from pilaster.sim.pipeline import build_stage
 from pilaster.sim.recurrence import StageWork, recur
 from pilaster.sim.stages import ConvStage, JoinStage
+from pilaster.sim.stages.kinds import build_stage
 from pilaster.sim.timing import COLUMN_BUFFERS
 from pilaster.sim.work import SOURCE, Arm
 

@@ -15,8 +15,8 @@ from pilaster.sim.machine import Machine, Schedule
 from pilaster.sim.mapper.folds import Limits
 from pilaster.sim.mapper.prices import Pricing, areas_um2, column_buffer_pj, energies_pj
 from pilaster.sim.mapper.space import candidates, sent_beats
-from pilaster.sim.pipeline import build_stage
 from pilaster.sim.simulate import simulate
+from pilaster.sim.stages.kinds import build_stage
 from tests.strategies import graphs, networks
 
 BOTH = (Schedule.SCATTER, Schedule.GATHER)

@@ -8,7 +8,7 @@ from pilaster.sim.machine import Schedule
 from pilaster.sim.mapper.folds import Limits
 from pilaster.sim.mapper.sizes import useful_sizes
 from pilaster.sim.mapper.space import WorkTable, candidates
-from pilaster.sim.pipeline import build_stage
+from pilaster.sim.stages.kinds import build_stage
 from tests.strategies import graphs, networks
 
 BOTH = Limits(schedules=(Schedule.SCATTER, Schedule.GATHER))
