@@ -39,6 +39,7 @@ def command_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     from pilaster.commands import (
         bitstream,
+        cache,
         characterize,
         check,
         explore,
@@ -63,6 +64,7 @@ def command_parser() -> argparse.ArgumentParser:
     bitstream.add_command(commands)
     host.add_command(commands)
     reproduce.add_command(commands)
+    cache.add_command(commands)
     listing.add_commands(commands)
     return parser
 

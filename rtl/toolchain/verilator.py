@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
+import platform
 import re
 import shutil
 import subprocess
@@ -13,13 +15,14 @@ from pathlib import Path
 from typing import Literal
 
 from pilaster.base.errors import InputError
+from pilaster.rtl.toolchain.build_cache import build_once
 from pilaster.rtl.toolchain.compiler import (
+    Compiler,
     LoggedError,
     find_compiler,
     run_logged,
     usable_processors,
 )
-from pilaster.rtl.toolchain.runtime_cache import runtime_objects
 
 __all__ = ["PREFIX", "Trace", "Verilator", "build", "build_and_run", "find_verilator"]
 
@@ -139,20 +142,48 @@ def build(
     """
     compiler, verilator = find_compiler(), find_verilator()
     flags = [*_FLAGS, *(TRACE_FLAGS[trace] if trace else ())]
-    (folder / BUILD).mkdir(exist_ok=True)
-    log = folder / "build.log"
-    asked = ["--cc", "--prefix", PREFIX, "--top-module", top, "-Mdir", BUILD, *flags, *sources]
+    include = verilator.root / "include"
+    efforts = (("-O3", *compiler.native), (), ("-Os",)) if optimise else (("-O0",),) * 3
+    common = ["-I.", f"-I{include}", f"-I{include / 'vltstd'}", *_defines(trace)]
+    place = folder / BUILD
+    place.mkdir(exist_ok=True)
+    tools = [*compiler.command, compiler.identity, verilator.version, *platform.libc_ver()]
+    decides = [*tools, *flags, *itertools.chain(*efforts), *_defines(trace), top, main]
+
+    def make() -> list[str]:
+        asked = ["--cc", "--prefix", PREFIX, "--top-module", top, "-Mdir", BUILD, *flags, *sources]
+        run_logged(
+            [verilator.program, *asked], folder, folder / "build.log", **verilator.environment
+        )
+        (place / "main.cpp").write_text(main, encoding="ascii")
+        objects = _compile(compiler, tools, efforts, common, include, place)
+        return [compiler.link(objects, "run", place).name]
+
     try:
-        run_logged([verilator.program, *asked], folder, log, **verilator.environment)
+        (name,) = build_once(place, [*decides, *((folder / s).read_bytes() for s in sources)], make)
     except LoggedError as error:
         raise LoggedError(f"the RTL could not be built: {error}") from error
-    place = folder / BUILD
-    (place / "main.cpp").write_text(main, encoding="ascii")
-    include = verilator.root / "include"
-    effort, rare_effort, runtime_effort = (
-        (("-O3", *compiler.native), (), ("-Os",)) if optimise else (("-O0",),) * 3
-    )
-    common = ["-I.", f"-I{include}", f"-I{include / 'vltstd'}", *_defines(trace)]
+    program = place / name
+    program.chmod(0o755)
+    return program
+
+
+def _compile(
+    compiler: Compiler,
+    tools: Sequence[str],
+    efforts: Sequence[Sequence[str]],
+    common: Sequence[str],
+    include: Path,
+    place: Path,
+) -> list[str]:
+    """Compile what Verilator wrote, and its runtime; gives the objects.
+
+    Parameters
+    ----------
+    tools : that build, and their versions
+    efforts : flags of what runs often, of what runs rarely, and of the runtime
+    """
+    effort, rare_effort, runtime_effort = efforts
     classes = _classes(place / f"{PREFIX}_classes.mk")
     jobs = [
         (bundle, own)
@@ -163,21 +194,14 @@ def build(
         for bundle in _bundles(stem, names, place)
     ]
     runtime = _files(classes, "GLOBAL_FAST", "GLOBAL_SLOW")
-    decides = [
-        *(*compiler.command, compiler.identity, verilator.version),
-        *(*runtime_effort, *common, *runtime),
-    ]
 
     def compile_runtime() -> list[str]:
         files = [(str(include / name), runtime_effort) for name in runtime]
         return compiler.compile(files, common, place)
 
-    try:
-        objects = compiler.compile(jobs, common, place)
-        objects += runtime_objects(place, decides, compile_runtime)
-        return compiler.link(objects, "run", place)
-    except LoggedError as error:
-        raise LoggedError(f"the RTL could not be built: {error}") from error
+    objects = compiler.compile(jobs, common, place)
+    decides = [*tools, *runtime_effort, *common, *runtime]
+    return objects + build_once(place, decides, compile_runtime)
 
 
 def _defines(trace: Trace | None) -> list[str]:

@@ -21,7 +21,7 @@ folder=${FRESH_FOLDER:-/var/tmp/pilaster-fresh}
 tests=${FRESH_TESTS:-tests/rtl/components/test_machine.py tests/rtl/components/test_memory.py \
 tests/rtl/components/test_pipeline.py tests/rtl/test_axi_stream.py tests/rtl/test_builds.py \
 tests/rtl/test_export.py tests/rtl/test_lint.py tests/rtl/test_names.py \
-tests/rtl/test_runtime_cache.py tests/rtl/test_surroundings.py}
+tests/rtl/test_build_cache.py tests/rtl/test_surroundings.py}
 home=/home/fresh
 project="$home/Pilaster für alle"
 mounts=()

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from uuid import uuid4
 
 from pilaster.rtl.toolchain.verilator import build_and_run
 
@@ -42,10 +43,13 @@ def path_with(folder: Path, *programs: str) -> str:
     return str(links)
 
 
-def count(folder: Path) -> None:
-    """Build a counter in `folder`, run it, and hold it to what it counts."""
+def count(folder: Path, note: str | None = None) -> None:
+    """Build a counter in `folder`, run it, and hold it to what it counts.
+
+    note : in its text; by default one that no earlier build has, so that it is built anew
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "counter.v").write_text(COUNTER)
+    (folder / "counter.v").write_text(f"// {note or uuid4()}\n{COUNTER}")
     (folder / "out.txt").unlink(missing_ok=True)
     build_and_run(["counter.v"], "counter", folder, optimise=False)
     assert (folder / "out.txt").read_text() == "0 1 2 3 4 "

@@ -1,11 +1,13 @@
 """Law: what is kept of a build serves whom it fits, and never spoils a later build."""
 
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
-from pilaster.rtl.toolchain.runtime_cache import runtime_objects
+from pilaster.rtl.toolchain import build_cache
+from pilaster.rtl.toolchain.build_cache import build_once, clear_builds, kept_builds
 from tests.rtl.surroundings import count
 
 OBJECTS = {"verilated.o": b"object" * 1000, "verilated_threads.o": b"another"}
@@ -28,7 +30,7 @@ class Compiler:
 def builds(folder: Path, *decides: str) -> bool:
     """Have the objects in `folder`; tells whether they were compiled for it."""
     compiler = Compiler(folder)
-    assert runtime_objects(folder, decides, compiler) == list(OBJECTS)
+    assert build_once(folder, decides, compiler) == list(OBJECTS)
     assert {name: (folder / name).read_bytes() for name in OBJECTS} == OBJECTS
     return compiler.asked == 1
 
@@ -36,10 +38,10 @@ def builds(folder: Path, *decides: str) -> bool:
 @pytest.fixture
 def cache(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "pilaster" / "verilator"
+    return tmp_path / "cache" / "pilaster" / "builds"
 
 
-def test_the_runtime_is_compiled_once_for_the_same_that_decides(cache, tmp_path):
+def test_the_same_is_built_once(cache, tmp_path):
     assert builds(tmp_path / "first", "g++", "-O3")
     assert not builds(tmp_path / "second", "g++", "-O3")
     assert builds(tmp_path / "third", "g++", "-O0")
@@ -91,7 +93,7 @@ def test_a_full_disk_leaves_no_half(cache, monkeypatch, tmp_path):
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("pilaster.rtl.toolchain.runtime_cache.os.fdopen", full)
+        patch.setattr("pilaster.rtl.toolchain.build_cache.os.fdopen", full)
         assert builds(tmp_path / "first")
     assert not list(cache.iterdir())
     assert builds(tmp_path / "second")
@@ -119,10 +121,45 @@ def test_two_that_keep_at_once_leave_one_that_serves(cache, tmp_path):
 
 
 def test_a_design_is_built_on_what_is_kept(cache, tmp_path):
-    count(tmp_path / "first")
+    count(tmp_path / "first", "a")
+    kept = list(cache.iterdir())
+    assert len(kept) == 2, "the program, and Verilator's runtime"
+    whole = {path: path.read_bytes() for path in kept}
+    count(tmp_path / "second", "a")
+    assert not (tmp_path / "second" / "build" / "main.cpp").exists(), "it was not built again"
+    for path, content in whole.items():
+        path.write_bytes(content[: len(content) // 2])
+    count(tmp_path / "third", "a")
+    assert all(len(path.read_bytes()) > len(whole[path]) // 2 for path in kept)
+
+
+def test_another_text_is_another_design(cache, tmp_path):
+    count(tmp_path / "first", "a")
+    count(tmp_path / "second", "b")
+    assert len(list(cache.iterdir())) == 3, "two programs on one runtime"
+
+
+def test_what_was_used_longest_ago_goes_first(cache, monkeypatch, tmp_path):
+    builds(tmp_path / "one", "one")
     (kept,) = cache.iterdir()
-    whole = kept.read_bytes()
-    count(tmp_path / "second")
-    kept.write_bytes(whole[: len(whole) // 2])
-    count(tmp_path / "third")
-    assert len(kept.read_bytes()) > len(whole) // 2
+    monkeypatch.setattr(build_cache, "MOST_BYTES", 2 * kept.stat().st_size)
+    os.utime(kept, (1, 1))
+    builds(tmp_path / "two", "two")
+    (two,) = set(cache.iterdir()) - {kept}
+    os.utime(two, (2, 2))
+    assert not builds(tmp_path / "again", "one")
+    assert builds(tmp_path / "three", "three")
+    assert kept.exists()
+    assert not two.exists()
+    assert kept_builds().builds == 2
+
+
+def test_what_is_kept_is_told_and_cleared(cache, tmp_path):
+    assert (kept_builds().builds, clear_builds().builds) == (0, 0)
+    builds(tmp_path / "one", "one")
+    told = kept_builds()
+    assert told.folder == cache
+    assert told.builds == 1
+    assert told.bytes == sum(path.stat().st_size for path in cache.iterdir())
+    assert clear_builds() == told
+    assert builds(tmp_path / "two", "one")
