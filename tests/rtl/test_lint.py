@@ -60,7 +60,7 @@ def test_yosys(folder):
 
 @pytest.mark.skipif(shutil.which("iverilog") is None, reason="iverilog is not installed")
 def test_icarus(folder):
-    command = ["iverilog", "-g2005", "-Wall", "-s", TOP, "-f", "files.f", "-o", os.devnull]
+    command = ["iverilog", "-g2005", "-Wall", "-s", TOP, "-f", "files.f", "-o", "whole"]
     clean(command, folder)
 
 
