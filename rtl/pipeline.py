@@ -14,19 +14,13 @@ from pilaster.rtl.components.memory import RomFiles
 from pilaster.rtl.components.probes import StageProbes
 from pilaster.rtl.components.shapes import index_shape, stream_shape
 from pilaster.rtl.components.slowest import together
-from pilaster.rtl.stages.conv import ConvComponent
-from pilaster.rtl.stages.join import JoinComponent
-from pilaster.rtl.stages.pool import PoolComponent
+from pilaster.rtl.stages.kind import Surroundings
+from pilaster.rtl.stages.kinds import kind_of, most_actions
 from pilaster.sim.pipeline import Pipeline
-from pilaster.sim.stages import ConvStage, JoinStage
 from pilaster.sim.timing import COLUMN_BUFFERS
 from pilaster.sim.work import SOURCE
 
 __all__ = ["OutputBuffer", "PipelineComponent"]
-
-
-Component = ConvComponent | PoolComponent | JoinComponent
-"""A stage in gates."""
 
 
 class OutputBuffer(wiring.Component):
@@ -122,7 +116,7 @@ class PipelineComponent(wiring.Component):
             members["load"] = In(stream.Signature(files.load_bits))
         if probes:
             for stage, component in zip(pipeline.stages, self._stages, strict=True):
-                members[f"{stage.name}_probes"] = Out(StageProbes(stage))
+                members[f"{stage.name}_probes"] = Out(StageProbes(most_actions(stage)))
                 members[f"{stage.name}_beat"] = Out(component.o.payload.shape())
         super().__init__(members)
 
@@ -135,22 +129,19 @@ class PipelineComponent(wiring.Component):
         stages = self._pipeline.stages
         return [stages[stage].arm_columns[arm] for stage, arm in self._readers[source]]
 
-    def _component(self, number: int, files: RomFiles, probes: bool) -> Component:
+    def _component(self, number: int, files: RomFiles, probes: bool) -> wiring.Component:
         """Make a stage, with as many credits as the fewest column buffers behind it."""
-        network, node = self._pipeline.network, self._pipeline.network.graph.nodes[number]
-        stage, beats = self._pipeline.stages[number], self._pipeline.beats[number]
-        behind = min(self._columns_of_readers(number), default=COLUMN_BUFFERS)
-        source, target = network.tensors[node.inputs[0]], network.tensors[node.name]
-        if isinstance(stage, JoinStage):
-            return JoinComponent(stage, beats, probes, behind)
-        tiles = beats[0].tiles
-        if isinstance(stage, ConvStage):
-            parameters = network.parameters[node.name]
-            paired = stage.name in self._paired
-            return ConvComponent(
-                stage, parameters, source, target, tiles, files, probes, behind, paired
-            )
-        return PoolComponent(stage, target, tiles, probes, behind)
+        network, stage = self._pipeline.network, self._pipeline.stages[number]
+        around = Surroundings(
+            network=network,
+            node=network.graph.nodes[number],
+            beats=self._pipeline.beats[number],
+            files=files,
+            probes=probes,
+            behind=min(self._columns_of_readers(number), default=COLUMN_BUFFERS),
+            paired=stage.name in self._paired,
+        )
+        return kind_of(stage).component(stage, around)
 
     def elaborate(self, platform: object) -> Module:
         """Connect the stages."""
@@ -201,7 +192,7 @@ class PipelineComponent(wiring.Component):
         """Fill stage after stage; gives whether all are full."""
         full: Value = Const(1)
         for stage in self._stages:
-            if isinstance(stage, ConvComponent) and stage.is_loaded:
+            if stage.is_loaded:
                 m.d.comb += stage.load.data.eq(self.load.payload)
                 m.d.comb += stage.load.valid.eq(self.load.valid & full)
                 full = full & stage.load.full

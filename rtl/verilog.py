@@ -9,9 +9,9 @@ from amaranth.back import verilog
 from amaranth.lib import wiring
 
 from pilaster.rtl.amaranth_settings import own_settings
-from pilaster.rtl.components.loading import load_beats, loadable
 from pilaster.rtl.components.memory import ROM_VERILOG, RomFiles
 from pilaster.rtl.pipeline import PipelineComponent
+from pilaster.rtl.stages.loading import load_beats, loadable
 from pilaster.sim.pipeline import Pipeline
 
 __all__ = ["TOP", "Design", "component_verilog", "generate"]

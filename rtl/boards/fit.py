@@ -9,62 +9,33 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
-import numpy as np
-
 from pilaster.models.graph import Node
-from pilaster.models.layers import Join, Pool
 from pilaster.models.network import Network
 from pilaster.rtl.boards.catalogue import Device, Family
 from pilaster.rtl.boards.errors import DoesNotFitError
-from pilaster.rtl.boards.multipliers import Part, conv_parts, join_parts, share_blocks
+from pilaster.rtl.boards.memories import Large, Memory
+from pilaster.rtl.boards.multipliers import Part, share_blocks
+from pilaster.rtl.boards.needs import needs_of
 from pilaster.rtl.boards.report import RESOURCE_NAMES
-from pilaster.rtl.components.contents import memory_names
 from pilaster.rtl.host.action_counters import low_bits
 from pilaster.rtl.host.actions import counters_of
 from pilaster.rtl.host.protocol import ActionCount
-from pilaster.sim.machine import Fold, LoopOrder, Machine, StageSpec
+from pilaster.sim.machine import Fold, Machine, StageSpec
 from pilaster.sim.pipeline import Pipeline, with_arm_columns
-from pilaster.sim.program_tables import SHARED_TILES
-from pilaster.sim.stages import ConvStage, JoinStage, PoolStage, Stage
-from pilaster.sim.stages.conv_actions import column_buffer_bits, psum_bits
-from pilaster.sim.stages.join_actions import arm_buffer_bits, join_requantizers
-from pilaster.sim.stages.kinds import build_stage
-from pilaster.sim.stages.pool_actions import pool_column_buffer_bits, pool_psum_bits, sum_bits
+from pilaster.sim.stages import Stage
+from pilaster.sim.stages.kinds import build_stage, kind_of_layer
 from pilaster.sim.timing import COLUMN_BUFFERS
 
 __all__ = ["Estimate", "choose_machine", "estimate"]
 
-# (width, depth) that a block RAM can be.
-_SHAPES = {
-    Family.ECP5: ((36, 512), (18, 1024), (9, 2048), (4, 4096), (2, 8192), (1, 16384)),
-    Family.ICE40: ((16, 256), (8, 512), (4, 1024), (2, 2048)),
-}
-
-_DISTRIBUTED_CELLS = {Family.ECP5: 23, Family.ICE40: 0}
-"""Yosys takes a block RAM where it spares as many cells of 16 x 4 bits, each of six LUTs."""
-
-_DISTRIBUTED_LUTS = 6
-
-_LOGIC_WORDS, _LOGIC_BITS = 16, 1024
-"""A read-only memory of up to so many words, or bits, becomes logic."""
-
 # LUTs of a build, fitted to builds of digits (iCE40), lenet5 and DS-CNN (ECP5); see docs/fpga.md.
-_LINK_LUTS, _STAGE_LUTS, _LANE_LUTS = 800, 330, 35
-_SUM_BIT_LUTS, _REQUANTIZER_BIT_LUTS, _DIVIDER_BIT_LUTS = 6, 20, 18
+_LINK_LUTS, _STAGE_LUTS = 800, 330
 
 _LOAD_LUTS, _LOADED_LUTS = 150, 100
 """LUTs of the link's loading, and of each memory that is loaded."""
 
-_SPRAM_WIDTH, _SPRAM_DEPTH = 16, 1 << 14
-
-_PHASE_BIT_LUTS = 1.6
-"""LUTs of reading a row from its phases, by the bits of the phases of a lane's value."""
-
 _COUNTER_BIT_LUTS = 2.5
 """LUTs of a counter of actions, by its bits in registers."""
-
-_PASS_BITS = 6
-"""Bits of a pass in the schedule's table beside its address of weights."""
 
 LUT_SHARE = {Family.ECP5: 0.81, Family.ICE40: 0.89}
 """Share of the LUTs that an estimate may take: above it, routing takes hours and the clock suffers,
@@ -80,20 +51,6 @@ SINGLE_COLUMN_SHARE = 8
 
 MOST_LANES = 512
 """Lanes of a stage: more fit none of the boards."""
-
-
-@dataclass(frozen=True)
-class Large:
-    """A memory of weights that may stand in SPRAM.
-
-    Attributes
-    ----------
-    block_rams, sprams : that it takes, of the one or of the other
-    """
-
-    name: str
-    block_rams: int
-    sprams: int
 
 
 @dataclass(frozen=True)
@@ -158,104 +115,20 @@ def _of_counters(pipeline: Pipeline, family: Family) -> tuple[int, int]:
     """Estimate LUTs and block RAMs of the counters of actions."""
     most = [counter.most for counter in counters_of(pipeline)]
     bits = sum(low_bits(most))
-    luts, rams = _Memory(ActionCount.BITS, len(most)).cost(family)
+    luts, rams = Memory(ActionCount.BITS, len(most)).cost(family)
     return luts + ceil(_COUNTER_BIT_LUTS * bits), rams
 
 
 def _of_stage(stage: Stage, beat_channels: Sequence[int], family: Family) -> Estimate:
     """Estimate a stage whose arms read beats of so many channels."""
-    luts, rams = _STAGE_LUTS, 0
-    for memory in _memories(stage, beat_channels):
-        more_luts, more_rams = memory.cost(family)
-        luts, rams = luts + more_luts, rams + more_rams
-    if isinstance(stage, PoolStage):
-        divides = stage.layer.mode == "average"
-        luts += _DIVIDER_BIT_LUTS * stage.fold.out_channels * sum_bits(stage) * divides
-        return Estimate(luts, rams, ())
-    if isinstance(stage, JoinStage):
-        width = stage.fold.out_channels
-        scales = join_requantizers(stage)
-        luts += _SUM_BIT_LUTS * width * (stage.sum_bits if stage.adds else 0)
-        luts += _REQUANTIZER_BIT_LUTS * width * sum(scale.accumulator_bits for scale in scales)
-        return Estimate(luts, rams, tuple(join_parts(stage, family)))
-    fold, sums = stage.fold, stage.widths.accumulator
-    luts += _LANE_LUTS * stage.lanes
-    phases = stage.geometry.row_fold
-    if phases > 1:
-        luts += ceil(_PHASE_BIT_LUTS * phases * fold.in_channels * stage.widths.activation)
-    luts += _SUM_BIT_LUTS * fold.out_channels * fold.kernel_columns * sums
-    luts += _REQUANTIZER_BIT_LUTS * fold.requantizers * sums
-    return Estimate(luts, rams, tuple(conv_parts(stage, family)), tuple(_large(stage, family)))
-
-
-def _large(stage: ConvStage, family: Family) -> Iterator[Large]:
-    """The memory of weights, where it takes block RAMs."""
-    name, _ = memory_names(stage)
-    width, depth = stage.lanes * stage.widths.weight, stage.weight_sets
-    _, rams = _Memory(width, depth, read_only=True).cost(family)
-    if rams:
-        yield Large(name, rams, ceil(width / _SPRAM_WIDTH) * ceil(depth / _SPRAM_DEPTH))
-
-
-@dataclass(frozen=True)
-class _Memory:
-    """`count` memories of `depth` words."""
-
-    width: int
-    depth: int
-    count: int = 1
-    read_only: bool = False
-
-    def cost(self, family: Family) -> tuple[int, int]:
-        """LUTs and block RAMs."""
-        bits = self.width * self.depth
-        if self.depth <= 1 or (
-            self.read_only and (self.depth <= _LOGIC_WORDS or bits <= _LOGIC_BITS)
-        ):
-            return 0, 0
-        blocks = min(ceil(self.width / w) * ceil(self.depth / d) for w, d in _SHAPES[family])
-        cells = ceil(self.width / 4) * ceil(self.depth / 16)
-        if not self.read_only and cells <= _DISTRIBUTED_CELLS[family] * blocks:
-            return self.count * cells * _DISTRIBUTED_LUTS, 0
-        return 0, self.count * blocks
-
-
-def _memories(stage: Stage, beat_channels: Sequence[int]) -> list[_Memory]:
-    if isinstance(stage, JoinStage):
-        arms = zip(beat_channels, stage.sources, arm_buffer_bits(stage), strict=True)
-        words = [(max(stage.fold.out_channels, n) * source.bits, bits) for n, source, bits in arms]
-        return [_Memory(word, ceil(bits / word)) for word, bits in words]
-    (channels,) = beat_channels
-    if isinstance(stage, PoolStage):
-        word = max(stage.fold.out_channels, channels) * stage.bits
-        return [
-            _Memory(word, ceil(pool_column_buffer_bits(stage) / word)),
-            _Memory(word, ceil(pool_psum_bits(stage) / word)),
-        ]
-    fold, widths, phases = stage.fold, stage.widths, stage.geometry.row_fold
-    word = max(ceil(fold.in_channels / phases), channels) * widths.activation
-    psum_word = fold.out_channels * widths.accumulator
-    passes = _passes(stage)
-    sets = stage.weight_sets if stage.weight_sets > 1 else 0
-    banks = fold.kernel_columns
-    return [
-        _Memory(word, ceil(column_buffer_bits(stage) / word / phases), phases),
-        _Memory(stage.lanes * widths.weight, sets, read_only=True),
-        _Memory(psum_word, stage.tile_shape[1], read_only=True),  # bias
-        _Memory(passes.bit_length() + _PASS_BITS, passes, read_only=True),
-        _Memory(psum_word, ceil(psum_bits(stage) / psum_word / banks), banks),
-    ]
-
-
-def _passes(stage: ConvStage) -> int:
-    """Entries of the schedule's table of passes: blocks that name tiles alike share theirs."""
-    groups, outs, ins, taps = stage.tile_shape
-    if stage.weight_sets < SHARED_TILES:
-        return stage.weight_sets
-    if stage.present is None:
-        return ins * taps
-    blocks = stage.present.reshape(groups * outs, ins * taps)
-    return int(np.unique(blocks, axis=0).sum())
+    needs = needs_of(stage)
+    costs = [memory.cost(family) for memory in needs.memories(stage, beat_channels)]
+    return Estimate(
+        _STAGE_LUTS + needs.luts(stage) + sum(luts for luts, _ in costs),
+        sum(rams for _, rams in costs),
+        tuple(needs.parts(stage, family)),
+        tuple(needs.large(stage, family)),
+    )
 
 
 def choose_machine(network: Network, device: Device, counters: bool = False) -> Machine:
@@ -330,15 +203,12 @@ def _keeping_up(
 def _options(network: Network, node: Node, device: Device, memory_weight: float) -> list[_Option]:
     """Ways to lay a layer on a stage: powers of two, one kernel column at a time."""
     found = []
-    shape = network.graph.input_of(node)
     for number, fold in enumerate(_folds(network, node)):
         spec = StageSpec(fold)
-        stage = build_stage(network, node, spec)
-        channels = [min(shape.channels, fold.in_channels)]
-        if isinstance(stage, JoinStage):  # the arms' columns are known once all folds are
-            channels = [fold.out_channels] * len(node.inputs)
-            stage = replace(stage, arm_columns=(COLUMN_BUFFERS,) * len(node.inputs))
-        need = _of_stage(stage, channels, device.family)
+        # The arms' columns are known once all folds are.
+        columns = (COLUMN_BUFFERS,) * len(node.inputs)
+        stage = build_stage(network, node, spec).with_arm_columns(columns)
+        need = _of_stage(stage, needs_of(stage).expected_beats(stage), device.family)
         blocks = sum(part.fewest_blocks(True) or 0 for part in need.parts)
         memories = need.block_rams / device.block_rams
         for memory in need.large if device.sprams else ():
@@ -354,27 +224,8 @@ def _options(network: Network, node: Node, device: Device, memory_weight: float)
 
 
 def _folds(network: Network, node: Node) -> Iterator[Fold]:
-    if isinstance(node.layer, Pool | Join):
-        widest = max(network.graph.shapes[name].channels for name in node.inputs)
-        yield from (Fold(out_channels=channels) for channels in _sizes(widest))
-        return
-    stage = build_stage(network, node, StageSpec())
-    assert isinstance(stage, ConvStage)
-    geometry = stage.geometry
-    for order in LoopOrder:
-        held = order is LoopOrder.PSUMS_HELD
-        if geometry.rows_out == 1 and not held:
-            continue
-        for taps in [1] if held else sorted({1, geometry.taps}):
-            for ins in _sizes(geometry.channels):
-                for outs in _sizes(geometry.out_channels):
-                    if taps * ins * outs > MOST_LANES:
-                        continue
-                    for requantizers in (1, 2, 4):
-                        if requantizers <= outs:
-                            yield Fold(taps, ins, outs, 1, requantizers, order)
-
-
-def _sizes(count: int) -> list[int]:
-    """Powers of two up to `count`, and `count` itself."""
-    return [1 << i for i in range(count.bit_length()) if 1 << i < count] + [count]
+    kind = kind_of_layer(node.layer)
+    for fold in kind.simple_folds(network, node, MOST_LANES):
+        for requantizers in (1, 2, 4):
+            if requantizers <= kind.most_requantizers(fold):
+                yield replace(fold, requantizers=requantizers)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from pilaster.models.energy.actions import Action
 from pilaster.models.graph import INPUT
 from pilaster.models.reference.network import tensors
-from pilaster.rtl.components.probes import ACTION_PROBES, most_actions
+from pilaster.rtl.components.probes import ACTION_PROBES
 from pilaster.rtl.host.protocol import ActionCount
+from pilaster.rtl.stages.kinds import most_actions
 from pilaster.sim.actions import machine_actions, nonzero_counts
 from pilaster.sim.pipeline import Pipeline
 

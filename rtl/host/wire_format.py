@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from pilaster.base.errors import InputError
 from pilaster.models.graph import INPUT
-from pilaster.rtl.components.loading import load_beats
 from pilaster.rtl.host.protocol import CREDITS, INDEX_BYTES, PROTOCOL_VERSION, Info
+from pilaster.rtl.stages.loading import load_beats
 from pilaster.sim.machine_file import machine_yaml
 from pilaster.sim.pipeline import Pipeline
 

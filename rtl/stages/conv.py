@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -12,6 +13,7 @@ from amaranth.lib.wiring import In, Out
 from numpy.typing import NDArray
 
 from pilaster.base.errors import InputError
+from pilaster.models.energy.actions import Action
 from pilaster.models.quantization import ConvParameters, TensorQuantization
 from pilaster.rtl.components.column_buffer import BufferLayout, inside_column
 from pilaster.rtl.components.contents import memory_names, select, tile_channels
@@ -19,7 +21,7 @@ from pilaster.rtl.components.emitter import Emitter
 from pilaster.rtl.components.intake import Intake
 from pilaster.rtl.components.lanes import LaneArray
 from pilaster.rtl.components.memory import LoadSignature, RomFiles
-from pilaster.rtl.components.probes import StageProbes
+from pilaster.rtl.components.probes import StageProbes, most_of
 from pilaster.rtl.components.program import Program
 from pilaster.rtl.components.sequencer import Fetcher, Sequencer, StepFormat
 from pilaster.rtl.components.shapes import stream_shape
@@ -27,9 +29,10 @@ from pilaster.rtl.components.sums import PartialSums
 from pilaster.rtl.components.weights import WeightFeed
 from pilaster.sim.machine import Schedule
 from pilaster.sim.stages import ConvStage
+from pilaster.sim.stages.conv_actions import program_reads
 from pilaster.sim.timing import COLUMN_BUFFERS, MULTIPLY, OPERAND, READ, WINDOW, tree_levels
 
-__all__ = ["ConvComponent", "buffer_layout"]
+__all__ = ["ConvComponent", "buffer_layout", "conv_most"]
 
 
 def buffer_layout(
@@ -90,6 +93,23 @@ class _Delayed:
             m.d.comb += getattr(port, name).eq(getattr(self, name))
 
 
+def conv_most(stage: ConvStage) -> Mapping[Action, int]:
+    """Most of each action that a stage does in a cycle."""
+    fold, columns = stage.fold, stage.fold.kernel_columns
+    scatter = stage.spec.schedule is Schedule.SCATTER
+    ports, slots = (1, columns) if scatter else (columns, 1)
+    found = dict.fromkeys((Action.MAC, Action.MAC_GATED), stage.lanes)
+    found |= dict.fromkeys((Action.COLUMN_WRITE, Action.ROW), 1)
+    found |= {Action.COLUMN_READ: ports * stage.geometry.row_fold, Action.WINDOW_SHIFT: ports}
+    found |= {Action.ACCUMULATE: slots * fold.out_channels, Action.REQUANTIZE: fold.requantizers}
+    found[Action.PROGRAM_READ] = len(program_reads(stage))
+    if stage.weight_sets > 1:
+        found |= dict.fromkeys((Action.WEIGHT_READ, Action.WEIGHT_LOAD), 1)
+    if stage.pending_columns:
+        found |= dict.fromkeys((Action.PSUM_READ, Action.PSUM_WRITE), slots)
+    return most_of(found)
+
+
 class ConvComponent(wiring.Component):
     """A convolution stage: columns in, columns out.
 
@@ -136,7 +156,7 @@ class ConvComponent(wiring.Component):
         if self.is_loaded:
             members["load"] = In(LoadSignature(files.load_bits))
         if probes:
-            members["probes"] = Out(StageProbes(stage))
+            members["probes"] = Out(StageProbes(conv_most(stage)))
         self._probes, self._paired = probes, paired
         super().__init__(members)
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from amaranth.hdl import Array, Cat, Const, Module, Mux, Shape, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from pilaster.models.energy.actions import Action
 from pilaster.models.joins import AddParameters, ConcatParameters, Scale
 from pilaster.models.quantization import TensorQuantization, signed_bits
 from pilaster.rtl.components.column_buffer import BufferLayout
 from pilaster.rtl.components.contents import select
 from pilaster.rtl.components.intake import Intake
-from pilaster.rtl.components.probes import StageProbes
+from pilaster.rtl.components.probes import StageProbes, most_of
 from pilaster.rtl.components.requantize import Requantizer, ScaleFormat, Scales
 from pilaster.rtl.components.shapes import index_shape, stream_shape
 from pilaster.rtl.components.slowest import together
@@ -21,7 +22,7 @@ from pilaster.sim.beats import Beats
 from pilaster.sim.stages import JoinStage
 from pilaster.sim.timing import COLUMN_BUFFERS, JOIN_ADD, READ, REQUANTIZE, WRITE
 
-__all__ = ["JoinComponent", "arm_layout"]
+__all__ = ["JoinComponent", "arm_layout", "join_most"]
 
 _Token = tuple[Value, Value]
 """Whether a row is there, and of which tile."""
@@ -48,6 +49,17 @@ def arm_layout(stage: JoinStage, arm: int, beats: Beats) -> BufferLayout:
     )
 
 
+def join_most(stage: JoinStage) -> Mapping[Action, int]:
+    """Most of each action that a stage does in a cycle."""
+    outputs, arms = stage.fold.out_channels, len(stage.shapes)
+    found = {Action.COLUMN_WRITE: arms, Action.COLUMN_READ: arms}
+    if stage.adds:
+        found |= {Action.ACCUMULATE: outputs, Action.REQUANTIZE: outputs * (arms + 1)}
+    elif stage.rescales:
+        found[Action.REQUANTIZE] = outputs
+    return most_of(found)
+
+
 class JoinComponent(wiring.Component):
     """A join: columns of every arm in, columns out.
 
@@ -56,6 +68,8 @@ class JoinComponent(wiring.Component):
     i0, i1, ... : beats of the columns of each arm
     o, room, freed : as of a convolution stage; a buffer of every arm is freed at a time
     """
+
+    is_loaded = False
 
     def __init__(
         self,
@@ -77,7 +91,7 @@ class JoinComponent(wiring.Component):
             "freed": Out(1),
         }
         if probes:
-            members["probes"] = Out(StageProbes(stage))
+            members["probes"] = Out(StageProbes(join_most(stage)))
         super().__init__(members)
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -11,17 +11,18 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.memory import Memory
 from amaranth.lib.wiring import In, Out
 
+from pilaster.models.energy.actions import Action
 from pilaster.models.quantization import Rounding, TensorQuantization
 from pilaster.models.reference.pool import valid_rows
 from pilaster.rtl.components.column_buffer import BufferLayout, inside_column
 from pilaster.rtl.components.intake import Intake
-from pilaster.rtl.components.probes import StageProbes
+from pilaster.rtl.components.probes import StageProbes, most_of
 from pilaster.rtl.components.shapes import index_shape
 from pilaster.sim.stages import PoolStage
-from pilaster.sim.stages.pool_actions import sum_bits
+from pilaster.sim.stages.pool_actions import pool_program, sum_bits
 from pilaster.sim.timing import COLUMN_BUFFERS
 
-__all__ = ["PoolComponent", "pool_layout"]
+__all__ = ["PoolComponent", "pool_layout", "pool_most"]
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,22 @@ def pool_layout(
     )
 
 
+def pool_most(stage: PoolStage) -> Mapping[Action, int]:
+    """Most of each action that a stage does in a cycle."""
+    outputs, slots = stage.fold.out_channels, max(map(len, stage.touched))
+    found = dict.fromkeys((Action.COLUMN_WRITE, Action.COLUMN_READ, Action.WINDOW_SHIFT), 1)
+    found |= dict.fromkeys((Action.PSUM_READ, Action.PSUM_WRITE), slots)
+    found[Action.POOL] = (stage.layer.window.kernel[0] - 1 + slots) * outputs
+    if stage.layer.mode == "average":
+        found[Action.REQUANTIZE] = outputs
+    found[Action.PROGRAM_READ] = int(pool_program(stage).depth > 1)
+    return most_of(found)
+
+
 class PoolComponent(wiring.Component):
     """A pooling stage: columns in, columns out. Members are those of a convolution stage."""
+
+    is_loaded = False
 
     def __init__(
         self,
@@ -124,7 +139,7 @@ class PoolComponent(wiring.Component):
             "freed": Out(1),
         }
         if probes:
-            members["probes"] = Out(StageProbes(stage))
+            members["probes"] = Out(StageProbes(pool_most(stage)))
         self._probes = probes
         super().__init__(members)
 

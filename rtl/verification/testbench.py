@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pilaster.rtl.components.memory import LOAD_BITS
 from pilaster.rtl.components.probes import ACTION_PROBES, STAMP_PROBES, probe_bits
+from pilaster.rtl.stages.kinds import most_actions
 from pilaster.rtl.verilog import TOP, Design
 from pilaster.sim.pipeline import Pipeline
 
@@ -152,7 +153,7 @@ def testbench_verilog(
         )
     writes = []
     for index, stage in enumerate(pipeline.stages if probed else ()):
-        bits = probe_bits(stage)
+        bits = probe_bits(most_actions(stage))
         declarations = [f"    wire {stamp}{index};" for stamp in STAMP_PROBES]
         sums = []
         for action in ACTION_PROBES:

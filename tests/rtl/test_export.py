@@ -9,8 +9,8 @@ import pytest
 
 import pilaster as pl
 from pilaster.cli import main
-from pilaster.rtl.components.loading import load_beats, loadable
 from pilaster.rtl.export import FILES, LOAD_FILE
+from pilaster.rtl.stages.loading import load_beats, loadable
 from pilaster.rtl.verilog import TOP, generate
 from pilaster.sim.machine_file import read_machine
 from pilaster.sim.pipeline import Pipeline

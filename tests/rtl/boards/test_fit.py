@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 import pilaster as pl
 from pilaster.rtl.boards.catalogue import BOARDS
 from pilaster.rtl.boards.errors import DoesNotFitError
-from pilaster.rtl.boards.fit import Estimate, Large, choose_machine, estimate
+from pilaster.rtl.boards.fit import Estimate, choose_machine, estimate
+from pilaster.rtl.boards.memories import Large
 from pilaster.rtl.boards.multipliers import Multipliers, Part, share_blocks
 from pilaster.sim.pipeline import Pipeline
 from tests.rtl.boards.networks import hidden

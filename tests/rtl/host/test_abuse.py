@@ -9,7 +9,6 @@ import pytest
 import pilaster as pl
 from pilaster.data import images_for
 from pilaster.models.reference.network import infer
-from pilaster.rtl.components.loading import loadable
 from pilaster.rtl.host.actions import compare, counters_of
 from pilaster.rtl.host.protocol import (
     INDEX_BYTES,
@@ -23,6 +22,7 @@ from pilaster.rtl.host.protocol import (
     Reply,
 )
 from pilaster.rtl.host.wire_format import WireFormat
+from pilaster.rtl.stages.loading import loadable
 from pilaster.sim.pipeline import Pipeline
 from tests.rtl.host.bench import QUIET, play
 from tests.rtl.host.episodes import Writer

@@ -10,13 +10,13 @@ import pilaster as pl
 from pilaster.base.errors import InputError
 from pilaster.data import images_for
 from pilaster.models.reference.network import infer
-from pilaster.rtl.components.loading import loadable
 from pilaster.rtl.host.actions import compare
 from pilaster.rtl.host.client import Host, LinkError
 from pilaster.rtl.host.protocol import Command, Frame, encode
 from pilaster.rtl.host.serial_link import SerialLink
 from pilaster.rtl.host.simulated import SimulatedBoard
 from pilaster.rtl.host.wire_format import WireFormat
+from pilaster.rtl.stages.loading import loadable
 from pilaster.sim.pipeline import Pipeline
 
 CLOCK_HZ, BAUD = 4_000_000, 1_000_000

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-from pilaster.rtl.components.contents import bias_words, memory_names, weight_words
 from pilaster.rtl.components.memory import LOAD_BITS
-from pilaster.rtl.components.program import Program
+from pilaster.rtl.stages.kind import LoadedMemory
+from pilaster.rtl.stages.kinds import kind_of
 from pilaster.sim.pipeline import Pipeline
-from pilaster.sim.stages import ConvStage
 
 __all__ = ["load_beats", "loadable"]
 
@@ -37,20 +36,10 @@ def load_beats(pipeline: Pipeline, loaded: Collection[str], bits: int = LOAD_BIT
     ]
 
 
-def _memories(pipeline: Pipeline) -> Iterator[tuple[str, list[int], int]]:
+def _memories(pipeline: Pipeline) -> Iterator[LoadedMemory]:
     """Name, words and their width of every memory that has any."""
     for stage in pipeline.stages:
-        if not isinstance(stage, ConvStage):
-            continue
-        parameters = pipeline.network.parameters[stage.name]
-        weights, bias = memory_names(stage)
-        if words := weight_words(stage, Program.of(stage), parameters):
-            yield weights, words, stage.lanes * stage.widths.weight
-        yield (
-            bias,
-            bias_words(stage, parameters),
-            stage.fold.out_channels * stage.widths.accumulator,
-        )
+        yield from kind_of(stage).memories(stage, pipeline.network)
 
 
 def _split(words: Sequence[int], width: int, bits: int) -> list[int]:
