@@ -5,8 +5,9 @@ Energies and areas are those that `simulate` and `stage_area_um2` give of each s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,26 +58,17 @@ class Pricing:
 
 def areas_um2(found: Candidates, table: EnergyTable) -> Costs:
     """Area of every candidate, in µm²."""
-    if not isinstance(found, ConvCandidates):
-        return np.array([stage_area_um2(stage, table) for stage in found.stages])
-    return np.concatenate([_conv_areas(found, tiles, table) for tiles in found.blocks])
+    return _PRICES[type(found)].areas_um2(found, table)
 
 
 def lane_operations(found: Candidates) -> Ints:
     """Lane operations of an image that every candidate's schedule has, see `lane_slots`."""
-    if not isinstance(found, ConvCandidates):
-        return np.zeros(len(found), np.int64)
-    rows = found.stage.geometry.rows_out
-    return np.concatenate(
-        [_kernel_uses(found, tiles) @ tiles.groups.slots * rows for tiles in found.blocks]
-    )
+    return _PRICES[type(found)].lane_operations(found)
 
 
 def energies_pj(found: Candidates, pricing: Pricing) -> Costs:
     """Energy of an image in which no activation is zero, but for the column buffers."""
-    if not isinstance(found, ConvCandidates):
-        return np.array([_own_energy(stage, pricing) for stage in found.stages])
-    return np.concatenate([_conv_energies(found, tiles, pricing) for tiles in found.blocks])
+    return _PRICES[type(found)].energies_pj(found, pricing)
 
 
 def column_buffer_pj(
@@ -89,13 +81,83 @@ def column_buffer_pj(
     arm : which input's column buffers
     beats : different ways in which its columns may come
     """
-    if isinstance(found, JoinCandidates):
+    return _PRICES[type(found)].column_buffer_pj(found, arm, beats, pricing)
+
+
+class _Prices(Protocol):
+    """What candidates of one kind cost; see the functions of these names."""
+
+    def areas_um2(self, found: Any, table: EnergyTable) -> Costs: ...
+    def lane_operations(self, found: Any) -> Ints: ...
+    def energies_pj(self, found: Any, pricing: Pricing) -> Costs: ...
+    def column_buffer_pj(
+        self, found: Any, arm: int, beats: Sequence[Beats], pricing: Pricing
+    ) -> Costs: ...
+
+
+class _ConvPrices:
+    """What candidates with weights cost."""
+
+    def areas_um2(self, found: ConvCandidates, table: EnergyTable) -> Costs:
+        return np.concatenate([_conv_areas(found, tiles, table) for tiles in found.blocks])
+
+    def lane_operations(self, found: ConvCandidates) -> Ints:
+        rows = found.stage.geometry.rows_out
+        return np.concatenate(
+            [_kernel_uses(found, tiles) @ tiles.groups.slots * rows for tiles in found.blocks]
+        )
+
+    def energies_pj(self, found: ConvCandidates, pricing: Pricing) -> Costs:
+        return np.concatenate([_conv_energies(found, tiles, pricing) for tiles in found.blocks])
+
+    def column_buffer_pj(
+        self, found: ConvCandidates, arm: int, beats: Sequence[Beats], pricing: Pricing
+    ) -> Costs:
+        return _buffer_energies(len(found), _conv_buffers(found), beats, pricing)
+
+
+class _PoolPrices:
+    """What candidates of a pooling layer cost."""
+
+    def areas_um2(self, found: PoolCandidates, table: EnergyTable) -> Costs:
+        return np.array([stage_area_um2(stage, table) for stage in found.stages])
+
+    def lane_operations(self, found: PoolCandidates) -> Ints:
+        return np.zeros(len(found), np.int64)
+
+    def energies_pj(self, found: PoolCandidates, pricing: Pricing) -> Costs:
+        return np.array([_own_energy(stage, [stage.shape], pricing) for stage in found.stages])
+
+    def column_buffer_pj(
+        self, found: PoolCandidates, arm: int, beats: Sequence[Beats], pricing: Pricing
+    ) -> Costs:
+        return _buffer_energies(len(found), [_pool_buffers(found)], beats, pricing)
+
+
+class _JoinPrices:
+    """What candidates of a join cost."""
+
+    def areas_um2(self, found: JoinCandidates, table: EnergyTable) -> Costs:
+        return np.array([stage_area_um2(stage, table) for stage in found.stages])
+
+    def lane_operations(self, found: JoinCandidates) -> Ints:
+        return np.zeros(len(found), np.int64)
+
+    def energies_pj(self, found: JoinCandidates, pricing: Pricing) -> Costs:
+        return np.array([_own_energy(stage, stage.shapes, pricing) for stage in found.stages])
+
+    def column_buffer_pj(
+        self, found: JoinCandidates, arm: int, beats: Sequence[Beats], pricing: Pricing
+    ) -> Costs:
         stages = found.stages
         return np.array([[_arm_pj(each, arm, come, pricing) for come in beats] for each in stages])
-    costs = np.empty((len(found), len(beats)))
-    for buffers in _column_buffers(found):
-        costs[buffers.candidates] = buffers.energies_pj(beats, pricing)
-    return costs
+
+
+_PRICES: Mapping[type[Candidates], _Prices] = {
+    ConvCandidates: _ConvPrices(),
+    PoolCandidates: _PoolPrices(),
+    JoinCandidates: _JoinPrices(),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,23 +202,35 @@ class _ColumnBuffers:
         return cost + writes * _energy(table, Action.COLUMN_WRITE, written, depth) + clock
 
 
-def _column_buffers(found: ConvCandidates | PoolCandidates) -> Iterator[_ColumnBuffers]:
+def _buffer_energies(
+    count: int, buffers: Iterable[_ColumnBuffers], beats: Sequence[Beats], pricing: Pricing
+) -> Costs:
+    """Energy of an image in the column buffers of `count` candidates: (candidates, beats)."""
+    costs = np.empty((count, len(beats)))
+    for each in buffers:
+        costs[each.candidates] = each.energies_pj(beats, pricing)
+    return costs
+
+
+def _pool_buffers(found: PoolCandidates) -> _ColumnBuffers:
+    """Column buffers of all candidates."""
+    first = found.stages[0]
+    whole = Beats.whole(first.shape.channels)
+    counts = [count_actions(stage, [whole], 1, None) for stage in found.stages]
+    return _ColumnBuffers(
+        shape=first.shape,
+        bits=first.bits,
+        phases=1,
+        buffered=pool_column_buffer_bits(first),
+        candidates=np.arange(len(found)),
+        cuts=[tile_cuts(first.shape.channels, s.fold.out_channels) for s in found.stages],
+        cut=np.arange(len(found)),
+        reads=np.array([each.of_action(Action.COLUMN_READ) for each in counts]),
+    )
+
+
+def _conv_buffers(found: ConvCandidates) -> Iterator[_ColumnBuffers]:
     """Column buffers of all candidates, those of a schedule together."""
-    if isinstance(found, PoolCandidates):
-        first = found.stages[0]
-        whole = Beats.whole(first.shape.channels)
-        counts = [count_actions(stage, [whole], 1, None) for stage in found.stages]
-        yield _ColumnBuffers(
-            shape=first.shape,
-            bits=first.bits,
-            phases=1,
-            buffered=pool_column_buffer_bits(first),
-            candidates=np.arange(len(found)),
-            cuts=[tile_cuts(first.shape.channels, s.fold.out_channels) for s in found.stages],
-            cut=np.arange(len(found)),
-            reads=np.array([each.of_action(Action.COLUMN_READ) for each in counts]),
-        )
-        return
     reads = np.concatenate([t.classes.words @ t.groups.rows for t in found.blocks])
     tiles = [np.stack([t.block.in_channels, t.block.out_channels]) for t in found.blocks]
     sizes = np.concatenate(tiles, axis=1)
@@ -185,9 +259,8 @@ def _arm_pj(stage: JoinStage, arm: int, beats: Beats, pricing: Pricing) -> float
     return sum(count * pricing.table.energy_pj(action, at) for action, at, count in found)
 
 
-def _own_energy(stage: PoolStage | JoinStage, pricing: Pricing) -> float:
+def _own_energy(stage: PoolStage | JoinStage, shapes: Sequence[Shape], pricing: Pricing) -> float:
     """Energy of an image in a stage without weights, that of `column_buffer_pj` left out."""
-    shapes = stage.shapes if isinstance(stage, JoinStage) else (stage.shape,)
     actions = count_actions(stage, [Beats.whole(shape.channels) for shape in shapes], 1, None)
     actions = actions.without(Action.COLUMN_WRITE, Action.COLUMN_READ)
     energy = stage_energy_pj(stage, actions, pricing.image_cycles, pricing.table, pricing.clock_mhz)

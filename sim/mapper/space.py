@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Generic, TypeVar
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.models.graph import Node
-from pilaster.models.layers import Join, Pool
+from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Layer, Pool
 from pilaster.models.network import Network
 from pilaster.sim.beats import Beats
 from pilaster.sim.geometry import ConvGeometry
@@ -28,7 +28,10 @@ from pilaster.sim.mapper.tiles import (
 )
 from pilaster.sim.recurrence import StageWork
 from pilaster.sim.stages import ConvStage, JoinStage, PoolStage
-from pilaster.sim.stages.kinds import build_stage
+from pilaster.sim.stages.conv_kind import ConvKind
+from pilaster.sim.stages.join_kind import JoinKind
+from pilaster.sim.stages.kind import Kind
+from pilaster.sim.stages.pool_kind import PoolKind
 from pilaster.sim.timing import COLUMN_BUFFERS, IDLE_COLUMN, conv_depth
 from pilaster.sim.work import ColumnWork
 
@@ -214,6 +217,11 @@ class ConvCandidates:
             ]
         )
 
+    def beats(self, index: int) -> Beats:
+        """Beats that a candidate sends."""
+        geometry, step = self.stage.geometry, int(self.out_channels[index])
+        return Beats.of_groups(geometry.tiled_groups, geometry.out_channels, step)
+
     def spec(self, index: int) -> StageSpec:
         """Give a candidate as a stage."""
         bits = self.stage.widths.weight if self.in_dram else 0
@@ -258,6 +266,10 @@ class _Widths(Generic[AnyStage]):
         """Whether the schedule is gather: these have none, and count as scatter."""
         return np.zeros(len(self), bool)
 
+    def beats(self, index: int) -> Beats:
+        """Beats that a candidate sends."""
+        return self.stages[index].beats
+
     def spec(self, index: int) -> StageSpec:
         """Give a candidate as a stage."""
         return self.stages[index].spec
@@ -276,32 +288,18 @@ Candidates = ConvCandidates | PoolCandidates | JoinCandidates
 
 def sent_beats(found: Candidates) -> tuple[tuple[Beats, ...], NDArray[np.intp]]:
     """Give the different beats that candidates send, and which of these each one sends."""
-    widths, first, sends = np.unique(found.out_channels, return_index=True, return_inverse=True)
-    if not isinstance(found, ConvCandidates):
-        return tuple(found.stages[index].beats for index in first.tolist()), sends
-    geometry = found.stage.geometry
-    groups, channels = geometry.tiled_groups, geometry.out_channels
-    return tuple(Beats.of_groups(groups, channels, step) for step in widths.tolist()), sends
+    _, first, sends = np.unique(found.out_channels, return_index=True, return_inverse=True)
+    return tuple(found.beats(index) for index in first.tolist()), sends
 
 
 def candidates(network: Network, node: Node, limits: Limits) -> Candidates:
     """List the candidates for a layer's stage, with their work."""
-    shape = network.graph.input_of(node)
-    if isinstance(node.layer, Join):
-        return _join_candidates(network, node, limits)
-    if isinstance(node.layer, Pool):
-        sizes = useful_sizes(shape.channels, limits.channel_sizes)
-        stages = []
-        for size in sizes:
-            spec = StageSpec(Fold(out_channels=int(size)), limits.schedules[0])
-            stage = build_stage(network, node, spec)
-            assert isinstance(stage, PoolStage)
-            stages.append(stage)
-        return PoolCandidates(
-            node.name, tuple(stages), WorkTable.of_columns([s.work for s in stages])
-        )
-    stage = build_stage(network, node, StageSpec(schedule=limits.schedules[0]))
-    assert isinstance(stage, ConvStage)
+    return _CANDIDATES[type(node.layer)](network, node, limits)
+
+
+def _conv_candidates(network: Network, node: Node, limits: Limits) -> ConvCandidates:
+    kind = ConvKind()
+    stage = kind.lay(network, node, StageSpec(schedule=limits.schedules[0]))
     geometry = stage.geometry
     nonzero = None if network.dense else nonzero_weights(network, node.name, geometry)
     blocks: list[BlockTiles] = []
@@ -313,24 +311,40 @@ def candidates(network: Network, node: Node, limits: Limits) -> Candidates:
         classes = run_classes(geometry, block.schedule, block.kernel_columns)
         runs, groups = count_tiles(geometry, block, classes, nonzero)
         blocks.append(BlockTiles(block, classes, runs, groups))
-    weights = geometry.layer.weight_shape(shape)
-    bits = int(np.prod(weights)) * stage.widths.weight
     most = limits.on_chip_weight_bits
-    in_dram = most is not None and bits > most
+    in_dram = most is not None and kind.weight_bits(network, node) > most
     work = _work(geometry, blocks)
     return ConvCandidates(node.name, stage, tuple(blocks), work, in_dram, nonzero)
 
 
+def _pool_candidates(network: Network, node: Node, limits: Limits) -> PoolCandidates:
+    return PoolCandidates(node.name, *_widths(PoolKind(), network, node, limits))
+
+
 def _join_candidates(network: Network, node: Node, limits: Limits) -> JoinCandidates:
+    return JoinCandidates(node.name, *_widths(JoinKind(), network, node, limits))
+
+
+def _widths(
+    kind: Kind[AnyStage], network: Network, node: Node, limits: Limits
+) -> tuple[tuple[AnyStage, ...], WorkTable]:
+    """Lay a layer at every width that is considered, with the fewest column buffers."""
     widest = max(network.graph.shapes[name].channels for name in node.inputs)
+    columns = (COLUMN_BUFFERS,) * len(node.inputs)
     stages = []
     for size in useful_sizes(widest, limits.channel_sizes).tolist():
         spec = StageSpec(Fold(out_channels=size), limits.schedules[0])
-        stage = build_stage(network, node, spec)
-        assert isinstance(stage, JoinStage)
-        stages.append(replace(stage, arm_columns=(COLUMN_BUFFERS,) * len(node.inputs)))
-    work = WorkTable.of_columns([stage.work for stage in stages])
-    return JoinCandidates(node.name, tuple(stages), work)
+        stages.append(kind.lay(network, node, spec).with_arm_columns(columns))
+    return tuple(stages), WorkTable.of_columns([stage.work for stage in stages])
+
+
+_CANDIDATES: Mapping[type[Layer], Callable[[Network, Node, Limits], Candidates]] = {
+    Conv: _conv_candidates,
+    FullyConnected: _conv_candidates,
+    Pool: _pool_candidates,
+    Add: _join_candidates,
+    Concat: _join_candidates,
+}
 
 
 def _work(geometry: ConvGeometry, blocks: Sequence[BlockTiles]) -> WorkTable:
