@@ -8,7 +8,7 @@ from functools import cached_property
 from types import MappingProxyType
 
 from pilaster.base.errors import InputError
-from pilaster.models.layers import Join, Layer
+from pilaster.models.layers import Layer
 from pilaster.models.shape import Shape
 
 __all__ = ["INPUT", "Graph", "Node"]
@@ -59,17 +59,14 @@ class Graph:
             where = f"{self.name}: layer {node.name}"
             if node.name in shapes:
                 raise InputError(f"{where}: the name is used twice")
-            if not node.inputs or (len(node.inputs) > 1 and not isinstance(node.layer, Join)):
+            if not node.inputs or (len(node.inputs) > 1 and not node.layer.joins):
                 raise InputError(f"{where}: reads {len(node.inputs)} tensors, must read one")
             for name in node.inputs:
                 if name not in shapes:
                     raise InputError(f"{where}: reads {name!r}, which does not come before")
             sources = tuple(shapes[name] for name in node.inputs)
             try:
-                if isinstance(node.layer, Join):
-                    shapes[node.name] = node.layer.joined_shape(sources)
-                else:
-                    shapes[node.name] = node.layer.output_shape(sources[0])
+                shapes[node.name] = node.layer.joined_shape(sources)
             except InputError as error:
                 raise InputError(f"{where}: {error}") from error
         return MappingProxyType(shapes)
@@ -119,7 +116,7 @@ class Graph:
     def is_chain(self) -> bool:
         """Whether every layer reads one tensor, and every tensor has one reader at most."""
         return all(len(readers) <= 1 for readers in self.consumers.values()) and not any(
-            isinstance(node.layer, Join) for node in self.nodes
+            node.layer.joins for node in self.nodes
         )
 
     @property

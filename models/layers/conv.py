@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pilaster.base.errors import InputError
 from pilaster.models.layers.activation import check_activation
@@ -19,6 +20,9 @@ class Conv:
     Weights have the shape (out_channels, kernel rows, kernel columns, in_channels / groups). The
     ReLU may have a `ceiling`: 6.0 for ReLU6.
     """
+
+    joins: ClassVar[bool] = False
+    """Whether it may read several tensors."""
 
     out_channels: int
     window: Window
@@ -52,6 +56,10 @@ class Conv:
         """Shape of the weights, as in the class."""
         return (self.out_channels, *self.window.kernel, shape.channels // self.groups)
 
+    def joined_shape(self, shapes: tuple[Shape, ...]) -> Shape:
+        """Shape of the output over its one input."""
+        return self.output_shape(shapes[0])
+
     def macs(self, shape: Shape) -> int:
         """Multiply-accumulates per image; products with padding count, as in the literature."""
         _, rows, columns, channels = self.weight_shape(shape)
@@ -68,6 +76,9 @@ class FullyConnected:
 
     Behind a map of H x W x C its weights have the shape (out_features, H, W, C).
     """
+
+    joins: ClassVar[bool] = False
+    """Whether it may read several tensors."""
 
     out_features: int
     relu: bool = False
@@ -90,6 +101,10 @@ class FullyConnected:
     def weight_shape(self, shape: Shape) -> tuple[int, int, int, int]:
         """Shape of the weights: (out_features, H, W, C)."""
         return (self.out_features, shape.height, shape.width, shape.channels)
+
+    def joined_shape(self, shapes: tuple[Shape, ...]) -> Shape:
+        """Shape of the output over its one input."""
+        return self.output_shape(shapes[0])
 
     def macs(self, shape: Shape) -> int:
         """Multiply-accumulates per image."""

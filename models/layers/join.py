@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pilaster.base.errors import InputError
 from pilaster.models.layers.activation import check_activation
@@ -14,6 +15,9 @@ __all__ = ["Add", "Concat"]
 @dataclass(frozen=True)
 class Add:
     """The sum of two tensors of one shape, with an optional fused ReLU (see `Conv`)."""
+
+    joins: ClassVar[bool] = True
+    """Whether it may read several tensors."""
 
     relu: bool = False
     ceiling: float | None = None
@@ -42,6 +46,9 @@ class Add:
 @dataclass(frozen=True)
 class Concat:
     """Tensors of one height and width, one behind the other along the channels."""
+
+    joins: ClassVar[bool] = True
+    """Whether it may read several tensors."""
 
     @property
     def kind(self) -> str:

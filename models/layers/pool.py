@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pilaster.base.errors import InputError
 from pilaster.models.layers.window import Window
@@ -19,6 +19,9 @@ class Pool:
 
     rounding : of an average
     """
+
+    joins: ClassVar[bool] = False
+    """Whether it may read several tensors."""
 
     mode: Literal["max", "average"]
     window: Window
@@ -38,6 +41,10 @@ class Pool:
     def output_shape(self, shape: Shape) -> Shape:
         """Shape of the output over an input of `shape`."""
         return Shape(*self.window.output_extents(shape), shape.channels)
+
+    def joined_shape(self, shapes: tuple[Shape, ...]) -> Shape:
+        """Shape of the output over its one input."""
+        return self.output_shape(shapes[0])
 
     def macs(self, shape: Shape) -> int:
         """Multiply-accumulates per image: none."""

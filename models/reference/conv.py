@@ -116,7 +116,7 @@ class ColumnConv:
         self._column = 0
         self._pending: dict[int, Integers] = {}
 
-    def push(self, column: NDArray[np.integer]) -> Iterator[NDArray[np.int32]]:
+    def push(self, column: NDArray[np.integer], arm: int = 0) -> Iterator[NDArray[np.int32]]:
         """Take an input column (N, H, C); yield the (N, H_out, C_out) it completes."""
         window, last = self._layer.window, self._shape.width - 1
         for offset in reversed(range(window.kernel[1])):

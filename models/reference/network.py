@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from pilaster.models.graph import INPUT, Node
-from pilaster.models.layers import Join, Pool
+from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Layer, Pool, Weighted
 from pilaster.models.network import Network
 from pilaster.models.reference.conv import ColumnConv, conv
 from pilaster.models.reference.join import ColumnJoin, join
@@ -44,14 +45,7 @@ def tensors(network: Network, values: Stream) -> Iterator[tuple[str, Stream]]:
 
 def layer_output(network: Network, node: Node, sources: Sequence[Stream]) -> Stream:
     """Compute one layer from the stream values (N, H, W, C) of what it reads."""
-    target = network.tensors[node.name]
-    if isinstance(node.layer, Join):
-        return join(sources, network.joins[node.name], target)
-    if isinstance(node.layer, Pool):
-        return pool(sources[0], node.layer, target)
-    layer = node.layer.as_conv(network.graph.input_of(node))
-    magnitude = network.tensors[node.inputs[0]].magnitude
-    return conv(sources[0], layer, network.parameters[node.name], target, magnitude)
+    return _KINDS[type(node.layer)].whole(network, node, sources)
 
 
 def one_thread() -> AbstractContextManager[object]:
@@ -86,17 +80,9 @@ def infer_by_columns(network: Network, values: Stream) -> dict[str, Stream]:
     equals that of `tensors` for every layer.
     """
     graph = network.graph
-    engines: dict[str, ColumnConv | ColumnPool | ColumnJoin] = {}
-    for node in graph.nodes:
-        shape, tensor = graph.input_of(node), network.tensors[node.name]
-        if isinstance(node.layer, Join):
-            combine = partial(join, parameters=network.joins[node.name], output=tensor)
-            engines[node.name] = ColumnJoin(len(node.inputs), combine)
-        elif isinstance(node.layer, Pool):
-            engines[node.name] = ColumnPool(node.layer, shape, tensor)
-        else:
-            layer = node.layer.as_conv(shape)
-            engines[node.name] = ColumnConv(layer, shape, network.parameters[node.name], tensor)
+    engines = {
+        node.name: _KINDS[type(node.layer)].by_columns(network, node) for node in graph.nodes
+    }
     outputs: dict[str, list[Stream]] = {node.name: [] for node in graph.nodes}
 
     def push(tensor: str, column: Stream) -> None:
@@ -104,12 +90,67 @@ def infer_by_columns(network: Network, values: Stream) -> dict[str, Stream]:
             for arm, name in enumerate(node.inputs):
                 if name != tensor:
                     continue
-                engine = engines[node.name]
-                arguments = (column, arm) if isinstance(engine, ColumnJoin) else (column,)
-                for finished in engine.push(*arguments):
+                for finished in engines[node.name].push(column, arm):
                     outputs[node.name].append(finished)
                     push(node.name, finished)
 
     for w in range(graph.input_shape.width):
         push(INPUT, values[:, :, w])
     return {name: np.stack(columns, axis=2) for name, columns in outputs.items()}
+
+
+class _Engine(Protocol):
+    """A layer that takes a column of an arm, and gives the columns that it completes."""
+
+    def push(self, column: Stream, arm: int) -> Iterable[Stream]: ...
+
+
+class _Kind(Protocol):
+    """A kind of layer: all at once, and a column at a time."""
+
+    def whole(self, network: Network, node: Node, sources: Sequence[Stream]) -> Stream: ...
+    def by_columns(self, network: Network, node: Node) -> _Engine: ...
+
+
+class _Convs:
+    def whole(self, network: Network, node: Node, sources: Sequence[Stream]) -> Stream:
+        assert isinstance(node.layer, Weighted)
+        layer = node.layer.as_conv(network.graph.input_of(node))
+        magnitude = network.tensors[node.inputs[0]].magnitude
+        parameters, target = network.parameters[node.name], network.tensors[node.name]
+        return conv(sources[0], layer, parameters, target, magnitude)
+
+    def by_columns(self, network: Network, node: Node) -> _Engine:
+        assert isinstance(node.layer, Weighted)
+        shape = network.graph.input_of(node)
+        parameters, target = network.parameters[node.name], network.tensors[node.name]
+        return ColumnConv(node.layer.as_conv(shape), shape, parameters, target)
+
+
+class _Pools:
+    def whole(self, network: Network, node: Node, sources: Sequence[Stream]) -> Stream:
+        assert isinstance(node.layer, Pool)
+        return pool(sources[0], node.layer, network.tensors[node.name])
+
+    def by_columns(self, network: Network, node: Node) -> _Engine:
+        assert isinstance(node.layer, Pool)
+        return ColumnPool(node.layer, network.graph.input_of(node), network.tensors[node.name])
+
+
+class _Joins:
+    def whole(self, network: Network, node: Node, sources: Sequence[Stream]) -> Stream:
+        return join(sources, network.joins[node.name], network.tensors[node.name])
+
+    def by_columns(self, network: Network, node: Node) -> _Engine:
+        parameters, target = network.joins[node.name], network.tensors[node.name]
+        combine = partial(join, parameters=parameters, output=target)
+        return ColumnJoin(len(node.inputs), combine)
+
+
+_KINDS: Mapping[type[Layer], _Kind] = {
+    Conv: _Convs(),
+    FullyConnected: _Convs(),
+    Pool: _Pools(),
+    Add: _Joins(),
+    Concat: _Joins(),
+}

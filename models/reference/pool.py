@@ -53,7 +53,7 @@ class ColumnPool:
         self._column = 0
         self._pending: dict[int, Integers] = {}
 
-    def push(self, column: NDArray[np.integer]) -> Iterator[NDArray[np.int32]]:
+    def push(self, column: NDArray[np.integer], arm: int = 0) -> Iterator[NDArray[np.int32]]:
         """Take an input column (N, H, C); yield the output columns (N, H_out, C) it completes."""
         reduced = _reduce_rows(column, self._layer, self._shape)
         combine = np.maximum if self._layer.mode == "max" else np.add

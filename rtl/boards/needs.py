@@ -31,7 +31,7 @@ _PHASE_BIT_LUTS = 1.6
 _PASS_BITS = 6
 """Bits of a pass in the schedule's table beside its address of weights."""
 
-AnyStage = TypeVar("AnyStage", ConvStage, PoolStage, JoinStage)
+AnyStage = TypeVar("AnyStage", bound=Stage)
 
 
 class Needs(ABC, Generic[AnyStage]):

@@ -14,11 +14,11 @@ from pilaster.models.graph import Node
 from pilaster.models.network import Network
 from pilaster.rtl.components.memory import RomFiles
 from pilaster.sim.beats import Beats
-from pilaster.sim.stages import ConvStage, JoinStage, PoolStage
+from pilaster.sim.stages import Stage
 
 __all__ = ["Kind", "LoadedMemory", "Surroundings"]
 
-AnyStage = TypeVar("AnyStage", ConvStage, PoolStage, JoinStage)
+AnyStage = TypeVar("AnyStage", bound=Stage)
 
 LoadedMemory = tuple[str, list[int], int]
 """Name of a memory that may be loaded, its words, and their width in bits."""

@@ -15,7 +15,6 @@ import numpy as np
 from pilaster.base.errors import InputError
 from pilaster.models.energy.table import EnergyTable
 from pilaster.models.graph import INPUT
-from pilaster.models.layers import Join
 from pilaster.models.network import Network
 from pilaster.sim.actions import ActionCounts, machine_actions
 from pilaster.sim.area import stage_area_um2
@@ -166,7 +165,7 @@ class Space:
         index = {INPUT: SOURCE} | {node.name: place for place, node in enumerate(graph.nodes)}
         arms = []
         for node in graph.nodes:
-            columns = None if isinstance(node.layer, Join) else COLUMN_BUFFERS
+            columns = None if node.layer.joins else COLUMN_BUFFERS
             arms.append(tuple(Arm(index[name], columns) for name in node.inputs))
         return StampLimits(
             graph.input_shape.height, request.column_interval, request.max_latency, tuple(arms)

@@ -15,13 +15,11 @@ from pilaster.models.graph import Node
 from pilaster.models.network import Network
 from pilaster.sim.beats import Beats
 from pilaster.sim.machine import Fold, StageSpec
-from pilaster.sim.stages.conv import ConvStage
-from pilaster.sim.stages.join import JoinStage
-from pilaster.sim.stages.pool import PoolStage
+from pilaster.sim.stages import Stage
 
 __all__ = ["Counted", "Kind", "Part", "Storage", "memory", "powers_of_two"]
 
-AnyStage = TypeVar("AnyStage", ConvStage, PoolStage, JoinStage)
+AnyStage = TypeVar("AnyStage", bound=Stage)
 
 Counted = Iterator[tuple[Action, Attributes, int]]
 """Actions, their attributes, and how often each happens."""
