@@ -25,6 +25,8 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         line = " ".join(message.split())
+        if "arguments are required: NETWORK" in line and any(a.nargs == "+" for a in self._actions):
+            line += "; put NETWORK before options that take several values"
         self.exit(EXIT_BAD_INPUT, f"{self.prog}: {line} (try {self.prog} --help)\n")
 
 

@@ -127,7 +127,7 @@ def add_libraries(command: argparse.ArgumentParser, clock_mhz: float) -> None:
         action="extend",
         required=True,
         help="Liberty files of the standard cells, plain or .gz: one, or all that make up the "
-        "library; a folder stands for all in it",
+        "library; a folder stands for all in it. Put NETWORK before this option",
     )
     command.add_argument(
         "--sram",

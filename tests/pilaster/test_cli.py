@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pilaster.cli import main
 from pilaster.models.energy import EnergyTable, table_names
 from pilaster.models.zoo import ZOO
 from pilaster.reports.write import FILES
@@ -247,3 +248,14 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
         found = process(*arguments, folder=tmp_path, stdout=write, stderr=subprocess.PIPE)
         os.close(write)
         assert (found.returncode, found.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("arguments", [("power", "--liberty", "a.lib", "digits")])
+def test_a_network_taken_for_a_file_is_told_of(
+    arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "put NETWORK before options that take several values" in line
