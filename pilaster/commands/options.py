@@ -55,14 +55,14 @@ def add_reading(command: argparse.ArgumentParser) -> None:
         "--calibration",
         metavar="D",
         type=Path,
-        help="images to quantise a file's network on, as for --data of `pilaster run`: one of "
+        help="images to quantize a file's network on, as for --data of `pilaster run`: one of "
         "floats, or one that is to have other --bits",
     )
     command.add_argument(
         "--bits",
         metavar="W[:A]",
         type=_widths,
-        help="width of weights and activations, or of each: quantise the network anew "
+        help="width of weights and activations, or of each: quantize the network anew "
         "(default: the widths it comes with)",
     )
 
