@@ -69,6 +69,7 @@ class AxiStreamTop(wiring.Component):
 
 def generate_axi_stream(pipeline: Pipeline) -> Design:
     """Generate the machine with AXI4-Stream ports."""
+    pipeline.network.check_values()
     files = RomFiles()
     top = AxiStreamTop(pipeline, files)
     return Design(

@@ -72,6 +72,7 @@ class PipelineComponent(wiring.Component):
 
     Parameters
     ----------
+    pipeline : of a network whose values are known (`Network.check_values`)
     probes : whether it shows its stamps and actions
     paired : stages whose lanes are made two by two of one multiplication, where they can be
 
@@ -91,7 +92,6 @@ class PipelineComponent(wiring.Component):
     ) -> None:
         self._pipeline, self._paired = pipeline, paired
         network = pipeline.network
-        network.check_values()
         channels = network.graph.input_shape.channels
         # By the source's index; the last, which SOURCE is, for the network's input.
         self._readers: list[list[tuple[int, int]]] = [[] for _ in range(len(pipeline.stages) + 1)]

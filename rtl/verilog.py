@@ -59,6 +59,7 @@ def generate(
     loaded : weights and biases come through a stream, and are not in the design
     paired : stages whose lanes are made two by two of one multiplication, where they can be
     """
+    pipeline.network.check_values()
     names = loadable(pipeline) if loaded else []
     files = RomFiles(names)
     top = PipelineComponent(pipeline, files, probes, paired)

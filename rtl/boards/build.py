@@ -97,6 +97,7 @@ def prepare(
     InputError
         If the board has no such clock, or amaranth-boards is missing.
     """
+    pipeline.network.check_values()
     pll, clock_hz = clock_of(board, clock_hz)
     platform = _platform(board)
     roms = RomFiles(loaded, LINK_LOAD_BITS)

@@ -58,6 +58,7 @@ class SimulatedBoard:
             import tty
         except ImportError as error:
             raise InputError("--simulate: this system has no pseudo-terminals") from error
+        pipeline.network.check_values()
         self._folder = make_workplace()
         try:
             files = RomFiles(loaded, LINK_LOAD_BITS)
