@@ -100,6 +100,11 @@ class BufferLayout:
         """Words of one phase's memory for one column."""
         return self.rows * self.words
 
+    def real_rows(self, phase: int) -> range:
+        """Folded rows whose row of this phase is one of the column's, not of its padding."""
+        first = max(0, -(-(self.offset - phase) // self.row_fold))
+        return range(first, -(-(self.height + self.offset - phase) // self.row_fold))
+
 
 def reading_members(layout: BufferLayout) -> dict[str, wiring.Member]:
     """Members by which whole columns are read."""
@@ -263,6 +268,7 @@ class ColumnBuffer(wiring.Component):
             held = Signal.like(column, name=f"held{port}")
             with m.If(self.read[port]):
                 m.d.sync += held.eq(column)
+            real = self._real(m, port)
             for lane in range(layout.lanes):
                 places = [p[lane] for p in layout.patterns]
                 choices = dict.fromkeys(places)
@@ -270,12 +276,16 @@ class ColumnBuffer(wiring.Component):
                     {(ph, ch % layout.word) for ph, ch in (p for p in choices if p is not None)}
                 )
 
-                def at(phase: int, place: int, held: Signal = held) -> object:
-                    if banks == 1:
-                        return data_of[phase][place]
-                    return Array(data_of[phase * banks + bank][place] for bank in range(banks))[
-                        held
-                    ]
+                def at(
+                    phase: int, place: int, held: Signal = held, real: list[Value] = real
+                ) -> Value:
+                    value: Value = data_of[phase * banks][place]
+                    if banks > 1:
+                        of_banks = (data_of[phase * banks + bank][place] for bank in range(banks))
+                        value = Array(of_banks)[held]
+                    if isinstance(real[phase], Const):
+                        return value
+                    return Mux(real[phase], value, Const(0, self.value_shape))
 
                 if not distinct:
                     continue
@@ -291,3 +301,21 @@ class ColumnBuffer(wiring.Component):
                     m.d.comb += select.eq(Array(numbers)[pattern])
                     value = options[select]
                 m.d.comb += self.values[port][lane].eq(value)
+
+    def _real(self, m: Module, port: int) -> list[Value]:
+        """By phase, whether the row read last is the column's; what pads a column is never written.
+
+        A folded row may hold rows of both.
+        """
+        layout = self.layout
+        found: list[Value] = []
+        for phase in range(layout.row_fold):
+            rows = layout.real_rows(phase)
+            if rows == range(layout.rows):
+                found.append(Const(1))
+                continue
+            real = Signal(name=f"real{port}_{phase}")
+            with m.If(self.read[port]):
+                m.d.sync += real.eq((self.row >= rows.start) & (self.row < rows.stop))
+            found.append(real)
+        return found

@@ -18,6 +18,7 @@ from pilaster.models.zoo.synthetic import synthetic
 from pilaster.rtl.verification.verify import verify
 from pilaster.sim import program_tables
 from pilaster.sim.machine import Fold, LoopOrder, Machine, Schedule, StageSpec
+from tests.rtl.power_up import powered_up
 from tests.sim.strategies import pipelines
 from tests.strategies import stream_values
 
@@ -31,6 +32,18 @@ def check(network, machine, images, traffic_seed=None, loaded=False):
     verdict = verify(network, machine, images, seed=traffic_seed, loaded=loaded, optimise=False)
     assert verdict.equal, "\n".join(str(d) for s in verdict.stages for d in s.differences)
     return verdict
+
+
+@pytest.mark.parametrize("schedule", Schedule)
+@pytest.mark.parametrize(("rows", "stride"), [(6, 2), (7, 2), (7, 3)])
+def test_nothing_is_taken_from_before_the_reset(schedule, rows, stride):
+    window = Window((3, 3), (stride, stride), padding=Padding(1, 1, 1, 1))
+    nodes = (Node("a", Conv(3, window), (INPUT,)), Node("b", Conv(2, window), ("a",)))
+    network = synthetic(Graph("strided", Shape(rows, rows, 2), nodes))
+    images = np.random.default_rng(rows).integers(0, 256, (2, rows, rows, 2)).astype(np.uint8)
+    machine = pl.default_machine(network, 500, schedule=schedule)
+    verdict = verify(network, machine, images, mutate=powered_up, optimise=False)
+    assert verdict.equal, "\n".join(str(d) for s in verdict.stages for d in s.differences)
 
 
 @pytest.mark.parametrize("traffic_seed", [None, 1], ids=["steady", "stalls"])

@@ -56,13 +56,15 @@ def beats_of_column(layout, column):
 
 
 def expected_row(layout, column, row, pattern):
-    """Value by lane; None for a lane at rest, or outside the column."""
+    """Value by lane, zero for rows that pad a folded row; None for a lane at rest, or no row."""
     values = []
     for place in layout.patterns[pattern]:
         phase, channel = place or (0, 0)
         height = row * layout.row_fold + phase - layout.offset
-        real = place is not None and 0 <= height < layout.height
-        values.append(int(column[height, channel]) if real else None)
+        if place is None or row >= layout.rows:
+            values.append(None)
+        else:
+            values.append(int(column[height, channel]) if 0 <= height < layout.height else 0)
     return values
 
 
