@@ -5,7 +5,7 @@
 RECORDINGS is a folder of mono 16-bit WAV files named DIGIT_SPEAKER_NUMBER.wav, such as those of the
 Free Spoken Digit Dataset. A column is the energy in 32 mel bands over 32 ms, taken every 16 ms. A
 small network is trained on two thirds of the speakers (PyTorch: pip install 'pilaster[train]') and
-quantised to 8 bits. The mapper finds the machine with the fewest lanes that takes a column every
+quantized to 8 bits. The mapper finds the machine with the fewest lanes that takes a column every
 16 ms and answers in time, and recordings of the other speakers stream through it.
 """
 
@@ -146,7 +146,7 @@ def columns(samples: Floats, bands: Floats | None = None) -> Floats:
 def varied(samples: Floats, rng: np.random.Generator) -> Floats:
     """Columns of recordings as others would say them, in noise.
 
-    They come faster or slower, sooner or later, and some neighbouring bands and columns are lost.
+    They come faster or slower, sooner or later, and some neighboring bands and columns are lost.
     """
     count, length = samples.shape
     speed = FASTEST ** rng.uniform(-1, 1, (count, 1))
@@ -223,7 +223,7 @@ def train(recordings: Recordings, epochs: int) -> FloatNetwork:
 
 
 def torch_model(network: Graph) -> Any:
-    """Build the chain in PyTorch, a block for a layer, each convolution with a normalisation."""
+    """Build the chain in PyTorch, a block for a layer, each convolution with a normalization."""
     nn = _torch().nn
     model = nn.Sequential()
     for node in network.nodes:
@@ -245,20 +245,20 @@ def torch_model(network: Graph) -> Any:
 
 
 def folded(model: Any) -> FloatNetwork:
-    """Give the network with each normalisation folded into its convolution."""
+    """Give the network with each normalization folded into its convolution."""
     nn = _torch().nn
     weights, biases = {}, {}
     for name, block in model.eval().named_children():
         if isinstance(block, nn.Sequential):
-            normalised = isinstance(block[1], nn.BatchNorm2d)
-            conv = nn.utils.fuse_conv_bn_eval(*block[:2]) if normalised else block[0]
+            normalized = isinstance(block[1], nn.BatchNorm2d)
+            conv = nn.utils.fuse_conv_bn_eval(*block[:2]) if normalized else block[0]
             weights[name] = conv.weight.detach().double().numpy().transpose(0, 2, 3, 1)
             biases[name] = conv.bias.detach().double().numpy()
     return FloatNetwork(graph(), weights, biases)
 
 
 def right(floats: FloatNetwork, test: Recordings) -> float:
-    """Part of the digits that the network tells before it is quantised."""
+    """Part of the digits that the network tells before it is quantized."""
     *_, scores = float_tensors(floats, columns(test.samples).astype(np.float64)).values()
     return float((scores.reshape(len(scores), -1).argmax(axis=1) == test.digits).mean())
 
@@ -280,7 +280,7 @@ def streamed(network: Network, test: Recordings, clock_mhz: float, latency_us: f
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, quantise, map and stream."""
+    """Train, quantize, map and stream."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recordings", type=Path)
     parser.add_argument("--clock-mhz", type=float, default=10.0)
@@ -297,7 +297,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         floats = train(heard, options.epochs)
         calibration = columns(heard.samples[:: max(1, len(heard.digits) // CALIBRATION)])
         network = quantize(floats, calibration.astype(np.float64), QuantizerSettings(), "trained")
-        print(f"before they are quantised: {right(floats, unheard):.1%}")
+        print(f"before they are quantized: {right(floats, unheard):.1%}")
         streamed(network, unheard, options.clock_mhz, options.max_latency_us)
     except (pl.InputError, pl.Infeasible) as error:
         print(f"spoken_digits: {error}", file=sys.stderr)

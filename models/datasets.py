@@ -1,4 +1,4 @@
-"""Labelled images: the embedded handwritten digits, a user's files, and their fit to a network."""
+"""Labeled images: the embedded handwritten digits, a user's files, and their fit to a network."""
 
 from __future__ import annotations
 
@@ -188,11 +188,11 @@ def checked_pixels(where: str, images: NDArray[Any]) -> NDArray[Any]:
 def fit(dataset: Dataset, height: int, width: int, channels: int) -> Dataset:
     """Bring images to a network's input of `height` x `width` x `channels`.
 
-    Images of the network's size are unchanged. Others are put in the centre of zeros: images
+    Images of the network's size are unchanged. Others are put in the center of zeros: images
     of more than half the network's height or width as they are (28x28 in 32x32 gets a border of
     2), smaller ones enlarged by the largest whole factor with which they fill at most three
     quarters of the height and width, but at least 2 (8x8 in 32x32 becomes 24x24, with a border
-    of 4). Enlargement is bilinear with pixel centres at halves and zeros around the image, exact
+    of 4). Enlargement is bilinear with pixel centers at halves and zeros around the image, exact
     before it is rounded, halves up, to uint8.
 
     Parameters
@@ -228,7 +228,7 @@ def fit(dataset: Dataset, height: int, width: int, channels: int) -> Dataset:
         images = _enlarge(dataset.images, factor, height, width)
     change = f"{rows}x{cols} " + (f"times {factor}, " if factor > 1 else "")
     return replace(
-        dataset, images=images, note=f"{dataset.note}; {change}centred in {height}x{width}"
+        dataset, images=images, note=f"{dataset.note}; {change}centerd in {height}x{width}"
     )
 
 

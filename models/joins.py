@@ -138,7 +138,7 @@ def join_parameters(
     bits: int = MULTIPLIER_BITS,
     rounding: Rounding = Rounding.TWICE,
 ) -> JoinParameters:
-    """Give a join's integers from the quantisation of what it reads and of what it gives.
+    """Give a join's integers from the quantization of what it reads and of what it gives.
 
     bits : significant bits of every scale
     rounding : of what it gives; a concatenation is never rounded twice, but once

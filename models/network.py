@@ -43,11 +43,11 @@ class ByteScale:
 
 @dataclass(frozen=True)
 class Network:
-    """A graph, the quantisation of every tensor, and the parameters of every conv and dense layer.
+    """A graph, the quantization of every tensor, and the parameters of every conv and dense layer.
 
     Attributes
     ----------
-    tensors : quantisation by tensor name, the input included
+    tensors : quantization by tensor name, the input included
     parameters : integers by layer name; may be made when asked for
     precisions : widths by layer name, known without the parameters
     dense : True where no weight is zero by construction, so that a schedule skips no pass
@@ -80,7 +80,7 @@ class Network:
             raise refusal("graph", self.graph, "a Graph; `load` gives networks")
         for name in self.graph.shapes:
             if name not in self.tensors:
-                raise InputError(f"{self.name}: tensor {name} has no quantisation")
+                raise InputError(f"{self.name}: tensor {name} has no quantization")
         for node in self.graph.nodes:
             if isinstance(node.layer, Weighted) and node.name not in self.precisions:
                 raise InputError(f"{self.name}: layer {node.name} has no parameters")
@@ -138,7 +138,7 @@ class Network:
         return replace(self, graph=graph)
 
     def encode(self, images: NDArray[np.generic]) -> NDArray[np.int32]:
-        """Quantise images (N, H, W, C) of the shape `image_shape` to stream values of the input.
+        """Quantize images (N, H, W, C) of the shape `image_shape` to stream values of the input.
 
         Unsigned bytes stand for reals by `byte_scale`; anything else is taken as reals.
 
@@ -164,7 +164,7 @@ class Network:
         return self._encoded(images)
 
     def encode_column(self, column: NDArray[np.generic]) -> NDArray[np.int32]:
-        """Quantise a column (rows, channels) of an image, as `encode` does a whole one.
+        """Quantize a column (rows, channels) of an image, as `encode` does a whole one.
 
         Raises
         ------
@@ -190,7 +190,7 @@ class Network:
         """
         if self.uncalibrated:
             raise InputError(
-                f"{self.uncalibrated}: is a float network: give images to quantise it on "
+                f"{self.uncalibrated}: is a float network: give images to quantize it on "
                 f"(--calibration D, or calibration= in Python); without them only its shapes, "
                 f"times and costs are known (--images 0)"
             )

@@ -1,4 +1,4 @@
-"""Integers for real numbers: TensorFlow Lite's int8 scheme, generalised to 1 to 16 bits.
+"""Integers for real numbers: TensorFlow Lite's int8 scheme, generalized to 1 to 16 bits.
 
 Source: the TensorFlow Lite 8-bit quantization specification. Weights are symmetric per output
 channel, activations affine per tensor, biases int32, and an accumulator becomes an activation by a
@@ -80,7 +80,7 @@ class TensorQuantization:
 
     def __post_init__(self) -> None:
         if not 0 < self.scale < float("inf"):
-            raise InputError(f"a quantisation scale must be positive, not {self.scale}")
+            raise InputError(f"a quantization scale must be positive, not {self.scale}")
         if self.minimum > self.maximum:
             raise InputError(f"there is no integer in [{self.minimum}, {self.maximum}]")
 
@@ -180,7 +180,7 @@ def quantize_multiplier(
     """
     if not np.all((real > 0) & (real < 1 << LARGEST_SHIFT)):
         raise InputError(
-            f"requantisation multipliers must be positive and below 2**{LARGEST_SHIFT}"
+            f"requantization multipliers must be positive and below 2**{LARGEST_SHIFT}"
         )
     if not 1 <= bits <= MULTIPLIER_BITS:
         raise InputError(f"scale bits must be 1 to {MULTIPLIER_BITS}, not {bits}")

@@ -1,4 +1,4 @@
-"""Post-training quantisation: a float network and calibration images become integers."""
+"""Post-training quantization: a float network and calibration images become integers."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class FloatNetwork:
 
 @dataclass(frozen=True)
 class QuantizerSettings:
-    """Widths to quantise to: 1 to 16 bits, and the significant bits of the scale (1 to 31)."""
+    """Widths to quantize to: 1 to 16 bits, and the significant bits of the scale (1 to 31)."""
 
     weight_bits: int = 8
     activation_bits: int = 8
@@ -127,7 +127,7 @@ def float_layer(network: FloatNetwork, node: Node, sources: Sequence[Floats]) ->
 def quantize(
     network: FloatNetwork, calibration: Floats, settings: QuantizerSettings, note: str
 ) -> Network:
-    """Quantise `network` with activation ranges seen on `calibration` images (N, H, W, C).
+    """Quantize `network` with activation ranges seen on `calibration` images (N, H, W, C).
 
     Activations are affine per tensor over the range seen, zero included; weights are symmetric
     per output channel; one bit of weight stands for -1 or +1 times the channel's mean magnitude.
@@ -142,7 +142,7 @@ def quantize(
 def quantize_to(
     network: FloatNetwork, ranges: Mapping[str, Range], settings: QuantizerSettings, note: str
 ) -> Network:
-    """Quantise `network` with activations of known ranges, by tensor, as `quantize` does."""
+    """Quantize `network` with activations of known ranges, by tensor, as `quantize` does."""
     graph = network.graph
     tensors: dict[str, TensorQuantization] = {}
     parameters: dict[str, ConvParameters] = {}

@@ -1,4 +1,4 @@
-"""A quantised network at other widths: its integers as reals, quantised anew."""
+"""A quantized network at other widths: its integers as reals, quantized anew."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def dequantized(network: Network) -> FloatNetwork:
 def requantized(
     network: Network, images: NDArray[np.generic] | None, settings: QuantizerSettings
 ) -> Network:
-    """Quantise a network anew, at other widths.
+    """Quantize a network anew, at other widths.
 
     The significant bits of its scales stay what they are. What a weight or an activation has lost
     already stays lost.
@@ -60,14 +60,14 @@ def requantized(
     """
     if images is None or not len(images):
         raise InputError(
-            f"{network.name}: other widths need images to quantise it on (--calibration D, or "
+            f"{network.name}: other widths need images to quantize it on (--calibration D, or "
             f"calibration= in Python)"
         )
     reals = network.encode(images).astype(np.float64) * network.tensors[INPUT].scale
     scale_bits = max(found.scale_bits for found in network.precisions.values())
     settings = replace(settings, scale_bits=scale_bits)
     note = (
-        f"{network.note}; quantised anew to {settings.weight_bits}-bit weights and "
+        f"{network.note}; quantized anew to {settings.weight_bits}-bit weights and "
         f"{settings.activation_bits}-bit activations"
     )
     if warning := all_alike(images, network.byte_scale) or unlike(network, images):

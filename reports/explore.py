@@ -129,7 +129,7 @@ def parquet(columns: Mapping[str, NDArray[Any]]) -> bytes:
 
 
 def front_figure(explored: Exploration) -> Figure:
-    """Draw the first two axes against each other, the third as a colour; all machines behind."""
+    """Draw the first two axes against each other, the third as a color; all machines behind."""
     request, rows = explored.request, explored.front
     figure = Figure(
         (WIDTH_INCHES, HEIGHT_INCHES), dpi=DOTS_PER_INCH, facecolor="white", layout="constrained"
@@ -145,7 +145,7 @@ def front_figure(explored: Exploration) -> Figure:
     )
     axes.plot(x[others], y[others], ".", color=FAINT, markersize=2, label=kept, zorder=1)
     if more:
-        _coloured(axes, x[rows], y[rows], explored.columns[more[0].column][rows], more[0])
+        _colored(axes, x[rows], y[rows], explored.columns[more[0].column][rows], more[0])
     else:
         axes.step(
             *(x[rows], y[rows]),
@@ -178,9 +178,7 @@ def front_figure(explored: Exploration) -> Figure:
     return figure
 
 
-def _coloured(
-    axes: Axes, x: NDArray[Any], y: NDArray[Any], third: NDArray[Any], axis: Axis
-) -> None:
+def _colored(axes: Axes, x: NDArray[Any], y: NDArray[Any], third: NDArray[Any], axis: Axis) -> None:
     """Draw the front by the value of a third axis: where there are few, a line for each."""
     import matplotlib as mpl
 
@@ -195,9 +193,9 @@ def _coloured(
         bar.ax.tick_params(labelsize=SMALL)
         return
     for place, value in enumerate(values):
-        colour = shades(place / max(1, len(values) - 1) * 0.9)
+        color = shades(place / max(1, len(values) - 1) * 0.9)
         same = third == value
-        axes.plot(x[same], y[same], "o", markersize=4, color=colour)
+        axes.plot(x[same], y[same], "o", markersize=4, color=color)
         # What can be had with no more of the third axis, for which another value's point may do.
         able = np.flatnonzero(third <= value)
         able = able[np.lexsort((y[able], x[able]))]
@@ -207,7 +205,7 @@ def _coloured(
             *(x[best], y[best]),
             where="post",
             linewidth=0.8,
-            color=colour,
+            color=color,
             label=_value_text(axis, value),
         )
 

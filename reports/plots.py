@@ -32,14 +32,14 @@ INK, FAINT = "#222222", "#d9d9d9"
 
 @dataclass(frozen=True)
 class Group:
-    """Actions that share a colour."""
+    """Actions that share a color."""
 
     title: str
-    colour: str
+    color: str
     actions: tuple[Action | str, ...]
 
 
-# Okabe and Ito's palette, made for all kinds of colour vision, with three of Tol's beside it.
+# Okabe and Ito's palette, made for all kinds of color vision, with three of Tol's beside it.
 GROUPS = (
     Group("lanes", "#0072B2", (Action.MAC, Action.WEIGHT_LOAD)),
     Group("gated lanes", "#56B4E9", (Action.MAC_GATED,)),
@@ -50,7 +50,7 @@ GROUPS = (
         "#009E73",
         (Action.COLUMN_READ, Action.COLUMN_WRITE, Action.WINDOW_SHIFT),
     ),
-    Group("requantisation", "#CC79A7", (Action.REQUANTIZE,)),
+    Group("requantization", "#CC79A7", (Action.REQUANTIZE,)),
     Group("pooling", "#F0E442", (Action.POOL,)),
     Group("streams", "#332288", (Action.STREAM,)),
     Group("DRAM", "#882255", (Action.DRAM_READ,)),
@@ -68,7 +68,7 @@ MOST_MARKED_COLUMNS = 64
 
 
 def energy_figure(result: Result) -> Figure:
-    """Draw the energy of one image: a bar for every stage, a colour for every kind of action."""
+    """Draw the energy of one image: a bar for every stage, a color for every kind of action."""
     figure, axes = _figure(result, extra_inches=1.9)
     parts = _energy_by_group(result)
     totals = parts.sum(axis=0)
@@ -82,7 +82,7 @@ def energy_figure(result: Result) -> Figure:
                 part,
                 left=left,
                 height=0.72,
-                color=group.colour,
+                color=group.color,
                 edgecolor="white",
                 linewidth=0.4,
                 label=group.title,
@@ -123,12 +123,12 @@ def timeline_figure(result: Result) -> Figure:
     for place, stage in enumerate(stamps.stages):
         started, finished = stage.started[0], stage.finished[0]
         bars = np.stack([started, finished - started], axis=1)
-        for shade, colour in enumerate(COLUMN_SHADES):
+        for shade, color in enumerate(COLUMN_SHADES):
             axes.broken_barh(
                 [(float(x), float(width)) for x, width in bars[shade::2]],
                 (place - 0.3, 0.6),
-                facecolors=colour,
-                edgecolors=colour,
+                facecolors=color,
+                edgecolors=color,
                 linewidth=THINNEST_BAR_POINTS,
             )
         if len(started) <= MOST_MARKED_COLUMNS:
@@ -216,8 +216,8 @@ def _mark_latency(axes: Axes, stamps: Stamps) -> None:
     axes.axvspan(last, answer, color=LATENCY_SPAN, zorder=0, linewidth=0)
     arrow = {"arrowstyle": "<->", "color": INK, "shrinkA": 0, "shrinkB": 0}
     axes.annotate("", (answer, -1.0), (last, -1.0), arrowprops=arrow)
-    for cycle, colour in ((last, LAST_COLUMN), (answer, INK)):
-        axes.axvline(cycle, color=colour, linewidth=1.2, linestyle="--")
+    for cycle, color in ((last, LAST_COLUMN), (answer, INK)):
+        axes.axvline(cycle, color=color, linewidth=1.2, linestyle="--")
     before, after, amid = ((-4, 0), "right"), ((4, 0), "left"), ((0, 0), "center")
     latency = f"latency after the last column: {count_text(answer - last)} cycles"
     labels = (
@@ -231,7 +231,7 @@ def _mark_latency(axes: Axes, stamps: Stamps) -> None:
         (answer, -1.6, f"answer: {count_text(answer)}", INK, after if narrow else before),
         ((last + answer) / 2 if wide else last, -1.0, latency, INK, amid if wide else before),
     )
-    for at, row, text, colour, (offset, align) in labels:
+    for at, row, text, color, (offset, align) in labels:
         axes.annotate(
             text,
             (at, row),
@@ -241,6 +241,6 @@ def _mark_latency(axes: Axes, stamps: Stamps) -> None:
             va="center",
             fontsize=SMALL,
             weight="bold" if text is latency else "normal",
-            color=colour,
+            color=color,
             bbox={"facecolor": LATENCY_SPAN, "edgecolor": "none", "pad": 1} if wide else None,
         )

@@ -21,7 +21,7 @@ def summary_sentence(result: Result) -> str:
     table = ", ".join(text for text in (result.energy.table, result.energy.remark) if text)
     parts = [
         f"the answer comes {_after(result)}",
-        f"{count_text(result.lanes)} lanes, {percent(result.utilisation, 0)} used",
+        f"{count_text(result.lanes)} lanes, {percent(result.utilization, 0)} used",
         f"{_energy(result)} ({table})",
     ]
     if result.power_mw is not None:
@@ -57,7 +57,7 @@ def key_figures(result: Result) -> tuple[tuple[str, str], ...]:
         else f"{pace.sustained_interval:,.1f} cycles in the mean",
         "Columns wait up to": None if pace.holds else f"{count_text(pace.longest_wait)} cycles",
         "Interval that is held": None if pace.holds else f"{count_text(pace.held_interval)} cycles",
-        "Lanes": f"{count_text(result.lanes)}, {percent(result.utilisation, 0)} used",
+        "Lanes": f"{count_text(result.lanes)}, {percent(result.utilization, 0)} used",
         "MACs an image": short_count(result.macs),
         "DRAM, peak and mean": None
         if dram is None

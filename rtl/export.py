@@ -66,7 +66,7 @@ A stream carries `value = q - zero_point`, so that zero means zero; `real = scal
 | --- | --- | ---: | ---: | ---: | ---: |
 {formats}
 
-A byte b of a grey image stands for the real b / 255.
+A byte b of a gray image stands for the real b / 255.
 
 {loading}## Time
 

@@ -72,7 +72,7 @@ PROGRAMS = "programs"
 PARTS: Mapping[str, tuple[str, ...]] = {
     "lanes": (Action.MAC, Action.MAC_GATED, Action.WEIGHT_LOAD),
     "sums": (Action.ACCUMULATE, Action.PSUM_READ, Action.PSUM_WRITE),
-    "requantisation": (Action.REQUANTIZE,),
+    "requantization": (Action.REQUANTIZE,),
     "window and steps": (Action.WINDOW_SHIFT, Action.ROW),
     "pooling": (Action.POOL,),
     "joins": (),
@@ -91,7 +91,7 @@ What a pooling or a join does by itself is a part of its own, whatever the actio
 _BY_COMPONENT = {
     "lanes": "lanes",
     "partial sums": "sums",
-    "requantizers": "requantisation",
+    "requantizers": "requantization",
     "column buffer": "column buffers",
     "weights": "weights",
     "emitter": "streams",

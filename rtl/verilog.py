@@ -1,4 +1,4 @@
-"""Verilog of a machine, with the files that its memories are initialised from."""
+"""Verilog of a machine, with the files that its memories are initialized from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The area of a stage's hardware: lanes, requantisers, adders, registers and memories.
+"""The area of a stage's hardware: lanes, requantizers, adders, registers and memories.
 
 Counted is what the action counts and the storage of a stage tell of: not the control, the wiring
 and the output buffer.

@@ -24,7 +24,7 @@ from pilaster.sim.stages.kinds import build_stage, kind_of_layer
 __all__ = ["default_machine"]
 
 REQUANTIZER_LANES = 4
-"""Lanes that a requantiser counts for: its multiplier is that much wider, roughly."""
+"""Lanes that a requantizer counts for: its multiplier is that much wider, roughly."""
 
 SINGLE_COLUMN_SHARE = 8
 """A layer of a single column works after the last column only: it gets this part of the time."""

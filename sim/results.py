@@ -62,7 +62,7 @@ class StageResult:
     macs : multiply-accumulates of the layer, products with padding included
     gated_macs : lane operations that were held because their operand was zero
     skipped_macs : not scheduled: columns of padding, and tiles whose weights are all zero
-    utilisation : see `pilaster.sim.utilization`; 0 without lanes
+    utilization : see `pilaster.sim.utilization`; 0 without lanes
     column_buffer_bits, psum_bits, weight_bits, register_bits : storage
     weights_in_dram : such a stage is a model: no RTL is generated for it
     written_memories : widths and depths of the column buffers and memories of partial sums
@@ -78,7 +78,7 @@ class StageResult:
     macs: int
     gated_macs: float
     skipped_macs: int
-    utilisation: float
+    utilization: float
     column_buffer_bits: int
     psum_bits: int
     weight_bits: int
@@ -166,7 +166,7 @@ class Result:
                 stage.kind.replace("_", " "),
                 f"{stage.lanes:,}" if stage.lanes else "-",
                 f"{stage.busy_cycles:,}",
-                f"{stage.utilisation:.1%}" if stage.lanes else "-",
+                f"{stage.utilization:.1%}" if stage.lanes else "-",
                 f"{stage.energy_pj / total:.1%}",
             )
             for stage in self.stages
@@ -208,7 +208,7 @@ class Result:
         return sum(stage.macs for stage in self.stages)
 
     @property
-    def utilisation(self) -> float:
+    def utilization(self) -> float:
         """Share of the lanes' cycles in which they work, see `pilaster.sim.utilization`."""
         operations = sum(s.macs - s.skipped_macs for s in self.stages if s.lanes)
         return utilization(operations, self.lanes, self.cycles_per_image)
@@ -271,7 +271,7 @@ class Result:
             "accuracy": self.accuracy,
             "macs": self.macs,
             "lanes": self.lanes,
-            "utilisation": self.utilisation,
+            "utilization": self.utilization,
             "latency_cycles": self.latency_cycles,
             "latency_us": self.microseconds(self.latency_cycles),
             "latency_after_last_column_cycles": self.latency_after_last_column_cycles,

@@ -2,9 +2,9 @@
 
 This is the order's one home; the SimPy engine, the closed form and the RTL all read it here.
 
-Kernel columns are taken in aligned groups of P_k. In a scatter stage a group holds neighbours of
+Kernel columns are taken in aligned groups of P_k. In a scatter stage a group holds neighbors of
 one residue class (offset modulo the stride), from the last to the first, so that the completing
-kernel column comes first. In a gather stage the groups hold neighbours from the first to the last.
+kernel column comes first. In a gather stage the groups hold neighbors from the first to the last.
 """
 
 from __future__ import annotations

@@ -172,7 +172,7 @@ def _stage_result(
         macs=macs,
         gated_macs=per_image(actions.of_action(Action.MAC_GATED), images),
         skipped_macs=macs - operations if stage.lanes else 0,
-        utilisation=utilization(operations, stage.lanes, cycles_per_image),
+        utilization=utilization(operations, stage.lanes, cycles_per_image),
         column_buffer_bits=storage.column_buffers,
         psum_bits=storage.psums,
         weight_bits=storage.weights,

@@ -84,7 +84,7 @@ class Attributes:
     activation_bits, weight_bits, accumulator_bits : int
         Operands and sum of a lane.
     scale_bits : int
-        Width of the scale that requantisation multiplies by.
+        Width of the scale that requantization multiplies by.
     """
 
     bits: int = 0

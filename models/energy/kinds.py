@@ -100,7 +100,7 @@ KINDS: dict[str, Kind] = {
     Action.POOL: Kind("one compare or add of pooling", _WORD, _BY_WORD),
     Action.ROW: Kind("one output row of one pass at the lanes", (), ("constant",)),
     Action.PROGRAM_READ: Kind("one read of a sequencer's program", _MEMORY, _BY_MEMORY),
-    Action.REQUANTIZE: Kind("one requantisation", ("accumulator_bits", "scale_bits"), _BY_OPERANDS),
+    Action.REQUANTIZE: Kind("one requantization", ("accumulator_bits", "scale_bits"), _BY_OPERANDS),
     Action.WINDOW_SHIFT: Kind("one shift of the tap window", _WORD, _BY_WORD),
     Action.PSUM_READ: Kind("one read of partial sums", _MEMORY, _BY_MEMORY),
     Action.PSUM_WRITE: Kind("one write of partial sums", _MEMORY, _BY_MEMORY),

@@ -29,8 +29,8 @@ def import_network(
 
     Parameters
     ----------
-    calibration : images (N, H, W, C) to quantise a network on, as for `Network.encode`
-    settings : widths to quantise to, also what is quantised already; by default 8 bits for a float
+    calibration : images (N, H, W, C) to quantize a network on, as for `Network.encode`
+    settings : widths to quantize to, also what is quantized already; by default 8 bits for a float
         network, and what the file has for any other
 
     Raises
@@ -42,7 +42,7 @@ def import_network(
         from pilaster.models.importers.tflite import import_tflite
 
         if settings is None and calibration is not None:
-            raise InputError(f"{path}: is quantised already; leave the calibration images out")
+            raise InputError(f"{path}: is quantized already; leave the calibration images out")
         network = import_tflite(path)
         return network if settings is None else requantized(network, calibration, settings)
     if path.suffix == ".onnx":

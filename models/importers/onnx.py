@@ -1,4 +1,4 @@
-"""Networks from .onnx files: float ones quantised here, quantised ones in their own integers."""
+"""Networks from .onnx files: float ones quantized here, quantized ones in their own integers."""
 
 from __future__ import annotations
 
@@ -51,17 +51,17 @@ def import_onnx(
 ) -> Network:
     """Import an .onnx file.
 
-    A layer has its node's name. A float network is quantised on calibration images, without which
+    A layer has its node's name. A float network is quantized on calibration images, without which
     its ranges are assumed, and only its shapes, times and costs are known; one with
     QuantizeLinear and DequantizeLinear, with QLinear operators or with those of QONNX keeps its
     integers, and its sums are rounded once, halves up. A last layer whose sums the file does not
-    quantise gives them in 16 bits. Softmax and argmax at the end are left to the host, and the
+    quantize gives them in 16 bits. Softmax and argmax at the end are left to the host, and the
     network's note says so.
 
     Parameters
     ----------
     calibration : images (N, H, W, C), bytes for 0.0 to 1.0 or reals
-    settings : widths to quantise to, also what is quantised already; by default 8 bits for a float
+    settings : widths to quantize to, also what is quantized already; by default 8 bits for a float
         network, and what the file has for any other
 
     Raises
@@ -75,7 +75,7 @@ def import_onnx(
         host = "".join(f"; {name} left to the host" for name in found.host)
         if found.quantized:
             if settings is None and calibration is not None:
-                raise InputError("is quantised already; leave the calibration images out")
+                raise InputError("is quantized already; leave the calibration images out")
             with np.errstate(over="ignore", invalid="ignore"):
                 network = integer_network(found, path.stem, f"weights of {path.name}{host}").network
             return network if settings is None else requantized(network, calibration, settings)
@@ -187,7 +187,7 @@ def _quantized(
     path: Path,
     host: str,
 ) -> Network:
-    """Quantise a float network on images, or with assumed ranges where there are none."""
+    """Quantize a float network on images, or with assumed ranges where there are none."""
     byte_scale = ByteScale()
     if np.issubdtype(found.model.dtype, np.integer):
         byte_scale = ByteScale(1.0, float(np.iinfo(found.model.dtype).min))
@@ -202,7 +202,7 @@ def _quantized(
             made = quantize_to(floats, ranges, settings, f"{note}{host}")
             return replace(made, byte_scale=byte_scale, uncalibrated=str(path))
         images = _reals(calibration, found.shape, byte_scale)
-        note += f", quantised on {len(images)} images{host}"
+        note += f", quantized on {len(images)} images{host}"
         if warning := all_alike(calibration, byte_scale):
             note += f"; {warning}"
         return replace(quantize(floats, images, settings, note), byte_scale=byte_scale)

@@ -63,7 +63,7 @@ class OnnxModel:
 
     Attributes
     ----------
-    constants : initialisers, by tensor name
+    constants : initializers, by tensor name
     source, target : name of the one input that is no constant, and of the one output
     shape : of the input, -1 where a size is dynamic
     dtype : of the input

@@ -1,7 +1,7 @@
 """What an .onnx file computes from constants, computed before an image comes.
 
 `onnx` has a reference implementation of every operator: it is that which computes here. Constants
-that are quantised keep their integers, where an operator moves values, or scales them.
+that are quantized keep their integers, where an operator moves values, or scales them.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def _bound(node: OnnxNode, arrays: list[Array]) -> None:
 def _moved(
     graph: OnnxGraph, node: OnnxNode, names: list[str], read: list[Constant]
 ) -> list[Constant]:
-    """Move the values of a quantised constant, and its integers and scales with them."""
+    """Move the values of a quantized constant, and its integers and scales with them."""
     first, opset = read[0], graph.model.opset
     assert first.integers is not None
     assert first.scales is not None
@@ -147,7 +147,7 @@ def _moved(
 
 
 def _scaled(node: OnnxNode, first: Constant, second: Constant) -> Constant:
-    """Multiply or divide a quantised constant by another."""
+    """Multiply or divide a quantized constant by another."""
     found, by = (first, second.real) if first.integers is not None else (second, first.real)
     if node.kind == "Div":
         if first.integers is None:
@@ -167,7 +167,7 @@ def _scaled(node: OnnxNode, first: Constant, second: Constant) -> Constant:
 
 
 def _quantized(real: Array, integers: Array, scales: Array) -> Constant:
-    """Give a quantised constant; its scales, one for each value, may run along one axis."""
+    """Give a quantized constant; its scales, one for each value, may run along one axis."""
     axes = [
         axis
         for axis in range(scales.ndim)

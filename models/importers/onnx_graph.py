@@ -40,7 +40,7 @@ class Constant:
     Attributes
     ----------
     real : its values
-    integers, scales : of a quantised one, ``real = scales * integers``; the scales are one, or one
+    integers, scales : of a quantized one, ``real = scales * integers``; the scales are one, or one
         for each place along `axis`
     """
 
@@ -59,8 +59,8 @@ class OnnxGraph:
     reading : the map's axes along each of the input's
     shapes : of the values, by the step that gives them
     weights, biases : of the layers, real; weights are (out, rows, columns, in / groups)
-    integers, scales : of weights that the file has quantised, by layer; scales by output channel
-    stated : quantisation of integers by those who read them, by value
+    integers, scales : of weights that the file has quantized, by layer; scales by output channel
+    stated : quantization of integers by those who read them, by value
     fills : (node, value, integer) of integers that are padded with: must be their zero points
     """
 
@@ -274,7 +274,7 @@ class OnnxGraph:
             self.scales[name] = np.broadcast_to(weight.scales.ravel(), expected[:1])
         return value
 
-    # Quantisation.
+    # Quantization.
 
     def integer_type(self, value: Value) -> np.dtype[Any] | None:
         """Type that the integers of a value have in the file; None of reals."""

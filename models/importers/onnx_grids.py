@@ -1,4 +1,4 @@
-"""The integers that stand for reals in a quantised .onnx file: what bounds do to them."""
+"""The integers that stand for reals in a quantized .onnx file: what bounds do to them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["carrier", "contains", "narrowed", "on_grid", "quantized_bounds", "sa
 
 
 def carrier(low: float, high: float, bits: int, step: float) -> Quantizer:
-    """Give a quantiser of some bits for reals from `low` to `high`, and zero.
+    """Give a quantizer of some bits for reals from `low` to `high`, and zero.
 
     step : of what they are carried to, a whole number of theirs in eighths of a power
         of two: so halves stay halves, and little of the bits is lost
@@ -44,7 +44,7 @@ def narrowed(tensor: TensorQuantization, low: int, high: int) -> TensorQuantizat
 
 
 def quantized_bounds(tensor: TensorQuantization, bounds: Bounds) -> tuple[int, int]:
-    """Quantise bounds as their quantiser does, in single precision."""
+    """Quantize bounds as their quantizer does, in single precision."""
     low, high = (
         int(np.clip(np.rint(np.float32(bound) / np.float32(tensor.scale)), *LIMITS))
         for bound in (bounds.low, bounds.high)

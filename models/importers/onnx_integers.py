@@ -1,9 +1,9 @@
-"""A network of integers from the steps of an .onnx file whose activations are quantised.
+"""A network of integers from the steps of an .onnx file whose activations are quantized.
 
-A quantiser reads a layer, through factors, bounds and max pools, which all grow with what they are
-given: quantised first and bounded then, the integers are the same. So each quantiser makes a layer
+A quantizer reads a layer, through factors, bounds and max pools, which all grow with what they are
+given: quantized first and bounded then, the integers are the same. So each quantizer makes a layer
 of its own: two that read one convolution make two convolutions, and what other layers read of it
-must be quantised.
+must be quantized.
 """
 
 from __future__ import annotations
@@ -63,10 +63,10 @@ LARGEST_CONSTANT = (1 << 15) - 1
 """Of what is added where it differs by row or column."""
 
 MOST_CARRIED_BITS = 22
-"""Of two values that nothing quantises before their sum: enough that it is rounded as reals are."""
+"""Of two values that nothing quantizes before their sum: enough that it is rounded as reals are."""
 
 CARRIED_BESIDE_BITS = 20
-"""Of one beside a quantised value: more would leave too few places for that in 32-bit sums."""
+"""Of one beside a quantized value: more would leave too few places for that in 32-bit sums."""
 
 FINE_BITS = 14
 """Places behind the point of a factor's weight, so that its offset is rounded finely too."""
@@ -86,7 +86,7 @@ def integer_network(found: OnnxGraph, name: str, note: str) -> IntegerLowering:
     Raises
     ------
     InputError
-        If a layer reads what is not quantised, or integers are too wide.
+        If a layer reads what is not quantized, or integers are too wide.
     """
     layers = _Layers(found)
     for step in found.steps.values():
@@ -140,7 +140,7 @@ class _Layers:
             self.held[INPUT] = INPUT
 
     def add(self, step: Step) -> None:
-        """Do a step, if it gives what a tensor can hold; others wait for their quantiser."""
+        """Do a step, if it gives what a tensor can hold; others wait for their quantizer."""
         action, sources = step.action, step.sources
         if isinstance(action, Quantizer):
             self._quantize(step, action)
@@ -193,7 +193,7 @@ class _Layers:
             self._average_in_sums(step, step.action)
         if value not in self.held:
             raise InputError(
-                f"{value} is not quantised: there is no QuantizeLinear and no Quant behind it"
+                f"{value} is not quantized: there is no QuantizeLinear and no Quant behind it"
             )
         return self.held[value]
 
@@ -215,13 +215,13 @@ class _Layers:
     def _path(self, value: str) -> ReadPath:
         return path_to(value, self._found, self.held)
 
-    # Quantisers.
+    # Quantizers.
 
     def _quantize(self, step: Step, quantizer: Quantizer) -> None:
         self.held[step.name] = self._made_of(step.sources[0], quantizer, step.name)
 
     def _made_of(self, value: str, quantizer: Quantizer, reader: str) -> str:
-        """Give the tensor that holds a value's integers, by a quantiser that reads it."""
+        """Give the tensor that holds a value's integers, by a quantizer that reads it."""
         path = self._path(value)
         base = self._found.steps.get(path.base)
         later = tuple(found.name for found in path.later)
@@ -242,23 +242,23 @@ class _Layers:
     def _image(self, path: ReadPath, quantizer: Quantizer) -> str:
         tensor = quantizer.tensor
         if path.scalings:
-            raise InputError("reads the image times a factor; quantise the image first")
+            raise InputError("reads the image times a factor; quantize the image first")
         if self.tensors.get(INPUT, tensor) != tensor or self.encoding not in (
             None,
             quantizer.rounding,
         ):
-            raise InputError("quantises the image in a second way; one is supported")
+            raise InputError("quantizes the image in a second way; one is supported")
         self.tensors[INPUT], self.encoding = tensor, quantizer.rounding
         self._alone[INPUT] = path.alone
         return INPUT
 
     def _quantized(self, path: ReadPath, base: Step, quantizer: Quantizer, reader: str) -> str:
-        """Give the tensor of a layer whose reals a quantiser reads."""
+        """Give the tensor of a layer whose reals a quantizer reads."""
         name = self._free(base.name, reader)
         if isinstance(base.action, Offsets) and base.sources[0] not in self.held:
-            raise InputError(f"{base.sources[0]} is not quantised; put a quantiser before the sum")
+            raise InputError(f"{base.sources[0]} is not quantized; put a quantizer before the sum")
         if path.scalings and not isinstance(base.action, Weighted):
-            raise InputError(f"reads {base.name} times a factor; put a quantiser between")
+            raise InputError(f"reads {base.name} times a factor; put a quantizer between")
         made = self._emit(name, base, quantizer, path.scalings)
         node = self.nodes[made]
         if path.ceiling and isinstance(node.layer, Weighted | Add):
@@ -268,7 +268,7 @@ class _Layers:
         return made
 
     def _rescaled(self, name: str, path: ReadPath, quantizer: Quantizer) -> str:
-        """Give integers of what is quantised already."""
+        """Give integers of what is quantized already."""
         source, tensor = self.held[path.base], quantizer.tensor
         if not path.scalings and same_grid(self.tensors[source], tensor):
             found = self.tensors[source]
@@ -298,7 +298,7 @@ class _Layers:
     def _emit(
         self, name: str, step: Step, quantizer: Quantizer, scalings: Sequence[Scaling] = ()
     ) -> str:
-        """Add a layer that gives a quantiser's integers."""
+        """Add a layer that gives a quantizer's integers."""
         layer, sources = step.action, self._arms(step, quantizer)
         if isinstance(layer, Offsets):
             sources = (*sources, self._constants(name, sources[0], layer, quantizer.tensor))
@@ -359,13 +359,13 @@ class _Layers:
         return source
 
     def _arms(self, step: Step, quantizer: Quantizer) -> tuple[str, ...]:
-        """Give the tensors that a layer reads; reals that nothing quantises are carried for it."""
+        """Give the tensors that a layer reads; reals that nothing quantizes are carried for it."""
         arms = []
         for place, source in enumerate(step.sources):
             reader = f"{step.name}_{place}"
             if source in self.held or isinstance(step.action, Offsets | Weighted):
                 arms.append(self._source(source))
-            elif isinstance(step.action, Concat):  # quantised first, and joined then
+            elif isinstance(step.action, Concat):  # quantized first, and joined then
                 arms.append(self._made_of(source, quantizer, reader))
             else:
                 low, high = self._reach(source)
@@ -392,7 +392,7 @@ class _Layers:
         path = self._path(value)
         base = self._found.steps.get(path.base)
         if base is None or path.base in self.held:
-            raise InputError(f"{value} is not quantised: there is no QuantizeLinear behind it")
+            raise InputError(f"{value} is not quantized: there is no QuantizeLinear behind it")
         if isinstance(base.action, Weighted):
             tensor = self._widest(base, path.scalings)
             low, high = (edge * tensor.scale for edge in tensor.stream_range)
@@ -415,7 +415,7 @@ class _Layers:
     ) -> tuple[NDArray[np.int64], Floats, Floats]:
         """Give integer weights, their scales, and real biases of a layer."""
         if name not in self._found.integers:
-            raise InputError("its weights are not quantised, though activations are")
+            raise InputError("its weights are not quantized, though activations are")
         weight, scales = self._found.integers[name], self._found.scales[name]
         bias = self._found.biases[name]
         for scaling in scalings:
@@ -489,7 +489,7 @@ class _Layers:
         return self._made[key]
 
     def _average_in_sums(self, step: Step, layer: Pool) -> None:
-        """Hold averages that nothing quantises as sums, if these are narrow enough."""
+        """Hold averages that nothing quantizes as sums, if these are narrow enough."""
         (source,) = step.sources
         before = self._found.steps.get(source)
         if source not in self.held and before is not None and isinstance(before.action, Pool):

@@ -1,4 +1,4 @@
-"""Integers of layers of quantised .onnx files, from the scales that the file states."""
+"""Integers of layers of quantized .onnx files, from the scales that the file states."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands between a quantiser of an .onnx file and the layer whose reals it reads."""
+"""What stands between a quantizer of an .onnx file and the layer whose reals it reads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNBOUNDED = 1 << 31
 
 @dataclass(frozen=True)
 class ReadPath:
-    """What a quantiser reads: a value, and what is done to it on the way.
+    """What a quantizer reads: a value, and what is done to it on the way.
 
     scalings : the first of it
     later : bounds and max pools behind these
@@ -46,7 +46,7 @@ class ReadPath:
         return min(bound.high for bound in bounds)
 
     def bounded(self, tensor: TensorQuantization) -> TensorQuantization:
-        """Bound integers as the reals are on the way to their quantiser."""
+        """Bound integers as the reals are on the way to their quantizer."""
         found = replace(tensor, minimum=-UNBOUNDED, maximum=UNBOUNDED)
         for step in self.later:
             if isinstance(step.action, Bounds):
@@ -55,7 +55,7 @@ class ReadPath:
 
 
 def path_to(value: str, found: OnnxGraph, held: Container[str]) -> ReadPath:
-    """Go back from a quantiser to what it reads: what a tensor holds, or a layer gives."""
+    """Go back from a quantizer to what it reads: what a tensor holds, or a layer gives."""
     steps: list[Step] = []
     alone = found.readers[value] == 1
     while value not in held and value != INPUT:
@@ -73,7 +73,7 @@ def path_to(value: str, found: OnnxGraph, held: Container[str]) -> ReadPath:
     first, later = steps[:count], tuple(steps[count:])
     if any(isinstance(step.action, Scaling) for step in later):
         raise InputError(
-            f"reads {steps[-1].name}, where a factor follows a bound; put a quantiser between"
+            f"reads {steps[-1].name}, where a factor follows a bound; put a quantizer between"
         )
     surrounded = False
     for step in later:
@@ -86,5 +86,5 @@ def path_to(value: str, found: OnnxGraph, held: Container[str]) -> ReadPath:
 
 
 def commutes(action: Action) -> bool:
-    """Whether a step does the same behind a quantiser as before it."""
+    """Whether a step does the same behind a quantizer as before it."""
     return isinstance(action, Surround) or (isinstance(action, Pool) and action.mode == "max")

@@ -1,7 +1,7 @@
-"""Operators of QONNX, whose quantisers have any number of bits: Quant and BipolarQuant.
+"""Operators of QONNX, whose quantizers have any number of bits: Quant and BipolarQuant.
 
 Source: the operator definitions of QONNX, https://github.com/fastmachinelearning/qonnx, which
-Brevitas and others export. A quantiser of a constant gives weights their integers; one of an
+Brevitas and others export. A quantizer of a constant gives weights their integers; one of an
 activation states its scale and range.
 """
 
@@ -94,7 +94,7 @@ def _range(graph: OnnxGraph, node: OnnxNode) -> tuple[int, int]:
     stated = graph.needed(node, 3).real.astype(np.float64)
     bits = stated.item() if stated.size == 1 else 0.0
     if not 1 <= bits <= MOST_BITS or bits != int(bits):
-        raise InputError(f"quantises to {stated} bits, must be one number from 1 to {MOST_BITS}")
+        raise InputError(f"quantizes to {stated} bits, must be one number from 1 to {MOST_BITS}")
     signed, narrow = (bool(node.attributes.get(name, 1)) for name in ("signed", "narrow"))
     if signed and bits == 1:
         return 0, 0
@@ -105,9 +105,9 @@ def _range(graph: OnnxGraph, node: OnnxNode) -> tuple[int, int]:
 
 
 def _give(graph: OnnxGraph, node: OnnxNode, integers: Floats, scale: Floats) -> None:
-    """Make a quantised constant of integers, whose scale is one or runs along one axis."""
+    """Make a quantized constant of integers, whose scale is one or runs along one axis."""
     if not np.isfinite(integers).all():
-        raise InputError("quantises what is not finite")
+        raise InputError("quantizes what is not finite")
     shape = (1,) * (integers.ndim - scale.ndim) + scale.shape
     axes = [axis for axis, size in enumerate(shape) if size > 1]
     if len(shape) != integers.ndim or len(axes) > 1:

@@ -1,6 +1,6 @@
-"""Operators of .onnx files that quantise: QuantizeLinear, DequantizeLinear and the QLinear family.
+"""Operators of .onnx files that quantize: QuantizeLinear, DequantizeLinear and the QLinear family.
 
-They say how tensors are quantised; around them the graph is one of real numbers. Source: the ONNX
+They say how tensors are quantized; around them the graph is one of real numbers. Source: the ONNX
 operator specification, and ONNX Runtime's contributed operators (com.microsoft).
 """
 
@@ -70,7 +70,7 @@ def dequantize_linear(graph: OnnxGraph, node: OnnxNode) -> None:
 
 
 def _quantizer(graph: OnnxGraph, node: OnnxNode, place: int) -> Quantizer:
-    """Give the quantiser whose scale stands in a place, and its zero point behind it."""
+    """Give the quantizer whose scale stands in a place, and its zero point behind it."""
     tensor, dtype = _activation(graph, node, place, _output_type(graph, node))
     return Quantizer(tensor, dtype=dtype, sums=node.kind in OF_SUMS)
 
@@ -177,13 +177,13 @@ def _scale(graph: OnnxGraph, node: OnnxNode, place: int) -> NDArray[np.float64]:
 def _activation(
     graph: OnnxGraph, node: OnnxNode, place: int, default: np.dtype[Any]
 ) -> tuple[TensorQuantization, np.dtype[Any]]:
-    """Give the quantisation whose scale stands in a place, with its zero point behind it."""
+    """Give the quantization whose scale stands in a place, with its zero point behind it."""
     scale, zero = _scale(graph, node, place), graph.constant(node, place + 1)
     zeros: NDArray[Any] = np.zeros(1, default) if zero is None else zero.real
     if scale.size != 1 or zeros.size != 1:
         raise InputError(f"has {scale.size} scales for an activation, must have one")
     if zeros.dtype not in RANGES:
-        raise InputError(f"quantises to {zeros.dtype}, must be int8, uint8, int16 or uint16")
+        raise InputError(f"quantizes to {zeros.dtype}, must be int8, uint8, int16 or uint16")
     if node.attributes.get("output_dtype", 0) and zeros.dtype != default:
         raise InputError(f"output_dtype is {default}, and the zero point {zeros.dtype}")
     tensor = TensorQuantization(float(scale.item()), int(zeros.item()), *RANGES[zeros.dtype])
@@ -191,10 +191,10 @@ def _activation(
 
 
 def _constant(graph: OnnxGraph, node: OnnxNode, place: int, scale_place: int) -> Constant:
-    """Give a quantised constant; its zero point stands behind its scale."""
+    """Give a quantized constant; its zero point stands behind its scale."""
     raw = graph.needed(node, place).real
     if not np.issubdtype(raw.dtype, np.integer):
-        raise InputError(f"dequantises {raw.dtype}, must be integers")
+        raise InputError(f"dequantizes {raw.dtype}, must be integers")
     scale, stated = _scale(graph, node, scale_place), graph.constant(node, scale_place + 1)
     zero: NDArray[Any] = np.zeros(1, np.int64) if stated is None else stated.real
     axis = int(node.attributes.get("axis", 1 if node.kind == "DequantizeLinear" else 0))

@@ -69,7 +69,7 @@ class Quantizer:
     dtype : of the integers in the file; None where it keeps them as reals
     sums : whether what is made integers are the integer sums of a layer, which the runtime
         multiplies by one scale in single precision; else it computes with reals
-    carries : whether it is none of the file's: it carries reals that nothing quantises to a layer
+    carries : whether it is none of the file's: it carries reals that nothing quantizes to a layer
     """
 
     tensor: TensorQuantization
@@ -79,7 +79,7 @@ class Quantizer:
     carries: bool = False
 
     def of_raw(self) -> Quantizer:
-        """Give the quantiser that rounds when the zero point is added already."""
+        """Give the quantizer that rounds when the zero point is added already."""
         odd = self.tensor.zero_point % 2
         return replace(self, rounding=Rounding.ODD if odd else Rounding.EVEN)
 

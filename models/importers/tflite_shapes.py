@@ -109,7 +109,7 @@ def quantize(graph: TfliteGraph, operator: Operator) -> None:
 
 HOST_NAMES = {
     "ARG_MAX": "argmax",
-    "DEQUANTIZE": "dequantisation",
+    "DEQUANTIZE": "dequantization",
     "LOGISTIC": "sigmoid",
     "LOG_SOFTMAX": "softmax",
     "SOFTMAX": "softmax",

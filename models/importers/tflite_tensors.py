@@ -60,10 +60,10 @@ def described(info: TensorInfo) -> str:
 
 
 def quantization(info: TensorInfo) -> TensorQuantization:
-    """Give the quantisation of an int8 activation."""
+    """Give the quantization of an int8 activation."""
     if info.dtype != "INT8":
         raise InputError(
-            f"tensor {info.name} is {info.dtype}, must be INT8; quantise the model to int8 before "
+            f"tensor {info.name} is {info.dtype}, must be INT8; quantize the model to int8 before "
             f"it is exported, or give a float model as .onnx"
         )
     if len(info.scales) != 1 or len(info.zero_points) != 1:
@@ -75,7 +75,7 @@ def quantization(info: TensorInfo) -> TensorQuantization:
 
 
 def edge_quantization(info: TensorInfo) -> TensorQuantization:
-    """Give the quantisation of an int8 activation, or of one that the file has as uint8.
+    """Give the quantization of an int8 activation, or of one that the file has as uint8.
 
     The integers of uint8, less 128, are int8.
     """

@@ -45,7 +45,7 @@ class Value:
     layout : of the file's axes over the map's, with the padding
     padding, padded_by : zeros that a PAD put around it, and its name
     host : operators behind it that are left to the host
-    whole : whether the file has it as integers, between its quantisers
+    whole : whether the file has it as integers, between its quantizers
     """
 
     name: str

@@ -48,7 +48,7 @@ def conv(
 def conv_accumulators(
     values: NDArray[np.integer], layer: Conv, parameters: ConvParameters, magnitude: int
 ) -> Integers:
-    """Sums with bias before requantisation, shape (N, H_out, W_out, C_out)."""
+    """Sums with bias before requantization, shape (N, H_out, W_out, C_out)."""
     shape = layer.output_shape(Shape(*values.shape[1:]))
     result = np.empty((values.shape[0], shape.height, shape.width, shape.channels), np.int64)
     for images, rows, sums in _blocks(values, layer, parameters, magnitude):

@@ -38,7 +38,7 @@ class ZooEntry:
         """Give the network with its weights: trained where they come with it, else seeded.
 
         settings : widths of weights and activations other than the 8 bits they come with. Trained
-            networks are quantised anew on the embedded digits that they were trained on.
+            networks are quantized anew on the embedded digits that they were trained on.
         """
         graph = self.build()
         if not self.trained:

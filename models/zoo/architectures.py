@@ -45,7 +45,7 @@ def digits() -> Graph:
 
 
 def alexnet() -> Graph:
-    """AlexNet (Krizhevsky et al., NIPS 2012), two groups, without response normalisation."""
+    """AlexNet (Krizhevsky et al., NIPS 2012), two groups, without response normalization."""
     pool = Pool("max", Window((3, 3), (2, 2)))
     same3 = Window((3, 3), padding=Padding.same(1))
     return Graph.chain(

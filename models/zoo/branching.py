@@ -33,7 +33,7 @@ def squeezenet() -> Graph:
 
 
 def resnet18() -> Graph:
-    """ResNet-18 (He et al., CVPR 2016), batch normalisation folded."""
+    """ResNet-18 (He et al., CVPR 2016), batch normalization folded."""
     build = Builder("resnet18", Shape(224, 224, 3))
     build.conv("conv1", 64, (7, 7), 2, padding=Padding.same(3))
     last = build.max_pool("pool1", 3, 2, Padding.same(1))
@@ -74,7 +74,7 @@ MODULES = {
 
 
 def googlenet() -> Graph:
-    """GoogLeNet (Szegedy et al., CVPR 2015, table 1), without response normalisation."""
+    """GoogLeNet (Szegedy et al., CVPR 2015, table 1), without response normalization."""
     build = Builder("googlenet", Shape(224, 224, 3))
     build.conv("conv1", 64, (7, 7), 2, padding=Padding.same(3))
     build.max_pool("pool1", 3, 2, CUT_SHORT)

@@ -21,7 +21,7 @@ SETTINGS = QuantizerSettings(weight_bits=8, activation_bits=8, scale_bits=8)
 
 
 def quantize_trained(name: str, floats: Path) -> Network:
-    """Quantise the float weights of a zoo network, calibrated on embedded digits it was trained on.
+    """Quantize the float weights of a zoo network, calibrated on embedded digits it was trained on.
 
     floats : file that `pilaster.models.zoo.train` wrote
     """
@@ -36,7 +36,7 @@ def quantize_trained(name: str, floats: Path) -> Network:
             weights[node.name] = arrays[f"{node.name}.weight"].reshape(expected).astype(np.float64)
             biases[node.name] = arrays[f"{node.name}.bias"].astype(np.float64)
     calibration = fit(embedded_digits("train"), shape.height, shape.width, shape.channels)
-    note = f"weights trained by {arrays['provenance']}; quantised to int8, scales of 8 bits"
+    note = f"weights trained by {arrays['provenance']}; quantized to int8, scales of 8 bits"
     network = FloatNetwork(graph, weights, biases)
     reals = calibration.images.astype(np.float64) / 255.0
     return quantize(network, reals, SETTINGS, note)

@@ -1,4 +1,4 @@
-"""Trained networks as files: integers, quantisation and provenance in one .npz."""
+"""Trained networks as files: integers, quantization and provenance in one .npz."""
 
 from __future__ import annotations
 

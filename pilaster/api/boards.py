@@ -18,7 +18,7 @@ from pilaster.base.arguments import (
     refusal,
 )
 from pilaster.base.extras import needing
-from pilaster.rtl.boards.catalogue import BOARDS, Board
+from pilaster.rtl.boards.catalog import BOARDS, Board
 
 if TYPE_CHECKING:
     from pilaster.rtl.boards.bitstream import Bitstream

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pilaster.models.energy import EnergyTable
     from pilaster.models.shape import Shape
-    from pilaster.rtl.boards.catalogue import Board
+    from pilaster.rtl.boards.catalog import Board
 
 __all__ = ["ListedMachine", "ListedNetwork", "boards", "machines", "networks", "tables"]
 
@@ -119,6 +119,6 @@ def boards() -> Mapping[str, Board]:
     >>> pl.boards()["icebreaker"].device.luts
     5280
     """
-    from pilaster.rtl.boards.catalogue import BOARDS
+    from pilaster.rtl.boards.catalog import BOARDS
 
     return dict(BOARDS)

@@ -35,7 +35,7 @@ def load(
     Parameters
     ----------
     columns : axis of an image that arrives a column at a time, ``"width"`` or ``"height"``
-    calibration : images (N, H, W, C) to quantise a network of a file on, as for `simulate`: one of
+    calibration : images (N, H, W, C) to quantize a network of a file on, as for `simulate`: one of
         floats, or one that is to have other `bits`; without them the ranges of a float network are
         assumed, and only its shapes, times and costs are known
     bits : of weights and activations, or of each, 1 to 16; None for what the network comes with
@@ -68,7 +68,7 @@ def load(
         hint = f"did you mean {close[0]}?" if close else names
         raise InputError(f"network {name}: not known; {hint}")
     if calibration is not None:
-        raise InputError(f"network {name}: is quantised already; leave the calibration images out")
+        raise InputError(f"network {name}: is quantized already; leave the calibration images out")
     return read_along(ZOO[name].load(settings), columns)
 
 

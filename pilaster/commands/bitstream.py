@@ -19,7 +19,7 @@ from pilaster.commands.options import (
 __all__ = ["add_command"]
 
 HELP = """\
-Build a bitstream: the machine behind a serial line, synthesised, placed and routed for a board with
+Build a bitstream: the machine behind a serial line, synthesized, placed and routed for a board with
 open tools. Native tools on PATH are used where they are there, those that pip installs otherwise.
 
 Writes the bitstream, README.md (resources by stage, pins, how to flash), report.json, machine.yaml,
@@ -69,7 +69,7 @@ def _bitstream(options: argparse.Namespace) -> int:
     from pilaster.base.extras import needing
     from pilaster.base.output_files import check_own, check_writable
     from pilaster.commands.progress import Progress
-    from pilaster.rtl.boards.catalogue import board_named
+    from pilaster.rtl.boards.catalog import board_named
 
     board = board_named(options.board)
     network = load_network(options)

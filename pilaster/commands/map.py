@@ -155,7 +155,7 @@ def _print(found: Mapping) -> None:
         (
             stage.name,
             f"{stage.lanes:,}" if stage.lanes else "-",
-            percent(stage.utilisation) if stage.lanes else "-",
+            percent(stage.utilization) if stage.lanes else "-",
             f"{stage.busy_cycles:,}",
             f"{stage.last_column_cycles:,}",
             f"{stage.slack_cycles:,}",
@@ -178,7 +178,7 @@ def _summary(found: Mapping) -> str:
     parts = [
         f"a column every {found.column_interval_cycles:,} cycles",
         f"the answer {found.latency_cycles:,} cycles{told} after the last",
-        f"{found.lanes:,} lanes, {percent(found.utilisation, 0)} used",
+        f"{found.lanes:,} lanes, {percent(found.utilization, 0)} used",
         f"{energy_text(found.energy_pj)} an image in which no activation is zero",
     ]
     if found.power_uw is not None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["add_command"]
 
 HELP = """\
-Synthesise a machine to a library of standard cells with Yosys, run its netlist on real images in
+Synthesize a machine to a library of standard cells with Yosys, run its netlist on real images in
 Verilator, and compute from the library's tables what every component takes: leakage, internal
 and switching energy, area, and the worst setup slack. The netlist's answers are held to the integer
 reference, and its cycles to the model.

@@ -165,7 +165,7 @@ def _print(verdict: Verdict, options: argparse.Namespace) -> None:
             f"{stage.mismatches:,}",
             "equal" if stage.cycles_equal else "DIFFER",
             "equal" if stage.actions_equal else "DIFFER",
-            f"{stage.utilisation:.1%}" if stage.utilisation else "-",
+            f"{stage.utilization:.1%}" if stage.utilization else "-",
             "DIFFERENT" if stage.differences else "equal",
         )
         for stage in verdict.stages

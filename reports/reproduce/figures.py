@@ -21,10 +21,10 @@ from pilaster.reports.reproduce.sensors2023 import (
 
 __all__ = ["eyeriss_figure", "interval_figure", "slack_figure"]
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73")
-LANES_COLOUR = "#999999"
-CHIP_COLOUR, OURS_COLOUR = "#999999", "#0072B2"
-POLICY_COLOURS = {"immediate": "#D55E00", "multi-cycle": "#0072B2"}
+COLORS = ("#0072B2", "#D55E00", "#009E73")
+LANES_COLOR = "#999999"
+CHIP_COLOR, OURS_COLOR = "#999999", "#0072B2"
+POLICY_COLORS = {"immediate": "#D55E00", "multi-cycle": "#0072B2"}
 
 
 def interval_figure(rows: Sequence[Reduction]) -> Figure:
@@ -33,11 +33,11 @@ def interval_figure(rows: Sequence[Reduction]) -> Figure:
     figure, panels = _figure(4.2, 1, len(names))
     for axes, name in zip(panels, names, strict=True):
         found = [row for row in rows if row.network == name and row.study == "interval"]
-        for table, colour in zip(CLOCKED, COLOURS, strict=True):
+        for table, color in zip(CLOCKED, COLORS, strict=True):
             least = [row for row in found if (row.objective, row.table) == ("power", table)]
             x = [row.column_interval_cycles for row in least]
             y = [100 * row.power_saved for row in least]
-            axes.plot(x, y, color=colour, marker="o", markersize=4, label=f"power, {table}")
+            axes.plot(x, y, color=color, marker="o", markersize=4, label=f"power, {table}")
         for share, style in zip(LANE_SHARES, ("--", ":"), strict=True):
             fewest = [
                 row
@@ -48,7 +48,7 @@ def interval_figure(rows: Sequence[Reduction]) -> Figure:
             y = [100 * row.lanes_saved for row in fewest]
             label = f"lanes, latency x {share:g}"
             axes.plot(
-                x, y, color=LANES_COLOUR, linestyle=style, marker="s", markersize=3, label=label
+                x, y, color=LANES_COLOR, linestyle=style, marker="s", markersize=3, label=label
             )
         axes.axhline(
             100 * PUBLISHED[name],
@@ -78,10 +78,10 @@ def slack_figure(rows: Sequence[StageSlack]) -> Figure:
     for axes, name in zip(panels, names, strict=True):
         found = [row for row in rows if row.network == name]
         stages = list(dict.fromkeys(row.stage for row in found))
-        for number, (policy, colour) in enumerate(POLICY_COLOURS.items()):
+        for number, (policy, color) in enumerate(POLICY_COLORS.items()):
             slack = [row.slack_cycles for row in found if row.policy == policy]
             places = np.arange(len(stages)) + 0.38 * (number - 0.5)
-            axes.barh(places, slack, height=0.36, color=colour, label=policy)
+            axes.barh(places, slack, height=0.36, color=color, label=policy)
         axes.set_yticks(range(len(stages)), stages, fontsize=SMALL)
         axes.invert_yaxis()
         axes.set_xscale("symlog", linthresh=1)
@@ -116,8 +116,8 @@ def eyeriss_figure(rows: Sequence[Row]) -> Figure:
         ):
             chip = [getattr(row, theirs) for row in found]
             made = [getattr(row, ours) for row in found]
-            axes.bar(places - 0.2, chip, 0.38, color=CHIP_COLOUR, label="Eyeriss, measured")
-            axes.bar(places + 0.2, made, 0.38, color=OURS_COLOUR, label="column-wise, model")
+            axes.bar(places - 0.2, chip, 0.38, color=CHIP_COLOR, label="Eyeriss, measured")
+            axes.bar(places + 0.2, made, 0.38, color=OURS_COLOR, label="column-wise, model")
             axes.set_xticks(places, [row.layer for row in found], fontsize=SMALL, rotation=90)
             axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             axes.set_ylabel(label, fontsize=SMALL)

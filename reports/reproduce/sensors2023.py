@@ -65,9 +65,9 @@ FAMILIES = {
     "kernel": (3, 5, 7, 9, 11),
     "channels": (4, 8, 16, 32, 64),
 }
-"""Synthetic networks: what varies, and its values. The others are those of `FAMILY_CENTRE`."""
+"""Synthetic networks: what varies, and its values. The others are those of `FAMILY_CENTER`."""
 
-FAMILY_CENTRE = {"depth": 3, "kernel": 3, "channels": 16}
+FAMILY_CENTER = {"depth": 3, "kernel": 3, "channels": 16}
 FAMILY_SIDE = 32
 FAMILY_INTERVALS = (256, 2048)
 
@@ -79,7 +79,7 @@ ASSUMPTIONS = (
     "the time of the completing one; both are the mapper's best machines of one space",
     "both take a column at the same interval and may have the same latency after the last column: "
     "a share of that of the immediate machine with the fewest lanes of all",
-    "networks: LeNet-5 for 32x32, AlexNet with two groups and no normalisation, VGG-16; fully "
+    "networks: LeNet-5 for 32x32, AlexNet with two groups and no normalization, VGG-16; fully "
     "connected layers included; shapes are real, weights are seeded, none is zero",
     "no activation is zero; all weights are on chip; the schedule is scatter",
     "8-bit weights and activations unless a row says otherwise; the clock is 200 MHz likewise",
@@ -188,7 +188,7 @@ class Task:
 
 def _family(name: str, size: int) -> Graph:
     """Build convolutions one after the other; they keep the side of their input."""
-    sizes = {**FAMILY_CENTRE, name: size}
+    sizes = {**FAMILY_CENTER, name: size}
     kernel, channels = sizes["kernel"], sizes["channels"]
     window = Window((kernel, kernel), padding=Padding.same(kernel // 2))
     layers = {

@@ -10,7 +10,7 @@ from pilaster.reports.reproduce.sensors2023 import (
     ASSUMPTIONS,
     CLOCKED,
     FAMILIES,
-    FAMILY_CENTRE,
+    FAMILY_CENTER,
     FAMILY_INTERVALS,
     POWER_TABLE,
     PUBLISHED,
@@ -71,7 +71,7 @@ def statement_rows(rows: Sequence[Reduction]) -> Iterator[Row]:
                 for row in rows
                 if row.study == family and row.column_interval_cycles == interval
             ]
-            others = {key: value for key, value in FAMILY_CENTRE.items() if key != family}
+            others = {key: value for key, value in FAMILY_CENTER.items() if key != family}
             where = {"column_interval_cycles": interval, "others": others}
             power = {int(r.network): r.power_saved for r in of_family if r.objective == "power"}
             lanes = {int(r.network): r.lanes_saved for r in of_family if r.objective == "lanes"}

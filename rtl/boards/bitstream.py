@@ -12,8 +12,8 @@ from typing import Any
 
 from pilaster.base.notebook import html_table
 from pilaster.models.network import Network
-from pilaster.rtl.boards.build import Sources, clock_of, place_and_route, prepare, synthesise
-from pilaster.rtl.boards.catalogue import Board, Device, Family
+from pilaster.rtl.boards.build import Sources, clock_of, place_and_route, prepare, synthesize
+from pilaster.rtl.boards.catalog import Board, Device, Family
 from pilaster.rtl.boards.errors import DoesNotFitError, TimingError, ToolError
 from pilaster.rtl.boards.fit import choose_machine, estimate
 from pilaster.rtl.boards.multipliers import Multipliers, share_blocks
@@ -174,7 +174,7 @@ def build(
         folder = Path(name)
         say(f"synthesis of {network.name} for {board.title}")
         start = time.perf_counter()
-        synthesise(sources, folder, tools)
+        synthesize(sources, folder, tools)
         seconds["synthesis"] = time.perf_counter() - start
         resources = read_resources(folder, device.family, stages)
         _check(resources["total"].missing(device), machine, device)

@@ -12,7 +12,7 @@ from amaranth.build import Attrs, Resource
 
 from pilaster.base.errors import InputError
 from pilaster.rtl.amaranth_settings import own_settings
-from pilaster.rtl.boards.catalogue import Board, Family
+from pilaster.rtl.boards.catalog import Board, Family
 from pilaster.rtl.boards.multipliers import Multipliers
 from pilaster.rtl.boards.pll import Ecp5Pll, Ice40Pll, choose_pll
 from pilaster.rtl.boards.soft import SOFT_FILE, SOFT_MULTIPLIER, soft_script
@@ -23,7 +23,7 @@ from pilaster.rtl.host.top import HostTop
 from pilaster.rtl.host.wire_format import LINK_LOAD_BITS
 from pilaster.sim.pipeline import Pipeline
 
-__all__ = ["SEED", "Sources", "clock_of", "place_and_route", "prepare", "synthesise"]
+__all__ = ["SEED", "Sources", "clock_of", "place_and_route", "prepare", "synthesize"]
 
 SEED = 1
 """Seed of the placement: a build is the same whenever it is made."""
@@ -155,7 +155,7 @@ def _pins(files: Mapping[str, bytes]) -> dict[str, str]:
     return found
 
 
-def synthesise(sources: Sources, folder: Path, tools: Mapping[str, Tool]) -> None:
+def synthesize(sources: Sources, folder: Path, tools: Mapping[str, Tool]) -> None:
     """Write the sources to `folder`, and make a netlist of them there."""
     for name, content in sources.files.items():
         (folder / name).write_bytes(content)

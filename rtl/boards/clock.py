@@ -8,7 +8,7 @@ from amaranth.hdl import ClockDomain, ClockSignal, Instance, Module, Signal
 from amaranth.lib import io
 from amaranth.lib.cdc import ResetSynchronizer
 
-from pilaster.rtl.boards.catalogue import Board
+from pilaster.rtl.boards.catalog import Board
 from pilaster.rtl.boards.pll import Ecp5Pll, Ice40Pll
 
 __all__ = ["BoardClock"]

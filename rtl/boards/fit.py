@@ -11,7 +11,7 @@ from math import ceil
 
 from pilaster.models.graph import Node
 from pilaster.models.network import Network
-from pilaster.rtl.boards.catalogue import Device, Family
+from pilaster.rtl.boards.catalog import Device, Family
 from pilaster.rtl.boards.errors import DoesNotFitError
 from pilaster.rtl.boards.memories import Large, Memory
 from pilaster.rtl.boards.multipliers import Part, share_blocks

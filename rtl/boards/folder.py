@@ -10,7 +10,7 @@ from pathlib import Path
 from pilaster.base.errors import InputError
 from pilaster.base.output_files import check_own, write_files
 from pilaster.rtl.boards.bitstream import Bitstream
-from pilaster.rtl.boards.catalogue import Family
+from pilaster.rtl.boards.catalog import Family
 from pilaster.rtl.boards.report import RESOURCE_NAMES, Resources
 from pilaster.rtl.host.protocol import PROTOCOL_VERSION
 from pilaster.sim.machine_file import machine_yaml

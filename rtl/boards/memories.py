@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-from pilaster.rtl.boards.catalogue import Family
+from pilaster.rtl.boards.catalog import Family
 
 __all__ = ["SPRAM_DEPTH", "SPRAM_WIDTH", "Large", "Memory"]
 

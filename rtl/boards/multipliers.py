@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 
-from pilaster.rtl.boards.catalogue import Family
+from pilaster.rtl.boards.catalog import Family
 from pilaster.rtl.components.products import packed_bits
 from pilaster.sim.machine import Schedule
 from pilaster.sim.stages import ConvStage, JoinStage
@@ -24,7 +24,7 @@ _PRODUCT_BIT_LUTS = {Family.ECP5: 2.2, Family.ICE40: 2.0}
 """LUTs of a multiplier without a DSP block, by the product of its operands' widths."""
 
 _PAIR_BITS = {Family.ECP5: _BLOCK_BITS[Family.ECP5]}
-"""Most bits of two packed weights; on iCE40 requantisers leave too few blocks for it to pay."""
+"""Most bits of two packed weights; on iCE40 requantizers leave too few blocks for it to pay."""
 
 _PAIR_BIT_LUTS = 1.4
 """LUTs that pack two weights and part their products, by the sum of the operands' widths."""
@@ -32,7 +32,7 @@ _PAIR_BIT_LUTS = 1.4
 
 @dataclass(frozen=True)
 class Part:
-    """Multipliers that are made alike: a stage's lanes, or its requantisers.
+    """Multipliers that are made alike: a stage's lanes, or its requantizers.
 
     Attributes
     ----------
@@ -128,7 +128,7 @@ def conv_parts(stage: ConvStage, family: Family) -> Iterator[Part]:
 
 
 def join_parts(stage: JoinStage, family: Family) -> Iterator[Part]:
-    """Parts of a join's stage: its requantisers, where it has any."""
+    """Parts of a join's stage: its requantizers, where it has any."""
     scales = [(s.accumulator_bits + 1, s.scale_bits + 1) for s in join_requantizers(stage)]
     if scales:
         yield _part(f"{stage.name}.requantizers", scales * stage.fold.out_channels, family)

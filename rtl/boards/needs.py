@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from pilaster.rtl.boards.catalogue import Family
+from pilaster.rtl.boards.catalog import Family
 from pilaster.rtl.boards.memories import SPRAM_DEPTH, SPRAM_WIDTH, Large, Memory
 from pilaster.rtl.boards.multipliers import Part, conv_parts, join_parts
 from pilaster.rtl.components.contents import memory_names

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pilaster.rtl.boards.catalogue import Device, Family
+from pilaster.rtl.boards.catalog import Device, Family
 from pilaster.rtl.parts import OUTPUT
 
 __all__ = ["RESOURCE_NAMES", "PathStep", "Resources", "Timing", "read_resources", "read_timing"]

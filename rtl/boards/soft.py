@@ -1,7 +1,7 @@
 """Multipliers of LUTs: the parts of a machine that leave the DSP blocks to others.
 
 Yosys gives every multiplication of two bits or more a DSP block. Address arithmetic never deserves
-one; lanes and requantisers that find no block left get LUTs too.
+one; lanes and requantizers that find no block left get LUTs too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SOFT_FILE = "soft_mul.il"
 def soft_script(soft: frozenset[str]) -> str:
     """Commands for Yosys, before its synthesis script.
 
-    Only multiplications in a stage's lanes and requantisers may take DSP blocks, and of these none
+    Only multiplications in a stage's lanes and requantizers may take DSP blocks, and of these none
     of a stage and part named in `soft`, such as ``conv1.lanes`` or ``fc4.requantizers``.
     """
     lines = [

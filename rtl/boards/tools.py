@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pilaster.base.errors import InputError
-from pilaster.rtl.boards.catalogue import Family
+from pilaster.rtl.boards.catalog import Family
 from pilaster.rtl.boards.errors import ToolError
 from pilaster.rtl.toolchain.user_cache import cache_variables
 

@@ -7,7 +7,7 @@ from typing import Any
 from amaranth.hdl import ClockDomain, Elaboratable, Module, Signal
 from amaranth.lib import io
 
-from pilaster.rtl.boards.catalogue import Board
+from pilaster.rtl.boards.catalog import Board
 from pilaster.rtl.boards.clock import BoardClock
 from pilaster.rtl.boards.pll import Ecp5Pll, Ice40Pll
 from pilaster.rtl.host.top import HostTop

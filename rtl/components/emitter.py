@@ -18,13 +18,13 @@ __all__ = ["Emitter"]
 
 
 class Emitter(wiring.Component):
-    """Requantises a row's sums, `requantizers` at a time, and sends the beat when all are done.
+    """Requantizes a row's sums, `requantizers` at a time, and sends the beat when all are done.
 
     Members
     -------
     leaving, tile, total : sums leave; of which output tile; (outputs), what they are
     beat, valid : values of a beat, and whether there is one
-    fires, turn : requantisers are at work in this cycle; on which part of the outputs
+    fires, turn : requantizers are at work in this cycle; on which part of the outputs
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Emitter(wiring.Component):
         )
 
     def elaborate(self, platform: object) -> Module:
-        """Scale memory, requantisers, and registers for the results of earlier turns."""
+        """Scale memory, requantizers, and registers for the results of earlier turns."""
         m = Module()
         stage, outputs = self._stage, self._stage.fold.out_channels
         lanes, turns = stage.fold.requantizers, stage.requantize_cycles

@@ -20,7 +20,7 @@ INLINE_BITS = 1 << 14
 """Contents up to this many bits stand in the netlist; larger ones in a file."""
 
 ROM_VERILOG = """\
-// A memory initialised from a file; the data come one cycle after the address.
+// A memory initialized from a file; the data come one cycle after the address.
 module pilaster_rom #(parameter WIDTH = 8, parameter DEPTH = 2, parameter FILE = "") (
     input wire clk,
     input wire en,

@@ -1,4 +1,4 @@
-"""Requantisation lanes: accumulators to activations, bit-exact to the integer reference."""
+"""Requantization lanes: accumulators to activations, bit-exact to the integer reference."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Scales:
 
 @dataclass(frozen=True)
 class ScaleFormat:
-    """How a layer's scales are laid out for its requantisation lanes.
+    """How a layer's scales are laid out for its requantization lanes.
 
     A scale is a multiplier of `bits` significant bits, the shift of the first rounding, and that
     of the second; the first is a constant where all channels share it.
@@ -101,7 +101,7 @@ def _shifts(
 
 
 class Requantizer(wiring.Component):
-    """One requantisation lane: multiply, round, clamp; a register after each.
+    """One requantization lane: multiply, round, clamp; a register after each.
 
     Members
     -------

@@ -85,7 +85,7 @@ def simulate_gates(
     with workplace() as folder:
         last = int(expected.taken.max())
         write_stimulus(folder, pipeline, gates, values, traffic, last, probed=False)
-        build_and_run(["machine.v", "testbench.v"], TESTBENCH, folder, optimise=False)
+        build_and_run(["machine.v", "testbench.v"], TESTBENCH, folder, optimize=False)
         observed = read_observations(pipeline, folder)
         cycles, changed, high = _read_counts(folder, counter_files(netlist))
     stage = pipeline.stages[-1]

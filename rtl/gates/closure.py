@@ -11,7 +11,7 @@ from pilaster.rtl.gates.sizing import MemoryTiming, fit_sizes
 from pilaster.rtl.gates.synthesis import Effort, Synthesis
 from pilaster.rtl.verilog import Design
 
-__all__ = ["Mapped", "synthesise"]
+__all__ = ["Mapped", "synthesize"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Mapped:
     slack_ns: float
 
 
-def synthesise(
+def synthesize(
     design: Design,
     library: Library,
     period_ns: float,

@@ -50,7 +50,7 @@ def synthesis_text(library: Library) -> str:
     logic = [cell for cell in library.cells.values() if cell.usable and cell.is_logic]
     registers = [cell for cell in library.cells.values() if cell.is_register]
     if not any(cell.inputs for cell in logic):
-        raise InputError(f"{library.path}: library {library.name} has no gates to synthesise with")
+        raise InputError(f"{library.path}: library {library.name} has no gates to synthesize with")
     most_slews = [pin.most_slew for cell in logic for pin in cell.pins.values()]
     slew = min((s for s in most_slews if np.isfinite(s)), default=None)
     lines = [_HEAD + f"  nom_voltage : {library.voltage:.9g};"]

@@ -16,7 +16,7 @@ from pilaster.models.energy.actions import Action, Attributes
 from pilaster.models.energy.table import EnergyTable
 from pilaster.models.network import Network
 from pilaster.rtl.gates.activity import Activity, simulate_gates
-from pilaster.rtl.gates.closure import synthesise
+from pilaster.rtl.gates.closure import synthesize
 from pilaster.rtl.gates.liberty import Library
 from pilaster.rtl.gates.netlist import Memory, Netlist
 from pilaster.rtl.gates.nodes import MappedNetlist
@@ -25,7 +25,7 @@ from pilaster.rtl.gates.power import gate_energies
 from pilaster.rtl.gates.sizing import MemoryTiming
 from pilaster.rtl.gates.sram import Bank, Macro, best_bank
 from pilaster.rtl.gates.technology import node_of
-from pilaster.rtl.gates.timing import Timing, analyse_timing
+from pilaster.rtl.gates.timing import Timing, analyze_timing
 from pilaster.rtl.names import in_hardware, reported_names
 from pilaster.rtl.parts import component_of
 from pilaster.rtl.verilog import generate
@@ -67,7 +67,7 @@ class MemoryPower:
 
     Attributes
     ----------
-    what : the macros, or the energy table that it is modelled from
+    what : the macros, or the energy table that it is modeled from
     priced : whether that is an energy table
     reads, writes : an image
     area_um2 : 0 where it is not known
@@ -232,7 +232,7 @@ def measure_power(
     node_nm: float | None = None,
     say: Callable[[str], None] = lambda message: None,
 ) -> PowerMeasurement:
-    """Synthesise a machine, run its netlist on images, and add up what its gates take.
+    """Synthesize a machine, run its netlist on images, and add up what its gates take.
 
     Parameters
     ----------
@@ -264,7 +264,7 @@ def measure_power(
     def timing_of(found: Netlist) -> MemoryTiming:
         return _memory_timing(found, [best_bank(memory, macros) for memory in found.memories])
 
-    made = synthesise(design, library, period_ns, gated, timing_of, say)
+    made = synthesize(design, library, period_ns, gated, timing_of, say)
     netlist = made.netlist
     ended("synthesis")
     banks = [best_bank(memory, macros) for memory in netlist.memories]
@@ -276,7 +276,7 @@ def measure_power(
     ended("simulation")
     mapped = MappedNetlist(netlist, library)
     around = _memory_timing(netlist, banks)
-    timing = analyse_timing(mapped, period_ns, around.delays, around.setups)
+    timing = analyze_timing(mapped, period_ns, around.delays, around.setups)
     components = _components(mapped, activity, timing, period_ns, named)
     memories = [
         _memory_power(memory, bank, table, index, mapped, activity, period_ns, named)
@@ -326,7 +326,7 @@ def _full_name(memory: Memory) -> str:
 
 
 def _memory_timing(netlist: Netlist, banks: Sequence[Bank | None]) -> MemoryTiming:
-    """Delays of the data that memories give, and setups of what they take; 0 where modelled."""
+    """Delays of the data that memories give, and setups of what they take; 0 where modeled."""
     delays: dict[int, float] = {}
     setups: dict[int, float] = {}
     for memory, bank in zip(netlist.memories, banks, strict=True):

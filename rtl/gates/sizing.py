@@ -20,7 +20,7 @@ from pilaster.rtl.gates.liberty import Library
 from pilaster.rtl.gates.liberty_tables import Numbers
 from pilaster.rtl.gates.netlist import HIGH, LOW, Gate, Netlist
 from pilaster.rtl.gates.nodes import MappedNetlist
-from pilaster.rtl.gates.timing import FALL, RISE, Timing, analyse_timing, required_times
+from pilaster.rtl.gates.timing import FALL, RISE, Timing, analyze_timing, required_times
 
 __all__ = ["MemoryTiming", "fit_sizes"]
 
@@ -61,7 +61,7 @@ def fit_sizes(
     for _ in range(ROUNDS + 1):
         found = sizer.netlist()
         mapped = MappedNetlist(found, library)
-        timing = analyse_timing(mapped, period_ns, memories.delays, memories.setups)
+        timing = analyze_timing(mapped, period_ns, memories.delays, memories.setups)
         fruitless = 0 if timing.slack_ns > least + LEAST_GAIN_NS else fruitless + 1
         if timing.slack_ns > least:
             best, least = found, timing.slack_ns
@@ -202,7 +202,7 @@ class _Sizer:
         touched: set[int] = set()
         changed = False
         for _, index in sorted(critical):
-            around = {index, *self._neighbours(index)}
+            around = {index, *self._neighbors(index)}
             if around & touched:
                 continue
             if view.enlarge(index) or view.relieve(index):
@@ -210,7 +210,7 @@ class _Sizer:
                 changed = True
         return changed
 
-    def _neighbours(self, index: int) -> Iterable[int]:
+    def _neighbors(self, index: int) -> Iterable[int]:
         cell = self.cell(index)
         for pin, net in self.gates[index].nets.items():
             if net in self.fixed:

@@ -17,7 +17,7 @@ from pilaster.rtl.gates.cells import Arc
 from pilaster.rtl.gates.netlist import HIGH, LOW
 from pilaster.rtl.gates.nodes import CellGroup, MappedNetlist
 
-__all__ = ["FALL", "RISE", "PathPoint", "Timing", "analyse_timing", "required_times"]
+__all__ = ["FALL", "RISE", "PathPoint", "Timing", "analyze_timing", "required_times"]
 
 Numbers = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -41,7 +41,7 @@ class Timing:
     Attributes
     ----------
     arrivals, slews : (edges, nets) in ns; an arrival of minus infinity where nothing arrives
-    slack_ns : least of all setup slacks, at the period analysed
+    slack_ns : least of all setup slacks, at the period analyzed
     path : the path that has it, from its start
     """
 
@@ -126,7 +126,7 @@ def _causes(arc: Arc, edge: int, clocked: bool) -> tuple[int, ...]:
     return (RISE, FALL)
 
 
-def analyse_timing(
+def analyze_timing(
     mapped: MappedNetlist,
     period_ns: float,
     memory_delays: Mapping[int, float],

@@ -15,7 +15,7 @@ offset bytes   content
 ====== ======= ==========================================================
 
 The CRC has the polynomial 0x1021 and starts from 0xFFFF, not reflected (CRC-16/IBM-3740 of the
-RevEng catalogue).
+RevEng catalog).
 """
 
 from __future__ import annotations

@@ -327,7 +327,7 @@ class ConvComponent(wiring.Component):
     def _count_operations(
         self, m: Module, at: _Delayed, adds: _Delayed, lanes: LaneArray, emitter: Emitter
     ) -> None:
-        """Show how many lanes, adders and requantisers work in this cycle."""
+        """Show how many lanes, adders and requantizers work in this cycle."""
         stage, fold, probes = self._stage, self._stage.fold, self.probes
         scatter = stage.spec.schedule is Schedule.SCATTER
         sizes = _tile_sizes(stage)

@@ -254,7 +254,7 @@ class JoinComponent(wiring.Component):
         scale: tuple[Sequence[Scale], int, Value],
         output: tuple[Shape, int, int],
     ) -> Value:
-        """Requantise a value, there with the first of `tokens`, by the scale an index selects.
+        """Requantize a value, there with the first of `tokens`, by the scale an index selects.
 
         operand : the value, and its bits as a signed number
         """
@@ -271,7 +271,7 @@ class JoinComponent(wiring.Component):
         return result
 
     def _count_operations(self, m: Module, tokens: Sequence[_Token]) -> None:
-        """Show how many adders and requantisers work in this cycle."""
+        """Show how many adders and requantizers work in this cycle."""
         stage = self._stage
         sizes = [tile.channels for tile in stage.tiles]
 

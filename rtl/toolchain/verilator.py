@@ -119,7 +119,7 @@ def build(
     top: str,
     main: str,
     folder: Path,
-    optimise: bool = True,
+    optimize: bool = True,
     trace: Trace | None = None,
 ) -> Path:
     """Build a program of a design.
@@ -130,7 +130,7 @@ def build(
     ----------
     sources : Verilog, files in `folder`
     main : text of the C++ that has the program's `main`, around the class `Vtop`
-    optimise : compile for speed; not worth it for a few thousand cycles
+    optimize : compile for speed; not worth it for a few thousand cycles
     trace : what `main` can have the design write
 
     Raises
@@ -143,7 +143,7 @@ def build(
     compiler, verilator = find_compiler(), find_verilator()
     flags = [*_FLAGS, *(TRACE_FLAGS[trace] if trace else ())]
     include = verilator.root / "include"
-    efforts = (("-O3", *compiler.native), (), ("-Os",)) if optimise else (("-O0",),) * 3
+    efforts = (("-O3", *compiler.native), (), ("-Os",)) if optimize else (("-O0",),) * 3
     common = ["-I.", f"-I{include}", f"-I{include / 'vltstd'}", *_defines(trace)]
     place = folder / BUILD
     place.mkdir(exist_ok=True)
@@ -246,7 +246,7 @@ def build_and_run(
     sources: Sequence[str],
     top: str,
     folder: Path,
-    optimise: bool = True,
+    optimize: bool = True,
     trace: Trace | None = None,
 ) -> None:
     """Build a design with ports `clk` and `done` in `folder`, and clock it there until it is done.
@@ -261,7 +261,7 @@ def build_and_run(
         If a tool is missing.
     """
     main = resources.files("pilaster.rtl.toolchain") / "run_to_end.cpp"
-    program = build(sources, top, main.read_text(encoding="ascii"), folder, optimise, trace)
+    program = build(sources, top, main.read_text(encoding="ascii"), folder, optimize, trace)
     try:
         run_logged([str(program)], folder, folder / "run.log")
     except LoggedError as error:

@@ -71,7 +71,7 @@ class StageVerdict:
 
     Attributes
     ----------
-    utilisation : by the RTL's counters, see `pilaster.sim.utilization`; 0 where there are no lanes
+    utilization : by the RTL's counters, see `pilaster.sim.utilization`; 0 where there are no lanes
     differences : the first of each kind
     counted, expected : actions that the RTL counted, and those of the model
     """
@@ -81,7 +81,7 @@ class StageVerdict:
     mismatches: int
     cycles_equal: bool
     actions_equal: bool
-    utilisation: float
+    utilization: float
     differences: tuple[Difference, ...]
     counted: ActionCounts
     expected: ActionCounts
@@ -132,7 +132,7 @@ class Verdict:
                 f"{stage.mismatches:,}",
                 "equal" if stage.cycles_equal else "DIFFER",
                 "equal" if stage.actions_equal else "DIFFER",
-                f"{stage.utilisation:.1%}" if stage.utilisation else "-",
+                f"{stage.utilization:.1%}" if stage.utilization else "-",
             )
             for stage in self.stages
         ]
@@ -189,7 +189,7 @@ def verify(
     saif: Path | None = None,
     loaded: bool = False,
     mutate: Callable[[Design], Design] = lambda design: design,
-    optimise: bool = True,
+    optimize: bool = True,
 ) -> Verdict:
     """Run the RTL on `images` and compare it with the model.
 
@@ -202,7 +202,7 @@ def verify(
     saif : file to write the activity of every net to
     loaded : load weights and biases through the stream, and have none in the design
     mutate : what is done to the design before it is built; the check of the check
-    optimise : compile for speed; not worth it for a few thousand cycles
+    optimize : compile for speed; not worth it for a few thousand cycles
 
     Raises
     ------
@@ -226,7 +226,7 @@ def verify(
     with workplace() as folder:
         write_stimulus(folder, hardware, design, values, traffic, _last(expected))
         start = time.perf_counter()
-        build_and_run(["machine.v", "testbench.v"], TESTBENCH, folder, optimise, trace)
+        build_and_run(["machine.v", "testbench.v"], TESTBENCH, folder, optimize, trace)
         seconds = time.perf_counter() - start
         if kept := waves or saif:
             copy_file(folder / f"dump.{trace}", kept, "waves" if waves else "activity")
@@ -289,7 +289,7 @@ def _compare(
             mismatches=wrong,
             cycles_equal=not late,
             actions_equal=not actions,
-            utilisation=utilization(
+            utilization=utilization(
                 found.lane_operations / len(values), stage.lanes, cycles_per_image
             ),
             differences=(*first, *late, *actions),

@@ -74,7 +74,7 @@ def differences(request: ExploreRequest, claim: Claim) -> list[str]:
         "cycles_per_image": cycles,
         "latency_after_last_column_cycles": int(latency.max()),
         "latency_cycles": int(stamps.latency[-1]),
-        "utilisation": utilization(
+        "utilization": utilization(
             sum(kind_of(stage).lane_slots(stage) for stage in pipeline.stages),
             pipeline.lanes,
             cycles,
@@ -89,7 +89,7 @@ def differences(request: ExploreRequest, claim: Claim) -> list[str]:
 
 
 def _tolerance(name: str) -> float:
-    return SAME if name.startswith(("energy", "power", "area", "utilisation")) else 0.0
+    return SAME if name.startswith(("energy", "power", "area", "utilization")) else 0.0
 
 
 def _prices(request: ExploreRequest, pipeline: Pipeline, cycles: int) -> dict[str, float]:

@@ -176,7 +176,7 @@ def figures(
         "cycles_per_image": cycles,
     }
     operations = np.sum([stage.operations[choice] for stage, choice in chosen], axis=0)
-    columns["utilisation"] = utilization(operations, columns["lanes"], cycles)
+    columns["utilization"] = utilization(operations, columns["lanes"], cycles)
     # Index of the width of the beats that come to each stage.
     coming = [np.zeros(len(drawn.machine), np.intp)]
     coming += [stage.sends[choice] for stage, choice in chosen[:-1]]

@@ -3,7 +3,7 @@
 The answer is late if any way from the source to it is too long. Each way's limit is given a price,
 and the least of cost and priced cycles over all machines, stage by stage, is no more than the least
 cost (Lagrange; Geoffrion, Math. Programming Study 2, 1974). The prices are found by subgradient
-steps (Polyak), the ways by following the machine that the prices favour.
+steps (Polyak), the ways by following the machine that the prices favor.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class _Limits:
         return best
 
     def improved(self, prices: Costs, cost: float) -> tuple[Costs, NDArray[np.intp]]:
-        """Step towards the prices with the highest bound; gives them and the machine they favour.
+        """Step towards the prices with the highest bound; gives them and the machine they favor.
 
         cost : of a machine within the limits
         """

@@ -351,7 +351,7 @@ class Space:
             schedule=request.schedule,
             latency_cycles=int(times.latency[0]),
             lanes=sum(lanes),
-            utilisation=utilization(sum(operations), sum(lanes), request.image_cycles),
+            utilization=utilization(sum(operations), sum(lanes), request.image_cycles),
             table=request.table.name,
             clock_mhz=request.clock_mhz,
             energy_pj=energy,

@@ -8,7 +8,7 @@ deadlines are bounds; the closed form decides.
 
 *The rest*: from the last column of a stage to the answer it takes at least the sum of each later
 stage's work on its last column. The least cost of stages whose sum is within a budget is a
-multiple-choice knapsack, solved exactly on a grid of cycles, rounded in the machine's favour.
+multiple-choice knapsack, solved exactly on a grid of cycles, rounded in the machine's favor.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ GRID = 4096
 """Cells that the latency is divided in at most."""
 
 ROUNDING = 1e-6
-"""Of a cell: in favour of the machine."""
+"""Of a cell: in favor of the machine."""
 
 NEVER = np.iinfo(np.int64).max // 4
 

@@ -17,7 +17,7 @@ class Objective(StrEnum):
     """What a machine is to have least of."""
 
     LANES = "lanes"
-    """Multipliers; of equal ones, the fewest requantisers and pooled channels in parallel."""
+    """Multipliers; of equal ones, the fewest requantizers and pooled channels in parallel."""
     ENERGY = "energy"
     """Energy of an image in which no activation is zero."""
     POWER = "power"

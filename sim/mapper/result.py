@@ -39,7 +39,7 @@ class StageMapping:
 
     Attributes
     ----------
-    utilisation : see `pilaster.sim.utilization`; 0 without lanes
+    utilization : see `pilaster.sim.utilization`; 0 without lanes
     busy_cycles : cycles of work on an image, without waiting
     last_column_cycles : least cycles from the last input column to the last output column
     slack_cycles : cycles that can be added to the work on every column of this stage before a
@@ -48,7 +48,7 @@ class StageMapping:
 
     name: str
     lanes: int
-    utilisation: float
+    utilization: float
     busy_cycles: int
     last_column_cycles: int
     slack_cycles: int
@@ -65,7 +65,7 @@ class Mapping:
     proven : whether the cost is that bound
     latency_cycles : from when the last column is due to the answer, of every image once the
         pipeline is full; the first images take no longer
-    utilisation : see `pilaster.sim.utilization`
+    utilization : see `pilaster.sim.utilization`
     energy_pj : of an image in which no activation is zero
     power_uw : over the time of an image; None where no clock is known
     area_um2 : None where the table has no area
@@ -87,7 +87,7 @@ class Mapping:
     schedule: str
     latency_cycles: int
     lanes: int
-    utilisation: float
+    utilization: float
     table: str
     clock_mhz: float | None
     energy_pj: float

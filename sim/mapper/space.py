@@ -199,7 +199,7 @@ class ConvCandidates:
 
     @cached_property
     def small_units(self) -> Ints:
-        """Requantisers."""
+        """Requantizers."""
         return np.concatenate([tiles.block.requantizers for tiles in self.blocks])
 
     @cached_property

@@ -271,7 +271,7 @@ def weight_bits(stage: ConvStage) -> int:
 
 
 def register_bits(stage: ConvStage) -> int:
-    """Bits of pipeline registers: weights, window, operands, products, sums and requantisation."""
+    """Bits of pipeline registers: weights, window, operands, products, sums and requantization."""
     fold, widths = stage.fold, stage.widths
     weight_copies = 2 if fold.loop_order is LoopOrder.WEIGHTS_HELD and stage.weight_sets > 1 else 1
     weights = weight_copies * stage.lanes * widths.weight

@@ -42,7 +42,7 @@ class JoinStage:
     ----------
     shapes : of the arms
     arm_columns : column buffers of the arms; none where these are not known yet
-    sources, target : quantisation of the arms and of the output
+    sources, target : quantization of the arms and of the output
     """
 
     joins: ClassVar[bool] = True
@@ -87,7 +87,7 @@ class JoinStage:
 
     @property
     def lanes(self) -> int:
-        """Multipliers: none but those that requantise."""
+        """Multipliers: none but those that requantize."""
         return 0
 
     def with_arm_columns(self, columns: tuple[int, ...]) -> JoinStage:
@@ -101,12 +101,12 @@ class JoinStage:
 
     @property
     def rescales(self) -> bool:
-        """Whether any value is requantised: not where a concatenation's scales are all one."""
+        """Whether any value is requantized: not where a concatenation's scales are all one."""
         return self.adds or not all(scale.is_one for scale in self.parameters.inputs)
 
     @property
     def requantizers(self) -> int:
-        """Lanes that requantise: one for each channel of a tile, and in a sum for each arm's."""
+        """Lanes that requantize: one for each channel of a tile, and in a sum for each arm's."""
         if not self.rescales:
             return 0
         return self.fold.out_channels * (1 + len(self.shapes) if self.adds else 1)

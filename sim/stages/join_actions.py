@@ -54,7 +54,7 @@ def arm_actions(
 
 
 def join_requantizers(stage: JoinStage) -> tuple[Attributes, ...]:
-    """Widths of the requantisers that a value of the output needs: of a sum, each arm's too."""
+    """Widths of the requantizers that a value of the output needs: of a sum, each arm's too."""
     parameters = stage.parameters
     if not stage.rescales:
         return ()
@@ -90,7 +90,7 @@ def arm_memories(stage: JoinStage) -> tuple[Attributes, ...]:
 
 
 def join_register_bits(stage: JoinStage) -> int:
-    """Bits of pipeline registers: those of the requantisers, the sum and the beat that leaves."""
+    """Bits of pipeline registers: those of the requantizers, the sum and the beat that leaves."""
     requantizers = sum(
         scale.accumulator_bits + scale.scale_bits for scale in join_requantizers(stage)
     )

@@ -91,7 +91,7 @@ def test_loudness_does_not_matter(spoken: ModuleType) -> None:
 
 @pytest.mark.skipif(not HAS_TORCH, reason="no PyTorch")
 def test_folding_changes_no_answer(spoken: ModuleType) -> None:
-    """Of a network whose normalisations have seen something."""
+    """Of a network whose normalizations have seen something."""
     import torch
 
     torch.manual_seed(1)

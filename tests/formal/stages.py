@@ -17,7 +17,7 @@ NUMBER_BITS = 4
 
 
 class WatchedStage:
-    """Counts the columns of a stage. The stage has one requantiser for each output lane.
+    """Counts the columns of a stage. The stage has one requantizer for each output lane.
 
     Attributes
     ----------

@@ -351,7 +351,7 @@ def test_equal_sizes_are_unchanged() -> None:
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])
-def test_mnist_is_centred_in_zeros(kind: type[np.generic]) -> None:
+def test_mnist_is_centerd_in_zeros(kind: type[np.generic]) -> None:
     source = dataset(pixels()[..., np.newaxis].astype(kind))
     found = fit(source, 32, 32, 1)
     assert found.images.dtype == kind
@@ -402,10 +402,10 @@ def test_small_images_are_enlarged(
 
 
 def test_enlargement_keeps_channels_apart() -> None:
-    grey = pixels(3, 8, 8)[..., np.newaxis]
+    gray = pixels(3, 8, 8)[..., np.newaxis]
     other = pixels(3, 8, 8, seed=2)[..., np.newaxis]
-    both = fit(dataset(np.concatenate([grey, other], axis=-1)), 32, 32, 2).images
-    np.testing.assert_array_equal(both[..., :1], fit(dataset(grey), 32, 32, 1).images)
+    both = fit(dataset(np.concatenate([gray, other], axis=-1)), 32, 32, 2).images
+    np.testing.assert_array_equal(both[..., :1], fit(dataset(gray), 32, 32, 1).images)
     np.testing.assert_array_equal(both[..., 1:], fit(dataset(other), 32, 32, 1).images)
 
 

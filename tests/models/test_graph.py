@@ -272,7 +272,7 @@ def test_squeezenet_has_the_published_counts() -> None:
 def test_resnet18_has_the_published_counts() -> None:
     graph = branching.resnet18()
     # He et al., CVPR 2016, table 1: 1.8 G MACs. torchvision: 11,689,512 parameters, of which 9,600
-    # are batch normalisation's; folded, it is a bias for each of the 4,800 channels.
+    # are batch normalization's; folded, it is a bias for each of the 4,800 channels.
     assert weight_count(graph) + bias_count(graph) == 11_689_512 - 9_600 + 4_800
     assert graph.macs == 1_814_073_344
 

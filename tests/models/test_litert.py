@@ -318,7 +318,7 @@ def test_every_layer_of_a_chain_equals_the_same_chain_in_litert(data: st.DataObj
 
 @pytest.mark.parametrize("operator", ["conv", "depthwise", "fully_connected"])
 @pytest.mark.parametrize("exponent", range(-33, 7))
-def test_requantisation_equals_litert_where_rounding_is_hardest(
+def test_requantization_equals_litert_where_rounding_is_hardest(
     exponent: int, operator: str
 ) -> None:
     """Sums within two units of where the output rounds the other way, for every shift."""

@@ -55,7 +55,7 @@ def documented_rule(accumulator: int, multiplier: int, shift: int) -> int:
 
 
 @st.composite
-def requantisations(draw: st.DrawFn) -> list[tuple[int, int, int]]:
+def requantizations(draw: st.DrawFn) -> list[tuple[int, int, int]]:
     """Draw (accumulator, multiplier, shift) of several channels, their shifts of mixed signs."""
     channels = []
     for _ in range(draw(st.integers(1, 4))):
@@ -83,7 +83,7 @@ def _near_halves(draw: st.DrawFn, multiplier: int, shift: int, limit: int) -> in
 
 
 @thorough
-@given(requantisations())
+@given(requantizations())
 @example([(INT32_MIN, 1 << 30, 0), (INT32_MAX, INT32_MAX, -31)])
 @example([(-1, 1 << 30, 0), (1, 1 << 30, 0), (-3, 1 << 30, -1), (3, 1 << 30, -1)])
 def test_requantize_equals_the_documented_rule(channels: list[tuple[int, int, int]]) -> None:
@@ -114,7 +114,7 @@ def test_requantize_leaves_its_operands_alone() -> None:
 
 
 @thorough
-@given(requantisations())
+@given(requantizations())
 def test_two_roundings_are_less_than_one_from_the_exact_quotient(
     channels: list[tuple[int, int, int]],
 ) -> None:
@@ -170,7 +170,7 @@ scale_bits = st.integers(1, 31)
 @thorough
 @given(st.lists(positive_reals, min_size=1, max_size=5), scale_bits)
 @example([1.0, 0.5, 2.0, np.nextafter(1.0, 0.0)], 1)
-def test_a_quantised_multiplier_is_within_its_bits_of_the_real(
+def test_a_quantized_multiplier_is_within_its_bits_of_the_real(
     reals: list[float], bits: int
 ) -> None:
     multiplier, shift = quantize_multiplier(np.array(reals), bits)

@@ -1,4 +1,4 @@
-"""Post-training quantisation: close to the float network, in the widths asked for."""
+"""Post-training quantization: close to the float network, in the widths asked for."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def test_pruned_weights_stay_zero() -> None:
     assert not found.parameters["conv1"].weight[:, :, 1].any()
 
 
-def test_a_pool_keeps_the_quantisation_of_what_it_reads() -> None:
+def test_a_pool_keeps_the_quantization_of_what_it_reads() -> None:
     network, calibration = example()
     found = quantize(network, calibration, QuantizerSettings(), "test")
     assert found.tensors["pool1"] == found.tensors["conv1"]

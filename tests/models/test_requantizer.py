@@ -1,4 +1,4 @@
-"""A quantised network at other widths stands for the same reals."""
+"""A quantized network at other widths stands for the same reals."""
 
 from dataclasses import replace
 
@@ -37,7 +37,7 @@ def test_the_same_widths_give_nearly_the_same_network(name):
         before = network.parameters[layer]
         assert np.abs(found.weight.astype(int) - before.weight).max() <= 1
     assert again.precisions == network.precisions
-    assert "quantised anew to 8-bit weights and 8-bit activations" in again.note
+    assert "quantized anew to 8-bit weights and 8-bit activations" in again.note
 
 
 @pytest.mark.parametrize(("bits", "least"), [((4, 8), 0.95), (5, 0.95), (8, 0.97)])

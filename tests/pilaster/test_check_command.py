@@ -284,8 +284,8 @@ def test_a_cache_that_cannot_be_written_keeps_nothing(
         (("text.onnx",), "text.onnx: not an .onnx file, or cut short"),
         (("mine.tflite", "--images", "0"), "--images: must be a whole number from 1, not '0'"),
         (("mine.tflite", "--data", "none.npy"), "none.npy"),
-        (("mine.onnx",), "mine.onnx: is a float network: give images to quantise it on"),
-        (("mine.tflite", "--bits", "4"), "other widths need images to quantise it on"),
+        (("mine.onnx",), "mine.onnx: is a float network: give images to quantize it on"),
+        (("mine.tflite", "--bits", "4"), "other widths need images to quantize it on"),
         (("mine.tflite", "--data", "images.npy", "--images", "99"), "has 20 images"),
     ],
 )

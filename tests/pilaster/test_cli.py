@@ -27,7 +27,7 @@ KEYS = {
     "accuracy": float,
     "macs": int,
     "lanes": int,
-    "utilisation": float,
+    "utilization": float,
     "latency_cycles": int,
     "latency_after_last_column_cycles": int,
     "column_interval_cycles": int,

@@ -12,7 +12,7 @@ import pilaster as pl
 from pilaster.data import images_for
 from pilaster.models.reference.network import classify, infer
 from pilaster.rtl.boards.bitstream import build as build_bitstream
-from pilaster.rtl.boards.catalogue import BOARDS
+from pilaster.rtl.boards.catalog import BOARDS
 from pilaster.rtl.boards.folder import DESCRIPTION, read_build, write_build
 from pilaster.rtl.components.probes import ACTION_PROBES
 from pilaster.rtl.host import actions as host_actions

@@ -56,7 +56,7 @@ def test_a_users_own_images_and_either_axis(command: Command, tmp_path: Path) ->
     assert answers[0] == answers[1]
 
 
-def test_a_float_onnx_file_is_quantised_on_calibration_images(
+def test_a_float_onnx_file_is_quantized_on_calibration_images(
     command: Command, tmp_path: Path
 ) -> None:
     writer = OnnxWriter((3, 8, 6), 1)
@@ -66,13 +66,13 @@ def test_a_float_onnx_file_is_quantised_on_calibration_images(
     refused = command("run", "mine.onnx", "--images", 2)
     assert refused.code == 2
     assert refused.err == (
-        "pilaster: mine.onnx: is a float network: give images to quantise it on (--calibration D, "
+        "pilaster: mine.onnx: is a float network: give images to quantize it on (--calibration D, "
         "or calibration= in Python); without them only its shapes, times and costs are known "
         "(--images 0)\n"
     )
     arguments = ("run", "mine.onnx", "--calibration", "images.npy", "--data", "images.npy")
     found = json.loads(command(*arguments, "--images", 10, "--json").out)
-    assert "weights of mine.onnx, quantised on 10 images" in found["notes"]
+    assert "weights of mine.onnx, quantized on 10 images" in found["notes"]
 
 
 def test_a_file_that_forks_and_joins_runs(command: Command, tmp_path: Path) -> None:
@@ -108,15 +108,15 @@ def test_the_axis_is_one_of_two() -> None:
         pl.load("digits", columns="rows")  # type: ignore[arg-type]
 
 
-def test_a_quantised_file_at_other_widths(command: Command, tmp_path: Path) -> None:
+def test_a_quantized_file_at_other_widths(command: Command, tmp_path: Path) -> None:
     path = separable(tmp_path / "mine.tflite")
     np.save(tmp_path / "few.npy", np.random.default_rng(1).integers(0, 256, (9, 9, 6, 2), np.uint8))
     refused = command("run", path, "--bits", "4")
     assert (refused.code, refused.out) == (2, "")
-    assert "other widths need images to quantise it on (--calibration D" in refused.err
+    assert "other widths need images to quantize it on (--calibration D" in refused.err
     arguments = ("run", path, "--bits", "4:6", "--calibration", "few.npy", "--columns", "height")
     found = json.loads(command(*arguments, "--json").out)
-    assert any("quantised anew to 4-bit weights and 6-bit" in note for note in found["notes"])
+    assert any("quantized anew to 4-bit weights and 6-bit" in note for note in found["notes"])
     verdict = command(*("verify", *arguments[1:]), "--images", 1, "--json")
     assert json.loads(verdict.out)["values_equal"], verdict
 

@@ -49,7 +49,7 @@ def check_sums(result: Result) -> None:
             )
             assert stage.gated_macs == found["actions"].get("mac_gated", 0)
             assert min(performed, stage.gated_macs, stage.skipped_macs) >= 0
-        assert 0 <= stage.utilisation <= 1
+        assert 0 <= stage.utilization <= 1
     assert result.macs == sum(stage.macs for stage in result.stages)
 
 

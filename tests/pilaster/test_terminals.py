@@ -13,7 +13,7 @@ import pytest
 
 from pilaster.models.energy import EnergyTable, table_names
 from pilaster.models.zoo import ZOO
-from pilaster.rtl.boards.catalogue import BOARDS
+from pilaster.rtl.boards.catalog import BOARDS
 from pilaster.sim.machine_file import load_machine, machine_names, read_machine
 from tests.pilaster.conftest import Command
 

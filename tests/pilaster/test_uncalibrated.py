@@ -89,11 +89,11 @@ def test_what_needs_values_asks_for_images(
         str(tmp_path / "rtl") if word == "rtl" and i > 2 else word for i, word in enumerate(command)
     ]
     assert main(command) == 2
-    assert "is a float network: give images to quantise it on" in capsys.readouterr().err
+    assert "is a float network: give images to quantize it on" in capsys.readouterr().err
     assert not (tmp_path / "rtl").exists()
 
 
 def test_values_are_refused_in_python(tmp_path: Path) -> None:
     network = pl.load(network_file(tmp_path))
-    with pytest.raises(InputError, match="give images to quantise it on"):
+    with pytest.raises(InputError, match="give images to quantize it on"):
         network.encode(np.zeros((1, 8, 7, 3)))

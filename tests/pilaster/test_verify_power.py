@@ -95,7 +95,7 @@ def test_lanes_are_used_as_run_says_and_a_late_machine_is_told(command, tmp_path
     verified = json.loads(command("verify", "digits", *request, "--json").out)
     simulated = json.loads(command("run", "digits", *request, "--json").out)
     for found, expected in zip(verified["stages"], simulated["stages"], strict=True):
-        assert found["utilisation"] == pytest.approx(expected["utilisation"])
+        assert found["utilization"] == pytest.approx(expected["utilization"])
     for name in pace(Pipeline(network, machine)).as_dict():
         assert verified[name] == simulated[name]
     assert verified["holds_column_interval"] is False

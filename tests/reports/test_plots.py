@@ -25,10 +25,10 @@ def texts(figure: Figure) -> list[matplotlib.text.Text]:
     return [text for text in found if text.get_text()]
 
 
-def test_every_action_has_one_colour() -> None:
+def test_every_action_has_one_color() -> None:
     grouped = [action for group in GROUPS for action in group.actions]
     assert sorted(grouped) == sorted([*Action, "leakage"])
-    assert len({group.colour for group in GROUPS}) == len(GROUPS)
+    assert len({group.color for group in GROUPS}) == len(GROUPS)
 
 
 def test_bars_add_up_to_the_energy_of_an_image(result: Result) -> None:

@@ -204,7 +204,7 @@ def _play(folder: Path, slots: Sequence[_Slot], sound: int, most_cycles: int) ->
             assert not file.exists() or file.read_text(encoding="ascii") == text, f"two {name}"
             file.write_text(text, encoding="ascii")
     parts = [slot.part(index < sound) for index, slot in enumerate(slots)]
-    program = build(["bench.v"], TOP, main_cpp(parts), folder, optimise=False)
+    program = build(["bench.v"], TOP, main_cpp(parts), folder, optimize=False)
     play(program, folder, parts, most_cycles)
     boards = []
     for slot, part in zip(slots, parts, strict=True):

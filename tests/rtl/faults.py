@@ -118,7 +118,7 @@ PROGRAM = (
     ),
     Fault(
         "channels-read",
-        "a pass reads the input channels of its neighbour",
+        "a pass reads the input channels of its neighbor",
         edit(
             _Writer,
             "_passes",
@@ -138,7 +138,7 @@ PROGRAM = (
     ),
     Fault(
         "psum-bank",
-        "neighbouring output columns wait in the same bank",
+        "neighboring output columns wait in the same bank",
         edit(_Writer, "_place", "target % banks,", "target // 2 % banks,"),
     ),
     Fault(
@@ -204,12 +204,12 @@ SEQUENCE = (
     ),
     Fault(
         "emits-too-fast",
-        "reads do not wait for the requantisers",
+        "reads do not wait for the requantizers",
         edit(Sequencer, "_sweep", "Mux(leaves, slow - 1, 0)", "0"),
     ),
     Fault(
         "row-wait",
-        "sums held: a row does not wait for the requantisers",
+        "sums held: a row does not wait for the requantizers",
         edit(Sequencer, "_pace_rows", "(step.passes < slow)", "0"),
         CYCLES,
         GATHER,

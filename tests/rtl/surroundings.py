@@ -51,5 +51,5 @@ def count(folder: Path, note: str | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "counter.v").write_text(f"// {note or uuid4()}\n{COUNTER}")
     (folder / "out.txt").unlink(missing_ok=True)
-    build_and_run(["counter.v"], "counter", folder, optimise=False)
+    build_and_run(["counter.v"], "counter", folder, optimize=False)
     assert (folder / "out.txt").read_text() == "0 1 2 3 4 "

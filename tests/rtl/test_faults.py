@@ -154,7 +154,7 @@ def bench(name):
 
 
 def run(name):
-    return verify(*bench(name), seed=TRAFFIC[name], optimise=False)
+    return verify(*bench(name), seed=TRAFFIC[name], optimize=False)
 
 
 @pytest.fixture(autouse=True)

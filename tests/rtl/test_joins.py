@@ -126,6 +126,6 @@ def test_gates_that_wait_for_ever_are_told(monkeypatch):
         return [stages[stage].arm_columns[arm] for stage, arm in self._readers[source]]
 
     monkeypatch.setattr(PipelineComponent, "_columns_of_readers", stuck)
-    verdict = verify(network, machine, images, optimise=False)
+    verdict = verify(network, machine, images, optimize=False)
     assert not verdict.finished
     assert not verdict.equal

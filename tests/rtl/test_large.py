@@ -9,7 +9,7 @@ from pilaster.models.layers import Pool
 LAST = "pool5"
 """The fully connected layers behind it take their weights from DRAM."""
 
-LEAST_UTILISATION = 0.90
+LEAST_UTILIZATION = 0.90
 LANES = range(1_000, 5_001)
 
 
@@ -32,5 +32,5 @@ def test_vgg16_and_its_lanes_are_used():
     convs = {n.name for n in network.graph.until(LAST).nodes if not isinstance(n.layer, Pool)}
     lanes = {name: machine.stages[name].fold.lanes for name in convs}
     assert sum(lanes.values()) in LANES
-    used = sum(s.utilisation * lanes[s.name] for s in verdict.stages if s.name in convs)
-    assert used / sum(lanes.values()) >= LEAST_UTILISATION
+    used = sum(s.utilization * lanes[s.name] for s in verdict.stages if s.name in convs)
+    assert used / sum(lanes.values()) >= LEAST_UTILIZATION

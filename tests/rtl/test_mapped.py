@@ -19,7 +19,7 @@ MOST_LANES = 200
 
 def check_in_gates(network, found, images):
     """Gates and model are equal; by the stamps of both, no column waits and no answer is late."""
-    verdict = verify(network, found.machine, images, optimise=False)
+    verdict = verify(network, found.machine, images, optimize=False)
     assert verdict.equal, "\n".join(str(d) for s in verdict.stages for d in s.differences)
     stamps = pl.simulate(network, found.machine, images).stamps
     accepted = stamps.stages[0].accepted.ravel()

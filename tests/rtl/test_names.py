@@ -83,7 +83,7 @@ def test_awkward_names_are_verified_and_priced(loaded):
     network = network_of(AWKWARD)
     machine = machine_of(network)
     images = np.random.default_rng(1).integers(0, 256, (2, 4, 4, 2), np.uint8)
-    verdict = verify(network, machine, images, switching=True, loaded=loaded, optimise=False)
+    verdict = verify(network, machine, images, switching=True, loaded=loaded, optimize=False)
     assert verdict.equal
     assert tuple(stage.name for stage in verdict.stages) == AWKWARD
     pipeline = Pipeline(network, machine)

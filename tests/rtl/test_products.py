@@ -92,7 +92,7 @@ def test_a_machine_with_pairs_is_equal_in_values_cycles_and_actions(schedule):
         return pairs
 
     images = images_for(network, None, 3).images
-    verdict = verify(network, machine, images, seed=1, mutate=with_pairs, optimise=False)
+    verdict = verify(network, machine, images, seed=1, mutate=with_pairs, optimize=False)
     assert verdict.equal, [str(d) for stage in verdict.stages for d in stage.differences]
     plain, pairs = (design.verilog.count(" * ") for design in designs)
     assert pairs < plain

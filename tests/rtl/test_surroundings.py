@@ -195,7 +195,7 @@ def test_a_simulation_that_fails_is_no_success(tmp_path):
     text = "module counter (input wire clk, output reg done = 0); initial $stop; endmodule\n"
     (folder / "counter.v").write_text(text)
     with pytest.raises(InputError, match=r"ended early.*run\.log"):
-        build_and_run(["counter.v"], "counter", folder, optimise=False)
+        build_and_run(["counter.v"], "counter", folder, optimize=False)
 
 
 def test_verify_needs_no_cocotb():

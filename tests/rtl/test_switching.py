@@ -109,8 +109,8 @@ def vcd_toggles(path):
 
 
 def test_toggles_are_those_of_the_waves(conv1, tmp_path):
-    verify(*conv1, waves=tmp_path / "waves.vcd", optimise=False)
-    verdict = verify(*conv1, switching=True, saif=tmp_path / "kept.saif", optimise=False)
+    verify(*conv1, waves=tmp_path / "waves.vcd", optimize=False)
+    verdict = verify(*conv1, switching=True, saif=tmp_path / "kept.saif", optimize=False)
     found = Counter()
     for modules, net, toggles in saif_nets(tmp_path / "kept.saif"):
         found[modules, net] += toggles

@@ -12,7 +12,7 @@ from tests.rtl.test_joins import block
 
 def test_a_network_that_forks_and_joins():
     network, machine, images = block("depthwise-separable")
-    verdict = verify(network, machine, images, switching=True, optimise=False)
+    verdict = verify(network, machine, images, switching=True, optimize=False)
     assert verdict.equal
     found = stage_powers(Pipeline(network, machine), verdict, EnergyTable.load("sg13g2"), 25.0)
     names = [node.name for node in network.graph.nodes]

@@ -37,7 +37,7 @@ def check(network, machine, images, traffic_seed=None, loaded=False):
         seed=traffic_seed,
         loaded=loaded,
         mutate=powered_up,
-        optimise=False,
+        optimize=False,
     )
     assert verdict.equal, "\n".join(str(d) for s in verdict.stages for d in s.differences)
     return verdict

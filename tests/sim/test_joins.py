@@ -229,7 +229,7 @@ def test_only_joins_have_arms():
         StageSpec(arm_columns=(1, 2))
 
 
-def test_a_concatenation_of_one_scale_has_no_requantisers():
+def test_a_concatenation_of_one_scale_has_no_requantizers():
     nodes = (*SKIP, Node("both", Concat(), ("first", "wide")))
     net = network(*nodes)
     stage = Pipeline(net, default_machine(net, 100)).stages[-1]

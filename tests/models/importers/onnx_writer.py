@@ -1,4 +1,4 @@
-"""Test support: .onnx files of random networks, an operator a call, and their quantised forms."""
+"""Test support: .onnx files of random networks, an operator a call, and their quantized forms."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ class OnnxWriter:
         self.channels[INPUT] = self.shape[0]
 
     def constant(self, values: NDArray[Any]) -> str:
-        """Add an initialiser."""
+        """Add an initializer."""
         name = f"c{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(values, name))
         return name
 
     def reals(self, *shape: int, low: float = -1.0, high: float = 1.0) -> str:
-        """Add an initialiser of random numbers."""
+        """Add an initializer of random numbers."""
         return self.constant(self.rng.uniform(low, high, shape).astype(np.float32))
 
     def add(self, kind: str, inputs: list[str], channels: int, **attributes: Any) -> str:
@@ -136,7 +136,7 @@ class _Reader(CalibrationDataReader):  # type: ignore[misc]
 def quantized(
     model: Any, images: NDArray[Any], folder: Path, *, qdq: bool, per_channel: bool, unsigned: bool
 ) -> Any:
-    """Quantise a model with ONNX Runtime's quantiser, batch normalisation folded before.
+    """Quantize a model with ONNX Runtime's quantizer, batch normalization folded before.
 
     qdq : whether with QuantizeLinear and DequantizeLinear, else with QLinear operators
     """

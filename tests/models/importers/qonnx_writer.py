@@ -14,7 +14,7 @@ DOMAIN = "qonnx.custom_op.general"
 
 
 class QonnxWriter(OnnxWriter):
-    """Writes quantisers; weights are quantised a channel at a time."""
+    """Writes quantizers; weights are quantized a channel at a time."""
 
     def number(self, value: float) -> str:
         return self.constant(np.array(value, np.float32))
@@ -37,22 +37,22 @@ class QonnxWriter(OnnxWriter):
             )
         return self.quant(real, scale, bits, signed=1, narrow=1)
 
-    def quantised_conv(self, source, outputs, kernel, bits, groups=1, **attributes):
+    def quantized_conv(self, source, outputs, kernel, bits, groups=1, **attributes):
         weight = self.weight((outputs, self.channels[source] // groups, *kernel), bits)
         inputs = [source, weight, self.reals(outputs)]
         return self.add("Conv", inputs, outputs, group=groups, **attributes)
 
 
 def network(writer, weight_bits, activation_bits):
-    """Write convolutions, a normalisation with factors of both signs, a pool and a dense layer."""
+    """Write convolutions, a normalization with factors of both signs, a pool and a dense layer."""
     image = writer.activation(INPUT, 8, 2**-7 * 1.01, signed=1)
-    first = writer.quantised_conv(image, 5, (3, 3), weight_bits, pads=[1, 1, 1, 1])
+    first = writer.quantized_conv(image, 5, (3, 3), weight_bits, pads=[1, 1, 1, 1])
     factors = [writer.reals(5, low=-2.0, high=2.0), *(writer.reals(5, low=0.5) for _ in range(3))]
     normal = writer.add("BatchNormalization", [first, *factors], 5)
     reach = 4.03 / (1 << activation_bits)
     relu = writer.activation(writer.relu(normal), activation_bits, reach)
     pooled = writer.add("MaxPool", [relu], 5, kernel_shape=[2, 2], strides=[2, 2])
-    second = writer.quantised_conv(pooled, 5, (3, 2), weight_bits, groups=5)
+    second = writer.quantized_conv(pooled, 5, (3, 2), weight_bits, groups=5)
     deep = writer.activation(writer.relu(second), activation_bits, reach)
     flat = writer.add("Flatten", [deep], 10)
     if weight_bits == 1:

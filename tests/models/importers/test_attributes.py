@@ -1,4 +1,4 @@
-"""Attributes and types of .onnx operators: each is honoured or refused, and none is unknown."""
+"""Attributes and types of .onnx operators: each is honored or refused, and none is unknown."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def integers(w: OnnxWriter, *values: int) -> list[str]:
 @pytest.mark.parametrize("zero", [-20, 0, 13])
 @pytest.mark.parametrize("name", ON_INTEGERS)
 @pytest.mark.parametrize("skip", [False, True])
-def test_operators_between_quantisers_act_on_integers(
+def test_operators_between_quantizers_act_on_integers(
     name: str, zero: int, skip: bool, tmp_path: Path
 ) -> None:
     writer = OnnxWriter((3, 6, 5), 1)
@@ -218,7 +218,7 @@ def test_integers_are_padded_with_integers(zero: int, tmp_path: Path) -> None:
 
 
 def equals_at_opset_21(writer: OnnxWriter, output: str, folder: Path) -> None:
-    """Compare a quantised network's output with ONNX Runtime's; its scales are powers of two."""
+    """Compare a quantized network's output with ONNX Runtime's; its scales are powers of two."""
     model = writer.model(output)
     model.opset_import[0].version = 21
     model.ir_version = 10
@@ -311,7 +311,7 @@ def test_the_rtl_adds_constants_where_they_stand(tmp_path: Path) -> None:
     total = writer.add("Add", [pair(writer, conv_alone(writer)), constant], 3)
     equals_at_opset_21(writer, pair(writer, total), tmp_path)
     network = import_network(tmp_path / "quantized.onnx")
-    verdict = verify(network, default_machine(network, 200), writer.images(2), optimise=False)
+    verdict = verify(network, default_machine(network, 200), writer.images(2), optimize=False)
     assert verdict.equal, verdict
 
 

@@ -91,7 +91,7 @@ def test_mutated_float_onnx_files(count: int, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [300, pytest.param(10_000, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("qdq", [True, False])
-def test_mutated_quantised_onnx_files(qdq: bool, count: int, tmp_path: Path) -> None:
+def test_mutated_quantized_onnx_files(qdq: bool, count: int, tmp_path: Path) -> None:
     writer, content = onnx_float()
     made = quantized(
         onnx.load_model_from_string(content),
@@ -220,7 +220,7 @@ def test_calibration_images_for_integers_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.tflite"
     path.write_bytes(tflite().written())
     assert refusal(path, np.zeros((1, 8, 7, 3))) == (
-        f"{path}: is quantised already; leave the calibration images out"
+        f"{path}: is quantized already; leave the calibration images out"
     )
 
 
@@ -249,7 +249,7 @@ TFLITE: dict[str, tuple[Callable[[TfliteWriter], None], str]] = {
     ),
     "a float input": (
         change(INPUT, dtype="float32"),
-        "operator 0 CONV_2D: tensor image is FLOAT32, must be INT8; quantise the model to int8",
+        "operator 0 CONV_2D: tensor image is FLOAT32, must be INT8; quantize the model to int8",
     ),
     "float weights": (
         change("w0", data=np.ones((2, 3, 3, 2), np.float32)),
@@ -259,7 +259,7 @@ TFLITE: dict[str, tuple[Callable[[TfliteWriter], None], str]] = {
     "no scale": (change("t0", scales=np.zeros(0)), "tensor t0: needs one scale and one zero point"),
     "an infinite scale": (
         change("t0", scales=np.array([np.inf])),
-        "CONV_2D: a quantisation scale must be positive, not inf",
+        "CONV_2D: a quantization scale must be positive, not inf",
     ),
     "a zero point out of range": (
         change("t0", zero_point=300),

@@ -93,7 +93,7 @@ def quantized_conv(w: OnnxWriter, source: str) -> str:
 
 
 def pair(w: OnnxWriter, source: str, scale: float = 2**-5, zero: int = 0) -> str:
-    """Quantise and dequantise."""
+    """Quantize and dequantize."""
     inputs = [w.constant(np.float32(scale)), w.constant(np.int8(zero))]
     whole = w.add("QuantizeLinear", [source, *inputs], 3)
     return w.add("DequantizeLinear", [whole, *inputs], 3)
@@ -104,25 +104,25 @@ def conv_alone(w: OnnxWriter) -> str:
 
 
 QUANTIZED: dict[str, Callable[[OnnxWriter], str]] = {
-    "a convolution raw through ReLU, and quantised": lambda w: two(
+    "a convolution raw through ReLU, and quantized": lambda w: two(
         w, conv_alone(w), lambda x: pair(w, w.relu(x)), lambda x: pair(w, x, 2**-6)
     ),
-    "two quantisers": lambda w: two(
+    "two quantizers": lambda w: two(
         w, conv_alone(w), lambda x: pair(w, x, 2**-4), lambda x: pair(w, x, 2**-6, 7)
     ),
-    "ReLU behind the quantiser that a skip reads": lambda w: two(
+    "ReLU behind the quantizer that a skip reads": lambda w: two(
         w, pair(w, conv_alone(w)), lambda x: pair(w, w.relu(x)), lambda x: x
     ),
-    "ReLU behind the quantiser, with none behind it": lambda w: two(
+    "ReLU behind the quantizer, with none behind it": lambda w: two(
         w, pair(w, conv_alone(w)), w.relu, lambda x: x
     ),
-    "a factor behind a quantiser": lambda w: two(
+    "a factor behind a quantizer": lambda w: two(
         w, pair(w, conv_alone(w)), lambda x: pair(w, w.batch_norm(x)), lambda x: x
     ),
-    "max pools of a convolution, before and behind a quantiser": lambda w: two(
+    "max pools of a convolution, before and behind a quantizer": lambda w: two(
         w, conv_alone(w), lambda x: pair(w, pooled(w, w.relu(x))), lambda x: pooled(w, pair(w, x))
     ),
-    "a sum quantised twice": lambda w: two(
+    "a sum quantized twice": lambda w: two(
         w, twice(w), lambda x: pair(w, w.relu(x), 2**-4), lambda x: pair(w, x, 2**-4)
     ),
 }
@@ -145,7 +145,7 @@ def twice(w: OnnxWriter) -> str:
 
 
 @pytest.mark.parametrize("name", QUANTIZED)
-def test_what_one_reads_quantised_and_another_raw_is_computed_for_each(
+def test_what_one_reads_quantized_and_another_raw_is_computed_for_each(
     name: str, tmp_path: Path
 ) -> None:
     writer = OnnxWriter(SHAPE, 5)

@@ -29,7 +29,7 @@ BEYOND: dict[str, Callable[[OnnxWriter], str]] = {
 
 
 @pytest.mark.parametrize("case", BEYOND)
-def test_bounds_saturate_as_the_quantiser_behind_them(case: str, tmp_path: Path) -> None:
+def test_bounds_saturate_as_the_quantizer_behind_them(case: str, tmp_path: Path) -> None:
     writer = OnnxWriter((3, 6, 5), 1)
     equals_at_opset_21(writer, BEYOND[case](writer), tmp_path)
 
@@ -80,7 +80,7 @@ def bounded_sums(w: OnnxWriter, source: str) -> str:
 
 
 @pytest.mark.parametrize("case", CARRIED)
-def test_reals_that_nothing_quantises_keep_their_halves(case: str, tmp_path: Path) -> None:
+def test_reals_that_nothing_quantizes_keep_their_halves(case: str, tmp_path: Path) -> None:
     writer = OnnxWriter((3, 6, 5), 1)
     total = CARRIED[case](writer, pair(writer, INPUT, 2**-6))
     equals_at_opset_21(writer, pair(writer, total, 2**-2, 3), tmp_path)

@@ -1,4 +1,4 @@
-"""Imported .onnx files against ONNX Runtime: float networks, and quantised ones."""
+"""Imported .onnx files against ONNX Runtime: float networks, and quantized ones."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_real_numbers_are_onnx_runtimes(name: str, seed: int, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_float_networks_quantised_here_agree_with_onnx_runtime(name: str, tmp_path: Path) -> None:
+def test_float_networks_quantized_here_agree_with_onnx_runtime(name: str, tmp_path: Path) -> None:
     writer = OnnxWriter((3, 8, 6), 7)
     output = NETWORKS[name](writer)
     model = writer.model(output)
@@ -236,5 +236,5 @@ def test_a_float_network_needs_calibration_images(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"calibration images have the shape \(1, 8, 6, 4\)"):
         import_network(path, np.zeros((1, 8, 6, 4)))
     network = import_network(path, writer.images(10))
-    assert network.note == "weights of float.onnx, quantised on 10 images"
+    assert network.note == "weights of float.onnx, quantized on 10 images"
     assert [node.name for node in network.graph.nodes] == ["n0", "n3", "n5", "n8"]

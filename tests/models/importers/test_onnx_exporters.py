@@ -53,7 +53,7 @@ def saved(w: OnnxWriter, folder: Path, *, images: int | str = "n", opset: int = 
 
 
 def run(path: Path, images: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
-    """Run a file as it is, without any optimisation, and give tensors by name."""
+    """Run a file as it is, without any optimization, and give tensors by name."""
     model = onnx.load(path)
     known = {output.name for output in model.graph.output}
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in known)
@@ -569,7 +569,7 @@ def test_sums_of_sixteen_bits_that_are_too_wide_say_the_limit(tmp_path: Path) ->
 
 
 def quantizers(w: OnnxWriter) -> tuple[Callable[[str], str], Callable[..., str]]:
-    """Give what quantises a value, by a scale of its own, and what gives weights."""
+    """Give what quantizes a value, by a scale of its own, and what gives weights."""
 
     def pair(source: str) -> str:
         scale = float(w.rng.uniform(0.02, 0.06)) if source != INPUT else 1 / 127

@@ -33,13 +33,13 @@ def test_squeezenet_is_that_of_the_onnx_model_zoo() -> None:
     assert sorted(map(str, ours.shapes.values())) == sorted(map(str, theirs.shapes.values()))
 
 
-def test_batch_normalisation_of_resnet50_is_folded() -> None:
+def test_batch_normalization_of_resnet50_is_folded() -> None:
     graph = float_network(build(MODELS / "light_resnet50.onnx"), "resnet50").network.graph
     # He et al., CVPR 2016, table 1: 3.8 G MACs with the stride in the first 1x1; here in the 3x3.
     assert graph.macs == 4_089_184_256
     assert len([node for node in graph.nodes if isinstance(node.layer, Conv)]) == 53
 
 
-def test_response_normalisation_is_not_left_out_in_silence() -> None:
+def test_response_normalization_is_not_left_out_in_silence() -> None:
     with pytest.raises(InputError, match=r"node n2 \(LRN\): is not supported; supported are Add"):
         import_network(MODELS / "light_bvlc_alexnet.onnx")

@@ -107,13 +107,13 @@ def test_the_rtl_is_the_model(weight_bits, activation_bits, tmp_path):
     writer = QonnxWriter((2, 6, 7), 1)
     path = saved(writer, network(writer, weight_bits, activation_bits), tmp_path / "few_bits.onnx")
     found = import_network(path)
-    verdict = verify(found, default_machine(found, 30), writer.images(2), optimise=False)
+    verdict = verify(found, default_machine(found, 30), writer.images(2), optimize=False)
     assert verdict.equal, verdict
 
 
 def test_a_factor_of_zero_and_a_negative_one_stay_with_the_integers(tmp_path):
     writer = QonnxWriter((2, 6, 7), 3)
-    first = writer.quantised_conv(writer.activation(INPUT, 8, 0.01, signed=1), 3, (3, 3), 4)
+    first = writer.quantized_conv(writer.activation(INPUT, 8, 0.01, signed=1), 3, (3, 3), 4)
     factors = np.array([-2.0, 0.0, 1.0], np.float32)
     ones, zeros = np.ones(3, np.float32), np.zeros(3, np.float32)
     inputs = [writer.constant(values) for values in (factors, zeros, zeros, ones)]
@@ -135,7 +135,7 @@ REFUSED = {
     ),
     "too many bits": (
         lambda w: w.activation(INPUT, 17, 1.0),
-        r"node n0 \(Quant\): quantises to 17.* bits, must be one number from 1 to 16",
+        r"node n0 \(Quant\): quantizes to 17.* bits, must be one number from 1 to 16",
     ),
     "a scale for every channel of an activation": (
         lambda w: w.quant(INPUT, np.ones((1, 2, 1, 1)), 8, channels=2),
@@ -153,9 +153,9 @@ REFUSED = {
         lambda w: w.add("Trunc", [INPUT], 2, domain=DOMAIN),
         r"node n0 \(Trunc\): is not supported; supported are .*Quant",
     ),
-    "an image that is not quantised": (
-        lambda w: w.activation(w.quantised_conv(INPUT, 2, (3, 3), 4), 4, 0.1),
-        r"input is not quantised: there is no QuantizeLinear and no Quant behind it",
+    "an image that is not quantized": (
+        lambda w: w.activation(w.quantized_conv(INPUT, 2, (3, 3), 4), 4, 0.1),
+        r"input is not quantized: there is no QuantizeLinear and no Quant behind it",
     ),
 }
 

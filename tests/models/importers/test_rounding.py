@@ -140,7 +140,7 @@ def test_integer_operators_are_onnx_runtimes(
 
 
 def equal(network: Network, model: Any, writer: OnnxWriter, images: int = 20) -> None:
-    """Compare outputs, of images whose values lie on halves of the first quantiser too."""
+    """Compare outputs, of images whose values lie on halves of the first quantizer too."""
     rng, (channels, rows, columns) = np.random.default_rng(4), writer.shape
     halves = rng.integers(-200, 200, (images, rows, columns, channels)) * 2.0**-7
     (name,) = (output.name for output in model.graph.output)
@@ -165,13 +165,13 @@ def test_the_rtl_rounds_as_onnx_runtime_does(zero: int, tmp_path: Path) -> None:
     assert any(isinstance(node.layer, Add) for node in network.graph.nodes)
     assert any(tensor.stream_range[0] > 0 for tensor in network.tensors.values())
     equal(network, model, whole.writer)
-    verdict = verify(network, default_machine(network, 90), whole.writer.images(2), optimise=False)
+    verdict = verify(network, default_machine(network, 90), whole.writer.images(2), optimize=False)
     assert verdict.equal, verdict
 
 
 @pytest.mark.parametrize("zero", [0.0, 3.0])
 @pytest.mark.parametrize("signed", [0, 1])
-def test_quantisers_of_qonnx_round_halves_to_the_even_integer(
+def test_quantizers_of_qonnx_round_halves_to_the_even_integer(
     zero: float, signed: int, tmp_path: Path
 ) -> None:
     """A Quant adds its zero point before it rounds; QONNX' own arithmetic is the judge."""

@@ -198,7 +198,7 @@ def test_reals_in_and_reals_out(folder: Path) -> None:
     for name in (INPUT, "t2"):
         retyped(file, name, dtype="float32", scales=np.zeros(0, np.float32))
     network = imported(file.written(), folder)
-    assert network.note == "weights of model.tflite; dequantisation left to the host"
+    assert network.note == "weights of model.tflite; dequantization left to the host"
     images = np.random.default_rng(2).uniform(-2, 2, (1, 5, 6, 2)).astype(np.float32)
     found = run_reference(file.written(), images)
     stream = network.encode(images)

@@ -11,7 +11,7 @@ import pytest
 
 import pilaster as pl
 from pilaster.rtl.boards.bitstream import build
-from pilaster.rtl.boards.catalogue import BOARDS
+from pilaster.rtl.boards.catalog import BOARDS
 from pilaster.rtl.boards.folder import write_build
 from pilaster.sim.results import Result
 from tests.rtl.boards.networks import hidden

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pilaster as pl
-from pilaster.rtl.boards.catalogue import BOARDS
+from pilaster.rtl.boards.catalog import BOARDS
 from pilaster.rtl.boards.errors import DoesNotFitError
 from pilaster.rtl.boards.fit import Estimate, choose_machine, estimate
 from pilaster.rtl.boards.memories import Large

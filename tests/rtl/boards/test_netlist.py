@@ -10,7 +10,7 @@ import pilaster as pl
 from pilaster.data import images_for
 from pilaster.models.reference.network import infer
 from pilaster.rtl.boards.build import PLAIN_NAMES
-from pilaster.rtl.boards.catalogue import BOARDS
+from pilaster.rtl.boards.catalog import BOARDS
 from pilaster.rtl.boards.fit import choose_machine
 from pilaster.rtl.boards.tools import run_tool, yosys
 from pilaster.rtl.host.client import Host

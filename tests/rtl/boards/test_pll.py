@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pilaster.base.errors import InputError
-from pilaster.rtl.boards.catalogue import BOARDS, Family
+from pilaster.rtl.boards.catalog import BOARDS, Family
 from pilaster.rtl.boards.pll import LEAST_SHARE, Ecp5Pll, Ice40Pll, choose_pll
 
 INPUTS = sorted({(board.device.family, board.clock[1]) for board in BOARDS.values()})

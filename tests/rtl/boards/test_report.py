@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pilaster.rtl.boards.catalogue import BOARDS, Family
+from pilaster.rtl.boards.catalog import BOARDS, Family
 from pilaster.rtl.boards.report import LINK, Resources, read_resources, read_timing, stage_of
 
 STAGES = {"conv1": "conv1", "pool1": "pool1"}

@@ -6,7 +6,7 @@ import pytest
 
 from pilaster.base.errors import InputError
 from pilaster.rtl.boards import tools
-from pilaster.rtl.boards.catalogue import Family
+from pilaster.rtl.boards.catalog import Family
 
 VERSIONS = {
     "Yosys 0.23 (git sha1 7ce5011c24b)": False,

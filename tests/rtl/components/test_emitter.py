@@ -1,4 +1,4 @@
-"""Sums leave requantised: a beat for each row, when the last of its turns is done."""
+"""Sums leave requantized: a beat for each row, when the last of its turns is done."""
 
 import numpy as np
 import pytest

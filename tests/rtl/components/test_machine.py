@@ -28,8 +28,8 @@ def draw_machine(rng, seed):
     target = network.tensors["layer"]
     parameters = {"conv": network.parameters["layer"]}
     precisions = {"conv": network.precisions["layer"]}
-    quantised = {INPUT: network.tensors[INPUT], "conv": target, "pool": target}
-    joined = Network(graph, quantised, parameters, precisions, False, "drawn")
+    quantized = {INPUT: network.tensors[INPUT], "conv": target, "pool": target}
+    joined = Network(graph, quantized, parameters, precisions, False, "drawn")
     fold = Fold(out_channels=int(rng.integers(1, shape.channels + 1)))
     stages = {"conv": drawn.machine.stages["layer"], "pool": StageSpec(fold)}
     return Pipeline(joined, Machine("drawn", "drawn", 1, stages))

@@ -1,4 +1,4 @@
-"""A requantisation lane equals the integer reference, three cycles later."""
+"""A requantization lane equals the integer reference, three cycles later."""
 
 import numpy as np
 import pytest

@@ -92,11 +92,11 @@ def test_the_model_and_the_gates_have_the_same_parts(model, components):
     """
     assert {stage.kind for stage in model.stages} == {node.layer.kind for node in NODES}
     for stage in model.stages:
-        modelled = set(energy_by_part(stage.energy_by_action, stage.kind)) - {*EVERYWHERE}
+        modeled = set(energy_by_part(stage.energy_by_action, stage.kind)) - {*EVERYWHERE}
         at_gates = {part_of(component, stage.kind) for component in components[stage.name]}
-        assert modelled <= at_gates, stage.name
+        assert modeled <= at_gates, stage.name
         control = {"joins"} if stage.kind == "concat" else set()
-        assert at_gates - modelled <= control, stage.name
+        assert at_gates - modeled <= control, stage.name
 
 
 def test_every_part_has_actions_of_one_kind_of_stage(model):
@@ -106,8 +106,8 @@ def test_every_part_has_actions_of_one_kind_of_stage(model):
     assert {name for name, parts in found.items() if "pooling" in parts} == {"maximum", "average"}
     assert {name for name, parts in found.items() if "joins" in parts} == {"add"}
     assert {n for n, parts in found.items() if "lanes" in parts} == {"conv", "depthwise", "fc"}
-    assert "requantisation" in found["add"]
-    assert "requantisation" not in found["average"], "a pooling divides by itself"
+    assert "requantization" in found["add"]
+    assert "requantization" not in found["average"], "a pooling divides by itself"
     for name, parts in found.items():
         assert set(parts) <= set(PARTS)
         (stage,) = (stage for stage in model.stages if stage.name == name)

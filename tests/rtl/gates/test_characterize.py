@@ -1,4 +1,4 @@
-"""Law: from machines whose actions cost what a table says, characterisation finds that table."""
+"""Law: from machines whose actions cost what a table says, characterization finds that table."""
 
 from dataclasses import replace
 

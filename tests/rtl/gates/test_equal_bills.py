@@ -14,7 +14,7 @@ from pilaster.rtl.gates.liberty_writer import synthesis_text
 from pilaster.rtl.gates.netlist import Gate, Netlist, Port
 from pilaster.rtl.gates.nodes import MappedNetlist
 from pilaster.rtl.gates.power import gate_energies
-from pilaster.rtl.gates.timing import analyse_timing
+from pilaster.rtl.gates.timing import analyze_timing
 from tests.rtl.gates.rewriting import TEXTS_OF, TREES, WAYS, rewritten
 
 TINY = Path(__file__).parent / "tiny.lib"
@@ -50,7 +50,7 @@ def bill(library):
     high = rng.uniform(0, 1, netlist.nets)
     seen = Activity(1000, 1, toggles, high, np.zeros(0), np.zeros(0), True, True)
     mapped = MappedNetlist(netlist, library)
-    timing = analyse_timing(mapped, PERIOD_NS, {}, {})
+    timing = analyze_timing(mapped, PERIOD_NS, {}, {})
     found = gate_energies(mapped, seen, timing, PERIOD_NS)
     parts = (found.leakage, found.internal, found.switching, found.clock, timing.arrivals)
     return netlist, [part.tolist() for part in parts], timing.slack_ns

@@ -11,7 +11,7 @@ from pilaster.rtl.gates.liberty import Library, library_files
 from pilaster.rtl.gates.netlist import Gate, Netlist, Port
 from pilaster.rtl.gates.nodes import MappedNetlist
 from pilaster.rtl.gates.power import gate_energies
-from pilaster.rtl.gates.timing import analyse_timing
+from pilaster.rtl.gates.timing import analyze_timing
 
 TINY = (Path(__file__).parent / "tiny.lib").read_text()
 A, B, Y = 3, 4, 5
@@ -47,7 +47,7 @@ def energies(library, toggles=(), high=(0.25, 0.5)):
     for net, count in toggles:
         changes[net] = count
     seen = Activity(1000, 1, changes, share, np.zeros(0), np.zeros(0), True, True)
-    return gate_energies(mapped, seen, analyse_timing(mapped, 1000.0, {}, {}), 1000.0)
+    return gate_energies(mapped, seen, analyze_timing(mapped, 1000.0, {}, {}), 1000.0)
 
 
 def leak(value, when="", supply=""):

@@ -132,7 +132,7 @@ def test_programs_are_gates_up_to_as_many_bits_as_the_model_counts(small, monkey
 
 
 def test_lanes_that_are_stuck_are_found_out(small, monkeypatch):
-    made = measure.synthesise
+    made = measure.synthesize
 
     def broken(*arguments):
         mapped = made(*arguments)
@@ -146,7 +146,7 @@ def test_lanes_that_are_stuck_are_found_out(small, monkeypatch):
         assert gates != netlist.gates
         return replace(mapped, netlist=replace(netlist, gates=gates))
 
-    monkeypatch.setattr(measure, "synthesise", broken)
+    monkeypatch.setattr(measure, "synthesize", broken)
     _, found = measured(small, gated=False)
     assert found.clock_gates == 0
     assert not found.answers_equal

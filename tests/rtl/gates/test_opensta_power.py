@@ -21,7 +21,7 @@ from pilaster.rtl.gates.netlist import Gate, Netlist, Port
 from pilaster.rtl.gates.nodes import MappedNetlist
 from pilaster.rtl.gates.opensta import PROGRAM, ask_opensta, run_opensta
 from pilaster.rtl.gates.power import gate_energies
-from pilaster.rtl.gates.timing import analyse_timing
+from pilaster.rtl.gates.timing import analyze_timing
 from tests.rtl.gates.rewriting import TREES, bare, write
 
 LIBERTY = Path(os.environ.get("PILASTER_DATA", "no folder")) / "liberty"
@@ -98,7 +98,7 @@ def test_opensta_reads_the_same_in_a_file_written_in_another_way(way, tmp_path):
         toggles = np.full(mapped.netlist.nets, CYCLES * 0.1)
         judged = run_opensta(mapped, PERIOD_NS)
         assert judged.slack_ns == pytest.approx(
-            analyse_timing(mapped, PERIOD_NS, {}, {}).slack_ns, abs=2e-4
+            analyze_timing(mapped, PERIOD_NS, {}, {}).slack_ns, abs=2e-4
         )
         found.append(opensta(mapped, driven, toggles))
     np.testing.assert_allclose(found[1], found[0], rtol=1e-4)
@@ -115,7 +115,7 @@ def test_opensta_finds_the_same_power(path):
     for _, came, went in driven:
         toggles[[came, went]] = CYCLES * rng.uniform(0.02, 0.6)
     seen = Activity(CYCLES, 1, toggles, high, np.zeros(0), np.zeros(0), True, True)
-    found = gate_energies(mapped, seen, analyse_timing(mapped, PERIOD_NS, {}, {}), PERIOD_NS)
+    found = gate_energies(mapped, seen, analyze_timing(mapped, PERIOD_NS, {}, {}), PERIOD_NS)
     judged = opensta(mapped, driven, toggles) * CYCLES * PERIOD_NS * 1e3  # pJ
     gates = [gate for gate, _, _ in driven]
     internal, charged = judged.T
@@ -139,5 +139,5 @@ def test_wires_of_a_library_are_nothing_to_opensta_as_they_are_to_us(tmp_path):
         LIBRARIES[0].read_text().replace("lu_table_template", f"{wires}\n lu_table_template", 1)
     )
     mapped, _ = between_ports(Library.read(path))
-    own = analyse_timing(mapped, PERIOD_NS, {}, {}).slack_ns
+    own = analyze_timing(mapped, PERIOD_NS, {}, {}).slack_ns
     assert run_opensta(mapped, PERIOD_NS).slack_ns == pytest.approx(own, abs=2e-4)

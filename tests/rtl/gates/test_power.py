@@ -12,7 +12,7 @@ from pilaster.rtl.gates.netlist import LOW, Gate, Netlist, Port
 from pilaster.rtl.gates.nodes import MappedNetlist
 from pilaster.rtl.gates.opensta import run_opensta
 from pilaster.rtl.gates.power import gate_energies
-from pilaster.rtl.gates.timing import FALL, RISE, analyse_timing
+from pilaster.rtl.gates.timing import FALL, RISE, analyze_timing
 
 LIBRARY = Library.read(Path(__file__).parent / "tiny.lib")
 CLK, A, B, N, Y, Q, GCK = 2, 3, 4, 5, 6, 7, 8
@@ -40,7 +40,7 @@ def activity(cycles, toggles, high):
 
 
 def energies(netlist, seen, period=10.0):
-    timing = analyse_timing(netlist, period, {}, {})
+    timing = analyze_timing(netlist, period, {}, {})
     return gate_energies(netlist, seen, timing, period)
 
 
@@ -108,7 +108,7 @@ def test_slack_of_a_path_from_register_to_register():
         Gate(("three",), "NAND2", {"A": N, "B": B, "Y": Y}),
         outputs=(),
     )
-    found = analyse_timing(netlist, 5.0, {}, {})
+    found = analyze_timing(netlist, 5.0, {}, {})
     slew = 0.05 + 2 * 0.01
     settled = 0.3 + 0.01  # no slew at the clock
     inverted = settled + 0.1 + slew / 10 + 0.01
@@ -131,17 +131,17 @@ def test_opensta_finds_the_same_slack_and_leakage():
         outputs=(),
     )
     judged = run_opensta(netlist, 5.0)
-    assert judged.slack_ns == pytest.approx(analyse_timing(netlist, 5.0, {}, {}).slack_ns, abs=2e-4)
+    assert judged.slack_ns == pytest.approx(analyze_timing(netlist, 5.0, {}, {}).slack_ns, abs=2e-4)
     # A register of 5 nW and two gates of 3 nW.
     assert judged.leakage_uw == pytest.approx(0.011)
 
 
 def test_memories_delay_and_are_set_up():
     chain = mapped(Gate((), "INV", {"A": N, "Y": Y}), outputs=())
-    found = analyse_timing(chain, 5.0, {N: 3.0}, {Y: 0.5})
+    found = analyze_timing(chain, 5.0, {N: 3.0}, {Y: 0.5})
     assert found.slack_ns == pytest.approx(5.0 - 0.5 - 3.0 - 0.1)
 
 
 def test_a_clock_that_is_not_met_has_a_negative_slack():
     chain = mapped(Gate((), "INV", {"A": A, "Y": Y}))
-    assert analyse_timing(chain, 0.05, {}, {}).slack_ns == pytest.approx(-0.05)
+    assert analyze_timing(chain, 0.05, {}, {}).slack_ns == pytest.approx(-0.05)

@@ -16,7 +16,7 @@ from pilaster.rtl.gates.netlist import Gate, Netlist, Port
 from pilaster.rtl.gates.nodes import MappedNetlist
 from pilaster.rtl.gates.sizing import MemoryTiming, fit_sizes
 from pilaster.rtl.gates.synthesis import Effort
-from pilaster.rtl.gates.timing import analyse_timing, required_times
+from pilaster.rtl.gates.timing import analyze_timing, required_times
 
 TINY = Path(__file__).parent / "tiny.lib"
 CLK, FIRST = 2, 3
@@ -123,7 +123,7 @@ def overloaded(library, found):
 def test_sizing_keeps_what_a_netlist_computes(library, plain, period_ns, seed):
     found, slack_ns = fit_sizes(plain, library, period_ns, MemoryTiming())
     mapped = MappedNetlist(found, library)
-    assert slack_ns == analyse_timing(mapped, period_ns, {}, {}).slack_ns
+    assert slack_ns == analyze_timing(mapped, period_ns, {}, {}).slack_ns
     assert overloaded(library, found) <= 1 + 1e-9
     rng = np.random.default_rng(seed)
     held = [g.nets["Q"] for g in plain.gates if g.cell == "DFF"]
@@ -152,7 +152,7 @@ def test_a_register_of_many_loads_is_made_larger_or_buffered(library):
 def test_a_slow_path_is_made_faster_and_the_clock_met(library):
     loads = [Gate((), "INV", {"A": 7 + i // 6, "Y": 8 + i}) for i in range(60)]
     plain = netlist([Gate((), "NAND2", {"A": 3, "B": 4, "Y": 7}), *loads], 68)
-    before = analyse_timing(MappedNetlist(plain, library), 1.0, {}, {})
+    before = analyze_timing(MappedNetlist(plain, library), 1.0, {}, {})
     period_ns = 0.97 * (1.0 - before.slack_ns)
     _, slack_ns = fit_sizes(plain, library, period_ns, MemoryTiming())
     assert slack_ns > period_ns - (1.0 - before.slack_ns)
@@ -170,7 +170,7 @@ def test_required_times_tell_the_same_slack_as_arrivals(library):
         11,
     )
     mapped = MappedNetlist(plain, library)
-    timing = analyse_timing(mapped, 0.5, {}, {})
+    timing = analyze_timing(mapped, 0.5, {}, {})
     slacks = required_times(mapped, timing, {}) - timing.arrivals
     assert slacks.min() == pytest.approx(timing.slack_ns)
     assert slacks[:, 7].min() == pytest.approx(timing.slack_ns)
@@ -204,7 +204,7 @@ def test_synthesis_tries_harder_until_the_clock_is_met(slacks, tried, chosen, mo
 
     monkeypatch.setattr(closure, "Synthesis", Stub)
     monkeypatch.setattr(closure, "fit_sizes", sized)
-    found = closure.synthesise(None, None, 1.0, True, lambda one: MemoryTiming(), told.append)
+    found = closure.synthesize(None, None, 1.0, True, lambda one: MemoryTiming(), told.append)
     assert efforts == [*Effort][:tried]
     assert found.effort is [*Effort][chosen]
     assert found.slack_ns == slacks[chosen]

@@ -88,7 +88,7 @@ def device_verilog(wire, clock_hz=1_000_000):
     return component_verilog(device, "device"), files.contents
 
 
-def play(wire, script, folder: Path, optimise=False, patience=100_000):
+def play(wire, script, folder: Path, optimize=False, patience=100_000):
     """Run a script of (operation, argument); gives the bytes sent by the device.
 
     Raises AssertionError where an awaited frame did not come.
@@ -112,7 +112,7 @@ def play(wire, script, folder: Path, optimise=False, patience=100_000):
         (folder / name).write_text(content, encoding="ascii")
     words = "".join(f"{what:x}{argument:02x}\n" for what, argument in script)
     (folder / "script.hex").write_text(words, encoding="ascii")
-    build_and_run(["device.v", "bench.v"], "bench", folder, optimise)
+    build_and_run(["device.v", "bench.v"], "bench", folder, optimize)
     lines = (folder / "out.hex").read_text(encoding="ascii").split("\n")
     late = [line for line in lines if line.startswith("late")]
     assert not late, f"no answer came: {late}"

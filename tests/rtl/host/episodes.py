@@ -1,4 +1,4 @@
-"""Seeded abuse of a device: episodes of bad behaviour, each followed by a good host."""
+"""Seeded abuse of a device: episodes of bad behavior, each followed by a good host."""
 
 import struct
 from dataclasses import dataclass, field

@@ -39,7 +39,7 @@ def pipeline():
     return Pipeline(network, pl.load_machine(None, network))
 
 
-def run(pipeline, episodes, seed, folder, optimise=False, loaded=(), counts=False):
+def run(pipeline, episodes, seed, folder, optimize=False, loaded=(), counts=False):
     wire, network = WireFormat(pipeline, frozenset(loaded), counts), pipeline.network
     counters = len(counters_of(pipeline)) if counts else 0
     values = network.encode(images_for(network, None, 20).images)
@@ -51,7 +51,7 @@ def run(pipeline, episodes, seed, folder, optimise=False, loaded=(), counts=Fals
     seen = {image for e in writer.episodes for image in (*e.before, *e.after)}
     right = dict(zip(seen, infer(network, np.stack([*map(values_of, seen)])), strict=True))
     assert not writer.model.unloaded
-    found = Decoder(MOST).feed(play(wire, [*writer.script, (QUIET, 40)], folder, optimise))
+    found = Decoder(MOST).feed(play(wire, [*writer.script, (QUIET, 40)], folder, optimize))
     frames = iter(list(found))
     total, done = 0, 0
     for number, episode in enumerate(writer.episodes):
@@ -139,11 +139,11 @@ def test_counts_are_exact_when_weights_have_been_loaded(pipeline, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(4))
 def test_thousands_of_episodes(pipeline, tmp_path, part):
-    run(pipeline, 2500, SEED + 1 + part, tmp_path, optimise=True, counts=part % 2 == 1)
+    run(pipeline, 2500, SEED + 1 + part, tmp_path, optimize=True, counts=part % 2 == 1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(8))
 def test_hundreds_of_episodes_with_weights_to_load(pipeline, tmp_path, part):
     loaded, counts = loadable(pipeline)[part % 2 :: 2], part % 4 > 1
-    run(pipeline, 100, SEED + 1 + part, tmp_path, optimise=True, loaded=loaded, counts=counts)
+    run(pipeline, 100, SEED + 1 + part, tmp_path, optimize=True, loaded=loaded, counts=counts)

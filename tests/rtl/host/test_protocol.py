@@ -33,7 +33,7 @@ octets = st.integers(0, 255)
 credit = st.integers(0, 127)
 
 
-def test_the_sum_is_the_catalogue_s():
+def test_the_sum_is_the_catalog_s():
     assert binascii.crc_hqx(b"123456789", CRC_START) == 0x29B1  # RevEng's check value
 
 

@@ -283,6 +283,6 @@ def test_utilization_is_that_of_the_simulation():
     network = pl.load("digits")
     found = pl.map(network, column_interval=200, max_latency=400)
     result = pl.simulate(network, found.machine)
-    assert found.utilisation == pytest.approx(result.utilisation)
+    assert found.utilization == pytest.approx(result.utilization)
     for mapped, stage in zip(found.stages, result.stages, strict=True):
-        assert mapped.utilisation == pytest.approx(stage.utilisation)
+        assert mapped.utilization == pytest.approx(stage.utilization)

@@ -5,7 +5,7 @@ import importlib
 import pytest
 
 from pilaster.base.errors import InputError
-from pilaster.rtl.boards.catalogue import BOARDS, board_named
+from pilaster.rtl.boards.catalog import BOARDS, board_named
 from pilaster.rtl.boards.fit import choose_machine
 from pilaster.rtl.boards.multipliers import Multipliers
 

@@ -80,7 +80,7 @@ class Board:
         }
 
 
-# Capacities: nextpnr 0.11's own count of each device (`Device utilisation`).
+# Capacities: nextpnr 0.11's own count of each device (`Device utilization`).
 _ECP5_25 = Device("LFE5U-25F", Family.ECP5, 24_288, 28, 56)
 _ECP5_12 = Device("LFE5U-12F", Family.ECP5, 24_288, 28, 56)
 _ECP5_45 = Device("LFE5U-45F", Family.ECP5, 43_848, 72, 108)
