@@ -43,7 +43,17 @@ class Group:
 GROUPS = (
     Group("lanes", "#0072B2", (Action.MAC, Action.WEIGHT_LOAD)),
     Group("gated lanes", "#56B4E9", (Action.MAC_GATED,)),
-    Group("psum memory", "#E69F00", (Action.PSUM_READ, Action.PSUM_WRITE, Action.ACCUMULATE)),
+    Group(
+        "psum memory",
+        "#E69F00",
+        (
+            Action.PSUM_READ,
+            Action.PSUM_WRITE,
+            Action.ROW_SUM_READ,
+            Action.ROW_SUM_WRITE,
+            Action.ACCUMULATE,
+        ),
+    ),
     Group("weight memory", "#D55E00", (Action.WEIGHT_READ,)),
     Group(
         "column buffers",

@@ -71,7 +71,13 @@ PROGRAMS = "programs"
 
 PARTS: Mapping[str, tuple[str, ...]] = {
     "lanes": (Action.MAC, Action.MAC_GATED, Action.WEIGHT_LOAD),
-    "sums": (Action.ACCUMULATE, Action.PSUM_READ, Action.PSUM_WRITE),
+    "sums": (
+        Action.ACCUMULATE,
+        Action.PSUM_READ,
+        Action.PSUM_WRITE,
+        Action.ROW_SUM_READ,
+        Action.ROW_SUM_WRITE,
+    ),
     "requantization": (Action.REQUANTIZE,),
     "window and steps": (Action.WINDOW_SHIFT, Action.ROW),
     "pooling": (Action.POOL,),

@@ -12,6 +12,9 @@ from pilaster.sim.stages.kinds import kind_of
 
 __all__ = ["stage_energy_pj", "written_memories"]
 
+_READS = (Action.COLUMN_READ, Action.PSUM_READ, Action.ROW_SUM_READ, Action.WEIGHT_READ)
+_WRITES = (Action.COLUMN_WRITE, Action.PSUM_WRITE, Action.ROW_SUM_WRITE)
+
 
 def stage_energy_pj(
     stage: Stage,
@@ -35,8 +38,7 @@ def stage_energy_pj(
     clock += sum(map(table.memory_clock_pj, memories))
     energy[Action.CLOCK] = clock * cycles
     if clock_mhz is not None:
-        reads = (Action.COLUMN_READ, Action.PSUM_READ, Action.WEIGHT_READ)
-        memories = tuple(_memories(stage, actions, reads))
+        memories = tuple(_memories(stage, actions, _READS))
         leakage_uw = table.leakage_uw(memories, stage.lanes) or 0.0
         energy["leakage"] = leakage_uw * cycles / clock_mhz
     return {str(action): value for action, value in energy.items() if value}
@@ -44,7 +46,7 @@ def stage_energy_pj(
 
 def written_memories(stage: Stage, actions: ActionCounts) -> tuple[Attributes, ...]:
     """Memories of a stage by the words that are written, each phase and bank by itself."""
-    return tuple(_memories(stage, actions, (Action.COLUMN_WRITE, Action.PSUM_WRITE)))
+    return tuple(_memories(stage, actions, _WRITES))
 
 
 def _memories(

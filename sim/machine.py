@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pilaster.base.arguments import LARGEST, as_choice, as_whole, refusal
+from pilaster.base.arguments import LARGEST, as_choice, as_flag, as_whole, refusal
 from pilaster.base.errors import InputError
 from pilaster.base.notebook import html_table
 from pilaster.sim.timing import COLUMN_BUFFERS
@@ -99,12 +99,16 @@ class StageSpec:
     `dram_bits_per_cycle` is the stage's share of DRAM bandwidth; 0 keeps its weights on chip.
     `arm_columns` are the column buffers of every arm of a join, in the order of its inputs; none
     given, there are as many as keep a steady stream from waiting for them (`least_columns`).
+    `row_sums` keeps the sums of one output tile and column in a memory of a word for each output
+    row while its passes follow each other. It is for scatter with weights held: with partial sums
+    held and with gather the sums stay as near without it, and it changes nothing.
     """
 
     fold: Fold = Fold()
     schedule: Schedule = Schedule.SCATTER
     dram_bits_per_cycle: int = 0
     arm_columns: tuple[int, ...] = ()
+    row_sums: bool = False
 
     def __post_init__(self) -> None:
         if not isinstance(self.fold, Fold):
@@ -117,6 +121,7 @@ class StageSpec:
             raise refusal("arm_columns", self.arm_columns, "a tuple of whole numbers")
         columns = tuple(as_whole("arm_columns", n, COLUMN_BUFFERS) for n in self.arm_columns)
         object.__setattr__(self, "arm_columns", columns)
+        object.__setattr__(self, "row_sums", as_flag("row_sums", self.row_sums))
 
 
 @dataclass(frozen=True)

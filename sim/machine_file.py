@@ -30,9 +30,10 @@ MACHINES = Path(__file__).parent / "machines"
 
 Count = Annotated[int, Field(ge=1, le=LARGEST, strict=True)]
 ArmColumns = Annotated[int, Field(ge=COLUMN_BUFFERS, le=LARGEST, strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
 
 
-Entry = int | str | list[int]
+Entry = int | str | bool | list[int]
 """A value of a stage in a file."""
 
 
@@ -50,8 +51,9 @@ class _StageEntry(_Strict):
     schedule: Schedule | None = None
     dram_bits_per_cycle: Annotated[int, Field(ge=0, le=LARGEST, strict=True)] = 0
     arm_columns: tuple[ArmColumns, ...] = ()
+    row_sums: Flag | None = None
 
-    def stage(self, default: Schedule) -> StageSpec:
+    def stage(self, schedule: Schedule, row_sums: bool) -> StageSpec:
         fold = Fold(
             taps=self.taps,
             in_channels=self.in_channels,
@@ -60,7 +62,13 @@ class _StageEntry(_Strict):
             requantizers=self.requantizers,
             loop_order=self.loop_order,
         )
-        return StageSpec(fold, self.schedule or default, self.dram_bits_per_cycle, self.arm_columns)
+        return StageSpec(
+            fold,
+            self.schedule or schedule,
+            self.dram_bits_per_cycle,
+            self.arm_columns,
+            row_sums if self.row_sums is None else self.row_sums,
+        )
 
 
 class _MachineEntry(_Strict):
@@ -68,6 +76,7 @@ class _MachineEntry(_Strict):
     network: str
     column_interval: Count
     schedule: Schedule = Schedule.SCATTER
+    row_sums: Flag = False
     weight_memory_bits: Count | None = None
     stages: dict[str, _StageEntry]
 
@@ -113,7 +122,7 @@ def read_machine(path: Path) -> Machine:
     stages = {}
     for name, stage in entry.stages.items():
         try:
-            stages[name] = stage.stage(entry.schedule)
+            stages[name] = stage.stage(entry.schedule, entry.row_sums)
         except InputError as error:
             raise InputError(f"{path}: stages.{name}.{error}") from error
     return Machine(
@@ -128,7 +137,7 @@ def machine_yaml(machine: Machine) -> str:
     lines = []
     for key, value in entry.items():
         remark = "  # cycles between two columns at the input" if key == "column_interval" else ""
-        lines.append(f"{key}: {_text(value) if isinstance(value, str) else value}{remark}")
+        lines.append(f"{key}: {_text(value) if isinstance(value, str) else _plain(value)}{remark}")
     lines += [f"schedule: {schedule}", "stages:"]
     lines += [f"  {_text(name)}: {{{_entry_text(stage)}}}" for name, stage in stages.items()]
     return "\n".join(lines) + "\n"
@@ -146,11 +155,16 @@ def machine_entry(machine: Machine) -> dict[str, Any]:
     schedules = {spec.schedule for spec in machine.stages.values()}
     common = schedules.pop() if len(schedules) == 1 else Schedule.SCATTER
     entry["schedule"] = str(common)
-    entry["stages"] = {name: _stage_entry(spec, common) for name, spec in machine.stages.items()}
+    row_sums = bool(machine.stages) and all(spec.row_sums for spec in machine.stages.values())
+    if row_sums:
+        entry["row_sums"] = True
+    entry["stages"] = {
+        name: _stage_entry(spec, common, row_sums) for name, spec in machine.stages.items()
+    }
     return entry
 
 
-def _stage_entry(spec: StageSpec, common: Schedule) -> dict[str, Entry]:
+def _stage_entry(spec: StageSpec, common: Schedule, row_sums: bool) -> dict[str, Entry]:
     """Give a stage's values, without what is as by default or in common."""
     entry: dict[str, Entry] = {**spec.fold.entry}
     if spec.schedule is not common:
@@ -159,11 +173,18 @@ def _stage_entry(spec: StageSpec, common: Schedule) -> dict[str, Entry]:
         entry["dram_bits_per_cycle"] = spec.dram_bits_per_cycle
     if spec.arm_columns:
         entry["arm_columns"] = list(spec.arm_columns)
+    if spec.row_sums != row_sums:
+        entry["row_sums"] = spec.row_sums
     return entry
 
 
 def _entry_text(entry: Mapping[str, Entry]) -> str:
-    return ", ".join(f"{key}: {value}" for key, value in entry.items())
+    return ", ".join(f"{key}: {_plain(value)}" for key, value in entry.items())
+
+
+def _plain(value: Entry) -> str:
+    """Write a value that needs no quotes."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _text(text: str) -> str:

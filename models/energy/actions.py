@@ -34,6 +34,9 @@ class Action(StrEnum):
         Register bits written when the tap window moves by one row.
     PSUM_READ, PSUM_WRITE (bits, depth)
         One access of a partial-sum memory, ``bits`` wide and ``depth`` words deep.
+    ROW_SUM_READ, ROW_SUM_WRITE (bits, depth)
+        One access of the memory that keeps the sums of one output tile and column between passes:
+        a word for each output row.
     WEIGHT_READ (bits, depth)
         One read of a weight memory.
     WEIGHT_LOAD (bits)
@@ -60,6 +63,8 @@ class Action(StrEnum):
     WINDOW_SHIFT = "window_shift"
     PSUM_READ = "psum_read"
     PSUM_WRITE = "psum_write"
+    ROW_SUM_READ = "row_sum_read"
+    ROW_SUM_WRITE = "row_sum_write"
     WEIGHT_READ = "weight_read"
     WEIGHT_LOAD = "weight_load"
     COLUMN_READ = "column_read"

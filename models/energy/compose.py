@@ -9,9 +9,10 @@ mac                           multiply (activation x weight) + add (accumulator)
 accumulate, pool              add (bits)
 requantize                    multiply (accumulator x scale) + add (accumulator)
 window_shift, stream          register (bits)
-psum_read, weight_read,       memory_read (bits, depth)
-column_read
-psum_write, column_write      memory_write (bits, depth)
+psum_read, row_sum_read,      memory_read (bits, depth)
+weight_read, column_read
+psum_write, row_sum_write,    memory_write (bits, depth)
+column_write
 mac_gated, weight_load, row,  nothing: the table prices the action itself, or counts it as 0
 program_read, dram_read,
 clock
@@ -32,11 +33,12 @@ __all__ = ["PRIMITIVES", "SMALL_MEMORIES", "UNCOMPOSED", "Part", "parts"]
 Part = tuple[str, Attributes]
 """Name of a primitive, and the attributes at which it is used."""
 
-_READS = (Action.PSUM_READ, Action.WEIGHT_READ, Action.COLUMN_READ)
-_WRITES = (Action.PSUM_WRITE, Action.COLUMN_WRITE)
+_VALUE_READS = (Action.PSUM_READ, Action.ROW_SUM_READ, Action.COLUMN_READ)
+_READS = (*_VALUE_READS, Action.WEIGHT_READ)
+_WRITES = (Action.PSUM_WRITE, Action.ROW_SUM_WRITE, Action.COLUMN_WRITE)
 
 SMALL_MEMORIES = {
-    **dict.fromkeys((Action.PSUM_READ, Action.COLUMN_READ), "small_memory_read"),
+    **dict.fromkeys(_VALUE_READS, "small_memory_read"),
     **dict.fromkeys(_WRITES, "small_memory_write"),
     Action.WEIGHT_READ: "small_weight_read",
     Action.PROGRAM_READ: "small_program_read",

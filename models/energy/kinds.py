@@ -104,6 +104,8 @@ KINDS: dict[str, Kind] = {
     Action.WINDOW_SHIFT: Kind("one shift of the tap window", _WORD, _BY_WORD),
     Action.PSUM_READ: Kind("one read of partial sums", _MEMORY, _BY_MEMORY),
     Action.PSUM_WRITE: Kind("one write of partial sums", _MEMORY, _BY_MEMORY),
+    Action.ROW_SUM_READ: Kind("one read of row sums", _MEMORY, _BY_MEMORY),
+    Action.ROW_SUM_WRITE: Kind("one write of row sums", _MEMORY, _BY_MEMORY),
     Action.WEIGHT_READ: Kind("one read of weights", _MEMORY, _BY_MEMORY),
     Action.WEIGHT_LOAD: Kind("one set of weights taken into the lanes", _WORD, _BY_WORD),
     Action.COLUMN_READ: Kind("one read of a column buffer", _MEMORY, _BY_MEMORY),

@@ -66,7 +66,7 @@ class ConvNeeds(Needs[ConvStage]):
         return [min(stage.geometry.shape.channels, stage.fold.in_channels)]
 
     def memories(self, stage: ConvStage, beat_channels: Sequence[int]) -> list[Memory]:
-        """List column buffers, weights, biases, the program, and partial sums."""
+        """List column buffers, weights, biases, the program, partial sums, and row sums."""
         (channels,) = beat_channels
         fold, widths, phases = stage.fold, stage.widths, stage.geometry.row_fold
         word = max(ceil(fold.in_channels / phases), channels) * widths.activation
@@ -80,6 +80,7 @@ class ConvNeeds(Needs[ConvStage]):
             Memory(psum_word, stage.tile_shape[1], read_only=True),  # bias
             Memory(passes.bit_length() + _PASS_BITS, passes, read_only=True),
             Memory(psum_word, ceil(psum_bits(stage) / psum_word / banks), banks),
+            Memory(psum_word, stage.row_sum_words, banks),
         ]
 
     def luts(self, stage: ConvStage) -> int:

@@ -25,6 +25,8 @@ ACTION_PROBES = (
     Action.WEIGHT_LOAD,
     Action.PSUM_READ,
     Action.PSUM_WRITE,
+    Action.ROW_SUM_READ,
+    Action.ROW_SUM_WRITE,
     Action.ACCUMULATE,
     Action.ROW,
     Action.PROGRAM_READ,

@@ -24,7 +24,9 @@ class PartialSums(wiring.Component):
     """Adds the lanes' sums to the partial sums of each slot, and keeps them or lets them go.
 
     Where weights are held, a row's partial sums are read and written in every pass; where sums are
-    held they stand in an accumulator for as long as a row takes.
+    held they stand in an accumulator for as long as a row takes. Where a stage keeps row sums, they
+    stand in a memory of a word for each row between the passes of a run on an output tile, and only
+    what the run adds goes to those that wait.
 
     Members
     -------
@@ -33,6 +35,7 @@ class PartialSums(wiring.Component):
     leaving, tile, row : sums leave in this cycle; of which output tile and row
     total : (outputs), the sums that leave
     reads, writes : by slot, whether a partial sum is read or written in this cycle
+    row_reads, row_writes : likewise of row sums, where the stage keeps these
     load : fills the bias memory, where it is loaded
 
     Attributes
@@ -45,6 +48,7 @@ class PartialSums(wiring.Component):
     ) -> None:
         self._stage, self._parameters, self._form, self._files = stage, parameters, form, files
         self._held = stage.fold.loop_order is LoopOrder.PSUMS_HELD
+        self._by_run = self._held or stage.keeps_row_sums
         self._scatter = stage.spec.schedule is Schedule.SCATTER
         self._banks = stage.fold.kernel_columns if self._scatter else 1
         outputs, bits = stage.fold.out_channels, stage.widths.accumulator
@@ -60,6 +64,8 @@ class PartialSums(wiring.Component):
             "reads": Out(form.slots),
             "writes": Out(form.slots),
         }
+        if stage.row_sum_words:
+            members |= {"row_reads": Out(form.slots), "row_writes": Out(form.slots)}
         _, self._memory = memory_names(stage)
         self.is_loaded = self._memory in files.loaded
         if self.is_loaded:
@@ -111,6 +117,26 @@ class PartialSums(wiring.Component):
             ports.append((read, write))
         return ports
 
+    def _row_sums(self, m: Module, slot: int, total: Value) -> Value:
+        """Keep the sums of a slot from pass to pass; gives those of the row that is here."""
+        ahead, at = self.ahead, self.at
+        depth = max(2, self._stage.row_sum_words)
+        m.submodules[f"row_sums{slot}"] = memory = Memory(shape=self._word, depth=depth, init=[])
+        write = memory.write_port()
+        read = memory.read_port(transparent_for=(write,))
+        reads = ahead.valid & ahead.step.slots[slot].active & ~ahead.step.first
+        m.d.comb += [
+            self.row_reads[slot].eq(reads),
+            self.row_writes[slot].eq(at.valid & at.step.slots[slot].active & ~at.step.last),
+            read.addr.eq(ahead.row),
+            read.en.eq(self.row_reads[slot]),
+            write.addr.eq(at.row),
+            write.data.eq(total),
+            write.en.eq(self.row_writes[slot]),
+        ]
+        kept: Value = read.data
+        return kept
+
     def _address(self, of: Any, slot: int) -> Value:
         step, row = of.step, of.row
         if not self._scatter:
@@ -133,15 +159,18 @@ class PartialSums(wiring.Component):
                 m.d.comb += base.eq(found)
             fresh_ahead = ahead.step.fresh[slot] & ahead.step.first
             reads = ahead.valid & before.active & ~fresh_ahead
-            if held:
+            if self._by_run:
                 reads = reads & ahead.step.first
             m.d.comb += self.reads[slot].eq(reads)
             for bank, (read, _) in enumerate(banks):
                 with m.If(self.reads[slot] & (before.bank == bank)):
                     m.d.comb += [read.addr.eq(self._address(ahead, slot)), read.en.eq(1)]
         outputs = self._stage.fold.out_channels
+        kept = accumulator if held else None
+        if self._stage.row_sum_words:
+            kept = self._row_sums(m, slot, total)
         for o in range(outputs):
-            start = Mux(at.step.first, base[o], accumulator[o]) if held else base[o]
+            start = base[o] if kept is None else Mux(at.step.first, base[o], kept[o])
             m.d.comb += total[o].eq(start + self.sums[slot * outputs + o])
         active = at.valid & now.active
         if held:
@@ -149,7 +178,7 @@ class PartialSums(wiring.Component):
                 m.d.sync += accumulator.eq(total)
         leaves = at.step.emits & (at.step.complete_slot == slot)
         stores = active & ~leaves
-        if held:
+        if self._by_run:
             stores = stores & at.step.last
         m.d.comb += self.writes[slot].eq(stores)
         for bank, (_, write) in enumerate(banks):

@@ -101,8 +101,8 @@ def _scale(attributes: Attributes) -> float:
     return attributes.accumulator_bits * max(1, attributes.scale_bits)
 
 
-_READS = (Action.PSUM_READ, Action.COLUMN_READ)
-_WRITES = (Action.PSUM_WRITE, Action.COLUMN_WRITE)
+_READS = (Action.PSUM_READ, Action.ROW_SUM_READ, Action.COLUMN_READ)
+_WRITES = (Action.PSUM_WRITE, Action.ROW_SUM_WRITE, Action.COLUMN_WRITE)
 
 _SIZES: Mapping[Action, Size] = {
     **dict.fromkeys(_READS, _capacity),  # all words are at the multiplexer of a memory of registers
@@ -217,19 +217,21 @@ def _fit(
             ]
             if not found:
                 continue
-            outside = any(
-                (m.stage, m.component) == (stage.name, component) for m in measured.memories
-            )
-            mine = _ACTIONS[component]
+            outside = {
+                m.name.startswith("row_sums")
+                for m in measured.memories
+                if (m.stage, m.component) == (stage.name, component)
+            }
+            # Accesses of a memory that is no gates cost these nothing.
+            mine = [
+                action
+                for action in _ACTIONS[component]
+                if action not in _OF_MEMORIES or (action in _OF_ROW_SUMS) not in outside
+            ]
             row = [
                 sum(_amount(stage, action) for action in kind if action in mine) / images
                 for kind in kinds
             ]
-            if outside:  # accesses of a memory that is no gates cost these nothing
-                row = [
-                    0.0 if set(kind) & _OF_MEMORIES else n
-                    for kind, n in zip(kinds, row, strict=True)
-                ]
             if any(row):
                 energies.append(sum(p.internal_pj + p.switching_pj - p.clock_pj for p in found))
                 counts.append(row)
@@ -239,10 +241,17 @@ def _fit(
 
 
 _OF_MEMORIES = {*_READS, *_WRITES, Action.WEIGHT_READ, Action.PROGRAM_READ}
+_OF_ROW_SUMS = {Action.ROW_SUM_READ, Action.ROW_SUM_WRITE}
 
 _ACTIONS: Mapping[str, tuple[Action, ...]] = {
     "lanes": (Action.MAC, Action.MAC_GATED, Action.WEIGHT_LOAD),
-    "partial sums": (Action.ACCUMULATE, Action.PSUM_READ, Action.PSUM_WRITE),
+    "partial sums": (
+        Action.ACCUMULATE,
+        Action.PSUM_READ,
+        Action.PSUM_WRITE,
+        Action.ROW_SUM_READ,
+        Action.ROW_SUM_WRITE,
+    ),
     "column buffer": (Action.COLUMN_READ, Action.COLUMN_WRITE),
     "requantizers": (Action.REQUANTIZE,),
     "window": (Action.WINDOW_SHIFT, Action.ROW),

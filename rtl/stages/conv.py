@@ -107,6 +107,8 @@ def conv_most(stage: ConvStage) -> Mapping[Action, int]:
         found |= dict.fromkeys((Action.WEIGHT_READ, Action.WEIGHT_LOAD), 1)
     if stage.pending_columns:
         found |= dict.fromkeys((Action.PSUM_READ, Action.PSUM_WRITE), slots)
+    if stage.row_sum_words:
+        found |= dict.fromkeys((Action.ROW_SUM_READ, Action.ROW_SUM_WRITE), slots)
     return most_of(found)
 
 
@@ -230,6 +232,11 @@ class ConvComponent(wiring.Component):
                 self.probes.program_read.eq(fetcher.reads),
                 self.probes.stream.eq(self.o.valid),
             ]
+            if stage.row_sum_words:
+                m.d.comb += [
+                    self.probes.row_sum_read.eq(_count(sums.row_reads)),
+                    self.probes.row_sum_write.eq(_count(sums.row_writes)),
+                ]
             self._count_operations(m, at, steps[-1], lanes, emitter)
         return m
 

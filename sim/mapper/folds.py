@@ -28,6 +28,7 @@ class Limits:
     requantizer_sizes : most sizes tried of P_q
     on_chip_weight_bits : a layer with more bits of weights takes them from DRAM, in one cycle for
         all lanes; None keeps all on chip
+    row_sums : whether stages keep row sums, see `StageSpec`
     """
 
     schedules: tuple[Schedule, ...] = (Schedule.SCATTER,)
@@ -35,6 +36,7 @@ class Limits:
     channel_sizes: int | None = 24
     requantizer_sizes: int | None = 12
     on_chip_weight_bits: int | None = None
+    row_sums: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +86,7 @@ class FoldBlock:
         same = (self.schedule, self.kernel_columns) == (other.schedule, other.kernel_columns)
         return same and np.array_equal(self.taps[: len(other)], other.taps)
 
-    def spec(self, index: int, dram_bits_per_lane: int) -> StageSpec:
+    def spec(self, index: int, dram_bits_per_lane: int, row_sums: bool) -> StageSpec:
         """Give one of the folds as a stage."""
         fold = Fold(
             taps=int(self.taps[index]),
@@ -94,7 +96,8 @@ class FoldBlock:
             requantizers=int(self.requantizers[index]),
             loop_order=self.order,
         )
-        return StageSpec(fold, self.schedule, fold.lanes * dram_bits_per_lane)
+        dram = fold.lanes * dram_bits_per_lane
+        return StageSpec(fold, self.schedule, dram, row_sums=row_sums)
 
 
 def fold_blocks(geometry: ConvGeometry, limits: Limits) -> list[FoldBlock]:

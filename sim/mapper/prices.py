@@ -21,6 +21,7 @@ from pilaster.sim.beats import Beats
 from pilaster.sim.column_words import Cuts, beat_cuts, conv_cuts, tile_cuts, word_channels
 from pilaster.sim.energy import stage_energy_pj
 from pilaster.sim.machine import Schedule
+from pilaster.sim.mapper.hardware import hardware_of, keeps_row_sums, pending_columns
 from pilaster.sim.mapper.space import (
     BlockTiles,
     Candidates,
@@ -30,7 +31,7 @@ from pilaster.sim.mapper.space import (
 )
 from pilaster.sim.mapper.tiles import present_tiles
 from pilaster.sim.program_tables import ProgramTables, TiledRuns, counted_tables, whole_tables
-from pilaster.sim.stages import ConvStage, JoinStage, PoolStage
+from pilaster.sim.stages import JoinStage, PoolStage
 from pilaster.sim.stages.conv_actions import column_phase_bits, kernel_uses
 from pilaster.sim.stages.join_actions import arm_actions
 from pilaster.sim.stages.pool_actions import pool_column_buffer_bits
@@ -267,84 +268,12 @@ def _own_energy(stage: PoolStage | JoinStage, shapes: Sequence[Shape], pricing: 
     return sum(energy.values())
 
 
-@dataclass(frozen=True, eq=False)
-class _Hardware:
-    """Memories and registers of a block's folds; see `conv_actions` for each."""
-
-    row_word: Ints
-    column_phases: int
-    column_word: Ints
-    column_bits: int
-    psum_word: Ints
-    psum_bits: Ints
-    banks: int
-    weight_word: Ints
-    weight_sets: Ints
-    register_bits: Ints
-
-    @property
-    def column_depth(self) -> Ints:
-        """Words of a phase of the column buffers."""
-        return -(-self.column_bits // self.column_word)
-
-    @property
-    def psum_depth(self) -> Ints:
-        """Words of a bank of partial sums."""
-        depth: Ints = np.maximum(1, self.psum_bits // self.psum_word // self.banks)
-        return depth
-
-
-def _hardware(found: ConvCandidates, tiles: BlockTiles) -> _Hardware:
-    block, geometry, widths = tiles.block, found.stage.geometry, found.stage.widths
-    scatter = block.schedule is Schedule.SCATTER
-    stage = replace(found.stage, spec=replace(found.stage.spec, schedule=block.schedule))
-    sets = tiles.groups.sets.sum(axis=0)
-    outs = geometry.tiled_groups * -(-geometry.out_channels // block.out_channels)
-    word = block.in_channels * widths.activation
-    if geometry.is_depthwise:
-        word = word * block.out_channels
-    phases = geometry.row_fold
-    psum_word = block.out_channels * widths.accumulator
-    banks = block.kernel_columns if scatter else 1
-    pending = _pending(tiles, stage)
-    waiting = -(-pending // banks) * banks * geometry.rows_out * (outs if scatter else 1)
-    copies = np.ones_like(sets) if block.held else np.where(sets > 1, 2, 1)
-    registers = copies * block.lanes * widths.weight
-    registers = registers + 2 * block.taps * block.in_channels * widths.activation
-    registers = registers + block.lanes * (widths.activation + widths.weight)
-    registers = registers + 2 * psum_word * banks
-    each = widths.accumulator + widths.scale + widths.output
-    return _Hardware(
-        row_word=word,
-        column_phases=phases,
-        column_word=-(-word // phases),
-        column_bits=column_phase_bits(stage),
-        psum_word=psum_word,
-        psum_bits=waiting * psum_word,
-        banks=banks,
-        weight_word=block.lanes * widths.weight,
-        weight_sets=sets,
-        register_bits=registers + block.requantizers * each,
-    )
-
-
-def _pending(tiles: BlockTiles, stage: ConvStage) -> Ints:
-    """Output columns whose partial sums wait in memory at the same time."""
-    block, geometry = tiles.block, stage.geometry
-    single = tiles.runs.most.max(axis=0) <= 1
-    if block.schedule is Schedule.GATHER:
-        return np.where(block.held | single, 0, 1)
-    if block.held:
-        return np.full(len(block), -(-(geometry.kernel_columns - 1) // geometry.stride))
-    return np.where(single & (geometry.kernel_columns == 1), 0, geometry.open_columns)
-
-
 def _conv_energies(found: ConvCandidates, tiles: BlockTiles, pricing: Pricing) -> Costs:
     block, classes, runs, groups = tiles.block, tiles.classes, tiles.runs, tiles.groups
     table, stage = pricing.table, found.stage
     geometry, widths = stage.geometry, stage.widths
     rows_out, columns_out = geometry.rows_out, geometry.columns_out
-    hardware = _hardware(found, tiles)
+    hardware = hardware_of(found, tiles)
     columns = _kernel_uses(found, tiles)
 
     lane = Attributes(
@@ -376,17 +305,22 @@ def _conv_energies(found: ConvCandidates, tiles: BlockTiles, pricing: Pricing) -
     adds = deferred @ runs.deferred_adds + completing @ runs.adds
     energy += adds * rows_out * table.energy_pj(Action.ACCUMULATE, Attributes(widths.accumulator))
     outs = geometry.tiled_groups * -(-geometry.out_channels // block.out_channels)
-    if block.held:
-        touches = deferred @ runs.touched + completing.sum() * outs
-    else:
-        touches = deferred @ runs.deferred + completing @ runs.total
+    by_run = deferred @ runs.touched + completing.sum() * outs
+    by_pass = deferred @ runs.deferred + completing @ runs.total
+    keeps = keeps_row_sums(tiles, stage)
+    touches = by_run if block.held or keeps else by_pass
     waits = (touches - columns_out * outs) * rows_out
     for action in (Action.PSUM_READ, Action.PSUM_WRITE):
         energy += waits * _energy(table, action, hardware.psum_word, hardware.psum_depth)
+    kept, words = (by_pass - by_run) * rows_out * keeps, np.maximum(1, hardware.row_sum_words)
+    for action in (Action.ROW_SUM_READ, Action.ROW_SUM_WRITE):
+        energy += kept * _energy(table, action, hardware.psum_word, words)
 
     if pricing.image_cycles:
         bank = _each(table.memory_clock_pj, hardware.psum_word, hardware.psum_depth)
         clock = (waits > 0) * bank * hardware.banks
+        row_sums = _each(table.memory_clock_pj, hardware.psum_word, words)
+        clock = clock + (kept > 0) * row_sums * hardware.banks
         clock = clock + _each(lambda at: table.clock_pj(at.bits), hardware.register_bits, None)
         energy += pricing.image_cycles * clock
     passes = classes.counts[:, 0] @ runs.deferred + classes.counts[:, 1] @ runs.total
@@ -403,6 +337,8 @@ def _conv_energies(found: ConvCandidates, tiles: BlockTiles, pricing: Pricing) -
         power = block.lanes * (table.leakage_uw((), 1) or 0.0)
         banks = hardware.banks * _leaking(table, hardware.psum_word, hardware.psum_depth)
         power += (waits > 0) * banks
+        row_sums = hardware.banks * _leaking(table, hardware.psum_word, words)
+        power += (kept > 0) * row_sums
         if not found.in_dram:
             sets = np.maximum(hardware.weight_sets, 1)
             power += (fetched > 0) * _leaking(table, hardware.weight_word, sets)
@@ -422,7 +358,7 @@ def _program_energies(found: ConvCandidates, tiles: BlockTiles, table: EnergyTab
 def _program_tables(found: ConvCandidates, tiles: BlockTiles) -> ProgramTables:
     """The tables of a block's folds: in closed form, or where tiles are zero, for each base."""
     block, geometry, sets = tiles.block, found.stage.geometry, tiles.groups.sets
-    pending = _pending(tiles, found.stage)
+    pending = pending_columns(tiles, found.stage)
     runs = TiledRuns(geometry, block.schedule, block.kernel_columns, block.held, pending)
     ins = -(-geometry.channels // block.in_channels)
     outs = geometry.tiled_groups * -(-geometry.out_channels // block.out_channels)
@@ -450,7 +386,7 @@ def _kernel_uses(found: ConvCandidates, tiles: BlockTiles) -> Ints:
 
 def _conv_areas(found: ConvCandidates, tiles: BlockTiles, table: EnergyTable) -> Costs:
     block, widths = tiles.block, found.stage.widths
-    hardware = _hardware(found, tiles)
+    hardware = hardware_of(found, tiles)
     operands = Attributes(activation_bits=widths.activation, weight_bits=widths.weight)
     scale = Attributes(activation_bits=widths.accumulator, weight_bits=widths.scale)
     adders = block.lanes + block.out_channels * hardware.banks + block.requantizers
@@ -466,6 +402,9 @@ def _conv_areas(found: ConvCandidates, tiles: BlockTiles, table: EnergyTable) ->
         area = area + np.where(hardware.weight_sets > 1, weights, 0.0)
     bank = _area(table, "memory_area", hardware.psum_word, hardware.psum_depth)
     area = area + np.where(hardware.psum_bits > 0, bank * hardware.banks, 0.0)
+    words = np.maximum(1, hardware.row_sum_words)
+    row_sums = _area(table, "memory_area", hardware.psum_word, words) * hardware.banks
+    area = area + np.where(hardware.row_sum_words > 0, row_sums, 0.0)
     total: Costs = np.asarray(area, np.float64)
     return total
 

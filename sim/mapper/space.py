@@ -227,7 +227,7 @@ class ConvCandidates:
         bits = self.stage.widths.weight if self.in_dram else 0
         for tiles in self.blocks:
             if index < len(tiles.block):
-                return tiles.block.spec(index, bits)
+                return tiles.block.spec(index, bits, self.stage.spec.row_sums)
             index -= len(tiles.block)
         raise IndexError(index)
 
@@ -299,7 +299,8 @@ def candidates(network: Network, node: Node, limits: Limits) -> Candidates:
 
 def _conv_candidates(network: Network, node: Node, limits: Limits) -> ConvCandidates:
     kind = ConvKind()
-    stage = kind.lay(network, node, StageSpec(schedule=limits.schedules[0]))
+    spec = StageSpec(schedule=limits.schedules[0], row_sums=limits.row_sums)
+    stage = kind.lay(network, node, spec)
     geometry = stage.geometry
     nonzero = None if network.dense else nonzero_weights(network, node.name, geometry)
     blocks: list[BlockTiles] = []

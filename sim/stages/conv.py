@@ -333,12 +333,27 @@ class ConvStage:
         return all(int(self.tile_counts[list(used)].sum(axis=0).max()) <= 1 for used in groups)
 
     @property
+    def keeps_row_sums(self) -> bool:
+        """Whether the sums of an output tile and column stay in a memory of their own.
+
+        They do while the passes of a run follow each other on the tile; what a run adds then passes
+        the memory of pending columns once.
+        """
+        scatter = self.spec.schedule is Schedule.SCATTER
+        return self.spec.row_sums and scatter and self.fold.loop_order is LoopOrder.WEIGHTS_HELD
+
+    @property
+    def row_sum_words(self) -> int:
+        """Words of that memory, one for each output row; 0 where no sum ever stays in it."""
+        return self.geometry.rows_out if self.keeps_row_sums and not self.single_pass else 0
+
+    @property
     def pending_columns(self) -> int:
         """Output columns whose partial sums wait in memory at the same time."""
         geometry, held = self.geometry, self.fold.loop_order is LoopOrder.PSUMS_HELD
         if self.spec.schedule is Schedule.GATHER:
             return 0 if held or self.single_pass else 1
-        if held:
+        if held or self.keeps_row_sums:
             return -(-(geometry.kernel_columns - 1) // geometry.stride)
         single = geometry.kernel_columns == 1 and self.single_pass
         return 0 if single else geometry.open_columns

@@ -24,6 +24,7 @@ __all__ = [
     "psum_bits",
     "register_bits",
     "row_bits",
+    "row_sum_bits",
     "weight_bits",
 ]
 
@@ -80,12 +81,16 @@ def _data_independent(stage: ConvStage, source: Beats) -> Counted:
 
     yield Action.ACCUMULATE, Attributes(widths.accumulator), totals.adds * rows_out
     waits = (totals.touches - columns_out * outs) * rows_out
+    psum_word = fold.out_channels * widths.accumulator
     if waits:
-        psum_word = fold.out_channels * widths.accumulator
         depth = max(1, psum_bits(stage) // psum_word // psum_banks(stage))
         memory = Attributes(psum_word, depth)
         yield Action.PSUM_READ, memory, waits
         yield Action.PSUM_WRITE, memory, waits
+    if stage.row_sum_words:
+        kept, memory = totals.kept * rows_out, Attributes(psum_word, stage.row_sum_words)
+        yield Action.ROW_SUM_READ, memory, kept
+        yield Action.ROW_SUM_WRITE, memory, kept
     yield Action.ROW, Attributes(), totals.passes * rows_out
     for table, reads in program_reads(stage):
         yield Action.PROGRAM_READ, table, reads
@@ -102,7 +107,9 @@ class _Totals:
     Attributes
     ----------
     passes : in the schedule
-    touches : times that an output tile's sums are taken up: passes, or runs where sums are held
+    touches : times that an output tile's sums are taken up: passes, or runs where sums are held or
+        a memory of their own keeps them
+    kept : times that they go from one pass to the next in that memory
     adds : sums added to, for one output row, over real output channels
     weight_sets : sets of weights taken in turn
     words_read : words read from the column buffer
@@ -110,6 +117,7 @@ class _Totals:
 
     passes: int
     touches: int
+    kept: int
     adds: int
     weight_sets: int
     words_read: int
@@ -117,21 +125,23 @@ class _Totals:
 
 def _totals(stage: ConvStage) -> _Totals:
     scatter = stage.spec.schedule is Schedule.SCATTER
-    held = stage.fold.loop_order is LoopOrder.PSUMS_HELD
+    by_run = stage.fold.loop_order is LoopOrder.PSUMS_HELD or stage.keeps_row_sums
     real = _real_out_channels(stage)
     rows_by_group = _tap_group_counts(stage) @ _rows_read(stage)
-    passes = touches = adds = weight_sets = words = 0
+    passes = touches = kept = adds = weight_sets = words = 0
     for runs in stage.runs:
         for run in runs:
             counts = stage.out_tile_counts(run)
             copies = len(run.uses[0].active) if scatter else 1
-            passes += int(counts.sum())
-            touches += copies * int(np.count_nonzero(counts) if held else counts.sum())
+            of_run, tiles = int(counts.sum()), int(np.count_nonzero(counts))
+            passes += of_run
+            touches += copies * (tiles if by_run else of_run)
+            kept += copies * (of_run - tiles) * stage.keeps_row_sums
             adds += copies * int(counts @ real)
             for use in run.uses:
                 weight_sets += int(stage.tile_counts[use.group].sum())
                 words += int(rows_by_group[use.group]) * (1 if scatter else len(use.active))
-    return _Totals(passes, touches, adds, weight_sets, words)
+    return _Totals(passes, touches, kept, adds, weight_sets, words)
 
 
 def _real_out_channels(stage: ConvStage) -> Counts:
@@ -258,6 +268,12 @@ def psum_bits(stage: ConvStage) -> int:
     banks = psum_banks(stage)
     columns = -(-stage.pending_columns // banks) * banks
     return columns * stage.geometry.rows_out * outs * fold.out_channels * stage.widths.accumulator
+
+
+def row_sum_bits(stage: ConvStage) -> int:
+    """Bits of the memories that keep sums between the passes of a run, one for each slot."""
+    word = stage.fold.out_channels * stage.widths.accumulator
+    return psum_banks(stage) * stage.row_sum_words * word
 
 
 def psum_banks(stage: ConvStage) -> int:

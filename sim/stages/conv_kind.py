@@ -27,11 +27,15 @@ from pilaster.sim.stages.conv_actions import (
     psum_bits,
     register_bits,
     row_bits,
+    row_sum_bits,
     weight_bits,
 )
 from pilaster.sim.stages.kind import Counted, Kind, Part, Storage, memory, powers_of_two
 
 __all__ = ["ConvKind"]
+
+
+_OF_BANKS = (Action.PSUM_READ, Action.PSUM_WRITE, Action.ROW_SUM_READ, Action.ROW_SUM_WRITE)
 
 
 class ConvKind(Kind[ConvStage]):
@@ -118,13 +122,14 @@ class ConvKind(Kind[ConvStage]):
 
     def storage(self, stage: ConvStage) -> Storage:
         """Bits of the memories."""
-        return Storage(column_buffer_bits(stage), psum_bits(stage), weight_bits(stage))
+        sums = psum_bits(stage) + row_sum_bits(stage)
+        return Storage(column_buffer_bits(stage), sums, weight_bits(stage))
 
     def copies(self, stage: ConvStage, action: Action) -> int:
-        """Phases of the column buffers, and banks of partial sums."""
+        """Phases of the column buffers, and banks of partial sums and of row sums."""
         if action in (Action.COLUMN_READ, Action.COLUMN_WRITE):
             return stage.geometry.row_fold
-        return psum_banks(stage) if action in (Action.PSUM_READ, Action.PSUM_WRITE) else 1
+        return psum_banks(stage) if action in _OF_BANKS else 1
 
     def area_parts(self, stage: ConvStage) -> Iterator[Part]:
         """Yield the lanes, adders, requantizers, registers and memories."""
@@ -146,6 +151,8 @@ class ConvKind(Kind[ConvStage]):
         bits, word = psum_bits(stage), fold.out_channels * widths.accumulator
         if bits:
             yield "memory_area", Attributes(word, max(1, bits // word // banks)), banks
+        if stage.row_sum_words:
+            yield "memory_area", Attributes(word, stage.row_sum_words), banks
 
 
 def _present(stage: ConvStage, weight: NDArray[np.integer]) -> NDArray[np.bool_]:

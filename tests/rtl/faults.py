@@ -40,6 +40,7 @@ __all__ = [
     "GATHER",
     "JOINED",
     "POOLED",
+    "ROWS",
     "SCATTER",
     "VALUES",
     "Fault",
@@ -49,7 +50,7 @@ VALUES, CYCLES, ACTIONS = "values", "cycles", "actions"
 """Laws that a fault may break."""
 
 SCATTER, GATHER, ANSWERS, POOLED, EVENLY = "scatter", "gather", "answers", "pooled", "evenly"
-JOINED = "joined"
+JOINED, ROWS = "joined", "rows"
 """Machines of `test_faults` that show a fault."""
 
 
@@ -419,7 +420,7 @@ SUMS = (
     Fault(
         "accumulator-kept",
         "an accumulator goes on from the row before",
-        edit(PartialSums, "_slot", "Mux(at.step.first, base[o], accumulator[o])", "accumulator[o]"),
+        edit(PartialSums, "_slot", "Mux(at.step.first, base[o], kept[o])", "kept[o]"),
     ),
     Fault(
         "psum-address",
@@ -436,6 +437,60 @@ SUMS = (
         "a sum that leaves is written back too",
         edit(PartialSums, "_slot", "active & ~leaves", "active"),
         ACTIONS,
+    ),
+    Fault(
+        "row-sums-lost",
+        "every pass goes on from what waits, not from the pass before",
+        edit(PartialSums, "_slot", "Mux(at.step.first, base[o], kept[o])", "base[o]"),
+        bench=ROWS,
+    ),
+    Fault(
+        "row-sums-kept",
+        "a run goes on from the row sums of the one before",
+        edit(PartialSums, "_slot", "Mux(at.step.first, base[o], kept[o])", "kept[o]"),
+        bench=ROWS,
+    ),
+    Fault(
+        "row-sums-address",
+        "row sums are read a row early",
+        edit(PartialSums, "_row_sums", "read.addr.eq(ahead.row)", "read.addr.eq(at.row)"),
+        bench=ROWS,
+    ),
+    Fault(
+        "row-sums-for-nothing",
+        "the first pass of a run reads row sums too",
+        edit(PartialSums, "_row_sums", " & ~ahead.step.first", ""),
+        ACTIONS,
+        ROWS,
+    ),
+    Fault(
+        "row-sums-written-for-nothing",
+        "the last pass of a run writes row sums too",
+        edit(PartialSums, "_row_sums", " & ~at.step.last", ""),
+        ACTIONS,
+        ROWS,
+    ),
+    Fault(
+        "psum-each-pass",
+        "what waits is read in every pass of a run",
+        edit(PartialSums, "_slot", "reads & ahead.step.first", "reads"),
+        ACTIONS,
+        ROWS,
+    ),
+    Fault(
+        "psum-stored-each-pass",
+        "what waits is written in every pass of a run",
+        edit(PartialSums, "_slot", "stores & at.step.last", "stores"),
+        ACTIONS,
+        ROWS,
+    ),
+    Fault(
+        "psum-place-less",
+        "there is a place too few for the output columns that wait",
+        edit(
+            _Writer, "_place", "rows = -(-pending // banks)", "rows = max(1, pending // banks - 1)"
+        ),
+        bench=ROWS,
     ),
     Fault(
         "first-rounding",
@@ -557,7 +612,9 @@ POOL = (
 )
 
 
-def counted_twice(probe: str, action: str, function: str = "elaborate") -> Fault:
+def counted_twice(
+    probe: str, action: str, function: str = "elaborate", bench: str = SCATTER
+) -> Fault:
     """Let a convolution's probe count every action twice."""
     return Fault(
         f"{action}-counted-twice",
@@ -569,6 +626,7 @@ def counted_twice(probe: str, action: str, function: str = "elaborate") -> Fault
             f"probes.{action}.eq(2 * {probe}",
         ),
         ACTIONS,
+        bench,
     )
 
 
@@ -581,6 +639,8 @@ COUNTS = (
     counted_twice("weights.reads", "weight_read"),
     counted_twice("_count(sums.reads)", "psum_read"),
     counted_twice("_count(sums.writes)", "psum_write"),
+    counted_twice("_count(sums.row_reads)", "row_sum_read", bench=ROWS),
+    counted_twice("_count(sums.row_writes)", "row_sum_write", bench=ROWS),
     counted_twice("Mux(adds.valid", "accumulate", "_count_operations"),
     counted_twice("self.o.valid", "stream"),
     counted_twice("Mux(emitter.fires", "requantize", "_count_operations"),

@@ -28,7 +28,7 @@ from pilaster.models.quantization import (
 from pilaster.models.shape import Padding, Shape
 from pilaster.rtl.verification.verify import verify
 from pilaster.sim.machine import Fold, LoopOrder, Machine, Schedule, StageSpec
-from tests.rtl.faults import ANSWERS, EVENLY, FAULTS, GATHER, JOINED, POOLED, SCATTER
+from tests.rtl.faults import ANSWERS, EVENLY, FAULTS, GATHER, JOINED, POOLED, ROWS, SCATTER
 
 ALL_ROUND = Padding(1, 1, 1, 1)
 POINT = Window((1, 1), (1, 1), Padding(0, 0, 0, 0))
@@ -72,6 +72,18 @@ LAYERS = {
             Fold(in_channels=2),
         ),
     },
+    # Sums stay in a memory of a word a row between passes; the last layer has no others.
+    ROWS: {
+        "conv1": (
+            Conv(5, Window((3, 3), (1, 1), ALL_ROUND), 1, False),
+            Fold(taps=2, in_channels=2, out_channels=2),
+        ),
+        "conv2": (
+            Conv(4, Window((2, 3), (1, 1), Padding(0, 0, 1, 1)), 1, True),
+            Fold(in_channels=3, out_channels=3, kernel_columns=2),
+        ),
+        "conv3": (Conv(3, POINT, 1, False), Fold(in_channels=2, out_channels=2)),
+    },
     # Arms of other widths and scales than what they are joined to; their buffers hold them up.
     JOINED: {
         "conv1": (Conv(3, POINT, 1, False), Fold(in_channels=2, out_channels=2)),
@@ -96,11 +108,12 @@ INPUTS = {
     SCATTER: Shape(6, 5, 3),
     GATHER: Shape(6, 6, 2),
     ANSWERS: Shape(4, 6, 2),
+    ROWS: Shape(5, 6, 3),
     POOLED: Shape(4, 6, 2),
     EVENLY: Shape(4, 6, 2),
     JOINED: Shape(4, 8, 2),
 }
-TRAFFIC = {SCATTER: None, GATHER: 5, ANSWERS: 5, POOLED: 5, EVENLY: 5, JOINED: None}
+TRAFFIC = {SCATTER: None, GATHER: 5, ANSWERS: 5, ROWS: 5, POOLED: 5, EVENLY: 5, JOINED: None}
 
 QUICK = ("started-late", "never-gated")
 """Faults of the ordinary tests, of cycles and of actions alone; the others take minutes."""
@@ -145,7 +158,9 @@ def bench(name):
     network = Network(graph, tensors, parameters, precisions, False, "for faults", joins)
     schedule = Schedule.GATHER if name == GATHER else Schedule.SCATTER
     stages = {
-        layer: StageSpec(fold, schedule, arm_columns=ARM_COLUMNS.get(layer, ()))
+        layer: StageSpec(
+            fold, schedule, arm_columns=ARM_COLUMNS.get(layer, ()), row_sums=name == ROWS
+        )
         for layer, (_, fold) in layers.items()
     }
     images = rng.integers(0, 256, (IMAGES, shape.height, shape.width, shape.channels), np.uint8)

@@ -37,7 +37,8 @@ def specs(draw, node, *shapes):
         requantizers=draw(st.integers(1, out_channels)),
         loop_order=order,
     )
-    return StageSpec(fold, schedule, draw(st.sampled_from([0, 0, 0, 8, 64])))
+    dram = draw(st.sampled_from([0, 0, 0, 8, 64]))
+    return StageSpec(fold, schedule, dram, row_sums=draw(st.booleans()))
 
 
 @st.composite

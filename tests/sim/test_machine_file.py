@@ -108,7 +108,13 @@ machines = st.builds(
     column_interval=st.integers(1, LARGEST),
     stages=st.dictionaries(
         names,
-        st.builds(StageSpec, folds(), st.sampled_from(Schedule), st.one_of(st.just(0), counts)),
+        st.builds(
+            StageSpec,
+            folds(),
+            st.sampled_from(Schedule),
+            st.one_of(st.just(0), counts),
+            row_sums=st.booleans(),
+        ),
         min_size=1,
         max_size=4,
     ),

@@ -105,12 +105,17 @@ class Execution:
         return self.sums.setdefault((target, out_channel), start)
 
     def take_up(self, target, step):
-        """A pass, or with sums held a run of passes, reads the sums unless they are new."""
-        held = self.stage.fold.loop_order is LoopOrder.PSUMS_HELD
+        """A pass reads the sums that wait, unless they are new or the run's last pass kept them."""
+        stage = self.stage
+        held = stage.fold.loop_order is LoopOrder.PSUMS_HELD
+        scatter = stage.spec.schedule is Schedule.SCATTER
+        in_memory = scatter and not held and stage.spec.row_sums
         key = (target, step.out_tile)
-        if not held or key not in self.taken_up:
+        if key not in self.taken_up or not (held or in_memory):
             self.counts["touches"] += 1
             self.taken_up.add(key)
+        elif in_memory:
+            self.counts["kept"] += 1
 
     def words(self, use, taps):
         """Rows of the column buffers read: where the sweep needs a row that is there."""
@@ -171,6 +176,8 @@ def test_executed_passes_give_the_sums_and_the_counts(pipeline, seed):
             waits = 0
         assert counted.of_action(Action.PSUM_READ) == waits * geometry.rows_out
         assert counted.of_action(Action.PSUM_WRITE) == waits * geometry.rows_out
+        assert counted.of_action(Action.ROW_SUM_READ) == events["kept"] * geometry.rows_out
+        assert counted.of_action(Action.ROW_SUM_WRITE) == events["kept"] * geometry.rows_out
 
 
 @settings(max_examples=120, deadline=None)

@@ -28,6 +28,8 @@ UNPRICED = {
 MEMORY_ACTIONS = (
     Action.PSUM_READ,
     Action.PSUM_WRITE,
+    Action.ROW_SUM_READ,
+    Action.ROW_SUM_WRITE,
     Action.WEIGHT_READ,
     Action.COLUMN_READ,
     Action.COLUMN_WRITE,
@@ -402,11 +404,11 @@ def test_a_small_memory_costs_its_own_price_up_to_its_capacity(tmp_path):
         }
     )
     table = base.with_entries("mine", "mine", [small])
-    for action in (Action.PSUM_READ, Action.COLUMN_READ):
+    for action in (Action.PSUM_READ, Action.ROW_SUM_READ, Action.COLUMN_READ):
         at = Attributes(bits=32, depth=32)
         assert table.energy_pj(action, at) == pytest.approx(1.6)
         larger = Attributes(bits=32, depth=33)
         assert table.energy_pj(action, larger) == base.energy_pj(action, larger)
-    for action in (Action.PSUM_WRITE, Action.WEIGHT_READ):
+    for action in (Action.PSUM_WRITE, Action.ROW_SUM_WRITE, Action.WEIGHT_READ):
         at = Attributes(bits=32, depth=32)
         assert table.energy_pj(action, at) == base.energy_pj(action, at)

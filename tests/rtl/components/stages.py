@@ -70,7 +70,7 @@ def draw_conv(rng, seed):
     """A convolution on a stage, as a pipeline of one layer.
 
     Schedule, loop order and whether kernel columns are done in parallel follow from the seed, so
-    that a few seeds in a row have them all.
+    that a few seeds in a row have them all; the same number of seeds later it keeps row sums.
     """
     kind = rng.choice(["plain", "plain", "grouped", "depthwise"])
     groups = 1 if kind == "plain" else int(rng.integers(2, 4))
@@ -93,7 +93,10 @@ def draw_conv(rng, seed):
     )
     source, target = draw_tensor(rng), draw_tensor(rng)
     parameters = draw_parameters(rng, layer.weight_shape(shape), source, target)
-    return lay(shape, layer, StageSpec(fold, schedule), source, target, parameters)
+    row_sums = bool(seed // (2 * len(STYLES)) % 2)
+    return lay(
+        shape, layer, StageSpec(fold, schedule, row_sums=row_sums), source, target, parameters
+    )
 
 
 def draw_parameters(rng, shape, source, target):

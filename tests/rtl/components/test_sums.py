@@ -59,31 +59,42 @@ class SumsCase(Case):
 
     def judge(self, trace, board):
         held = self.stage.fold.loop_order is LoopOrder.PSUMS_HELD
+        by_run = held or self.stage.keeps_row_sums
         lanes = self.stage.fold.out_channels
         reads, writes, leaving = trace["reads"], trace["writes"], trace["leaving"]
         tiles, rows, totals = trace["tile"], trace["row"], trace["total"]
-        waiting = {}
+        waiting, between = {}, {}
         for cycle, token in enumerate(self.tokens):
             step, row, targets = token or ({}, 0, {})
             outputs = tile_outputs(self.stage, step.get("out_tile", 0))
             bias = self.parameters.bias[outputs.start : outputs.stop].tolist()
-            read, written, left = 0, 0, None
+            read, written, row_read, row_written, left = 0, 0, 0, 0, None
             for slot, target in targets.items():
                 key = (target, step["out_tile"], row)
-                if key in waiting and (step["first"] or not held):
+                start = bias
+                if by_run and not step["first"]:
+                    start = between.pop((slot, row))
+                    row_read |= 1 << slot
+                elif key in waiting:
+                    start = waiting.pop(key)
                     read |= 1 << slot
                 added = self.sums[cycle, slot * lanes : (slot + 1) * lanes].tolist()
-                pairs = zip(waiting.pop(key, bias), added, strict=False)
+                pairs = zip(start, added, strict=False)
                 total = [self._wrap(before + more) for before, more in pairs]
                 if step["emits"] and slot == step["complete_slot"]:
                     left = total
-                    continue
-                waiting[key] = total
-                if step["last"] or not held:
+                elif step["last"] or not by_run:
+                    waiting[key] = total
                     written |= 1 << slot
+                else:
+                    between[slot, row] = total
+                    row_written |= 1 << slot
             where = f"token {cycle}"
             board.compare("reads", read, reads[cycle], where)
             board.compare("writes", written, writes[cycle + 1], where)
+            if self.stage.row_sum_words:
+                board.compare("row reads", row_read, trace["row_reads"][cycle], where)
+                board.compare("row writes", row_written, trace["row_writes"][cycle + 1], where)
             board.compare("leaving", int(left is not None), leaving[cycle + 2], where)
             if left is not None:
                 found = (tiles[cycle + 2], rows[cycle + 2], totals[cycle + 2][: len(left)])
@@ -92,11 +103,14 @@ class SumsCase(Case):
 
 BY_NAME = {fault.name: fault.patch for fault in ALL_FAULTS}
 NAMES = ("bias-tile", "accumulator-kept", "psum-address", "psum-written-for-nothing")
+ROW_NAMES = ("row-sums-lost", "row-sums-address", "row-sums-for-nothing", "psum-each-pass")
 FAULTS = {name: (BY_NAME[name], 1) for name in NAMES}
+FAULTS |= {name: (BY_NAME[name], 92) for name in ROW_NAMES}
+SEEDS = (*range(8), 24, 56, 88, 92)  # the last four keep row sums
 
 
 def test_sums(tmp_path):
-    hold(tmp_path, SumsCase, range(8), FAULTS)
+    hold(tmp_path, SumsCase, SEEDS, FAULTS)
 
 
 @pytest.mark.slow

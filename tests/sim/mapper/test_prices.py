@@ -30,16 +30,17 @@ BOTH = (Schedule.SCATTER, Schedule.GATHER)
     st.sampled_from([None, 7, 10**9]),
     st.sampled_from([None, 50.0]),
     st.sampled_from([program_tables.SHARED_TILES, 0, 20]),
+    st.booleans(),
 )
-def test_energy_is_that_of_the_simulation(network, seed, name, on_chip, clock_mhz, shared):
+def test_energy_is_that_of_the_simulation(network, seed, name, on_chip, clock_mhz, shared, rows):
     with patch.object(program_tables, "SHARED_TILES", shared):
-        check_energies(network, seed, EnergyTable.load(name), on_chip, clock_mhz)
+        limits = Limits(schedules=BOTH, on_chip_weight_bits=on_chip, row_sums=rows)
+        check_energies(network, seed, EnergyTable.load(name), limits, clock_mhz)
 
 
-def check_energies(network, seed, table, on_chip, clock_mhz):
+def check_energies(network, seed, table, limits, clock_mhz):
     """Set the energies of candidates drawn beside those of the machine that has them."""
     rng = np.random.default_rng(seed)
-    limits = Limits(schedules=BOTH, on_chip_weight_bits=on_chip)
     nodes = network.graph.nodes
     found = [candidates(network, node, limits) for node in nodes]
     chosen = [int(rng.integers(len(each))) for each in found]
@@ -61,10 +62,11 @@ def check_energies(network, seed, table, on_chip, clock_mhz):
     st.integers(0, 2**32 - 1),
     st.sampled_from(["horowitz45", "ihp130"]),
     st.sampled_from([None, 7]),
+    st.booleans(),
 )
-def test_area_is_that_of_the_stage(network, seed, name, on_chip):
+def test_area_is_that_of_the_stage(network, seed, name, on_chip, rows):
     table, rng = EnergyTable.load(name), np.random.default_rng(seed)
-    limits = Limits(schedules=BOTH, on_chip_weight_bits=on_chip)
+    limits = Limits(schedules=BOTH, on_chip_weight_bits=on_chip, row_sums=rows)
     for node in network.graph.nodes:
         found = candidates(network, node, limits)
         areas = areas_um2(found, table)
