@@ -32,6 +32,8 @@ PRICES = {
     Action.ACCUMULATE: 0.03,
     Action.PSUM_READ: 0.002,
     Action.PSUM_WRITE: 0.09,
+    Action.ROW_SUM_READ: 0.002,
+    Action.ROW_SUM_WRITE: 0.09,
     Action.REQUANTIZE: 0.004,
     Action.WINDOW_SHIFT: 0.06,
     Action.WEIGHT_LOAD: 0.05,
@@ -44,15 +46,12 @@ PRICES = {
     Action.STREAM: 0.11,
 }
 CLOCK, CONTROL, WORD = 0.013, 2.5, 0.04
-MEMORY_ACTIONS = (
-    Action.PSUM_READ,
-    Action.PSUM_WRITE,
-    Action.COLUMN_READ,
-    Action.COLUMN_WRITE,
-)
+READS = (Action.PSUM_READ, Action.ROW_SUM_READ, Action.COLUMN_READ)
+MEMORY_ACTIONS = (*READS, Action.PSUM_WRITE, Action.ROW_SUM_WRITE, Action.COLUMN_WRITE)
+OF_ROW_SUMS = (Action.ROW_SUM_READ, Action.ROW_SUM_WRITE)
 COMPONENTS = {
     "lanes": (Action.MAC, Action.MAC_GATED, Action.WEIGHT_LOAD),
-    "partial sums": (Action.ACCUMULATE, Action.PSUM_READ, Action.PSUM_WRITE),
+    "partial sums": (Action.ACCUMULATE, Action.PSUM_READ, Action.PSUM_WRITE, *OF_ROW_SUMS),
     "requantizers": (Action.REQUANTIZE,),
     "column buffer": (Action.COLUMN_READ, Action.COLUMN_WRITE),
     "weights": (Action.WEIGHT_READ,),
@@ -78,7 +77,7 @@ def size(action, at):
         return at.accumulator_bits * at.scale_bits
     if action is Action.ROW:
         return 1
-    if action in (Action.PSUM_READ, Action.COLUMN_READ):
+    if action in READS:
         return at.bits * at.depth
     return at.bits
 
@@ -108,11 +107,11 @@ def words_clocked(stage):
 def outside(stage):
     """Memories that are no gates; their energy is left out."""
     return [
-        MemoryPower(stage.name, "partial sums", "psums", *widths, "made up", True, *(0.0,) * 6)
-        for widths in {
-            (at.bits, at.depth)
+        MemoryPower(stage.name, "partial sums", *memory, "made up", True, *(0.0,) * 6)
+        for memory in {
+            ("row_sums0" if action is Action.ROW_SUM_READ else "psums0", at.bits, at.depth)
             for action, at in stage.actions.counts
-            if action is Action.PSUM_READ and not is_small(action, at)
+            if action in (Action.PSUM_READ, Action.ROW_SUM_READ) and not is_small(action, at)
         }
     ]
 
@@ -121,9 +120,11 @@ def component(stage, name, internal, clock=0.0):
     return ComponentPower(stage.name, name, 1, 1, 0.5, internal + clock, 0.0, clock, 1.0)
 
 
-def run_of(machine_name):
+def run_of(machine_name, row_sums=False):
     network = pl.load("digits")
     machine = pl.load_machine(machine_name, network)
+    stages = {name: replace(spec, row_sums=row_sums) for name, spec in machine.stages.items()}
+    machine = replace(machine, stages=stages)
     images = images_for(network, None, IMAGES).images
     model = simulate(network, machine, images, table=BASE)
     parts = []
@@ -169,7 +170,14 @@ def run_of(machine_name):
 
 @pytest.fixture(scope="module")
 def runs():
-    return [run_of("digits"), run_of("digits-gather")]
+    return [run_of("digits"), run_of("digits-gather"), run_of("digits", row_sums=True)]
+
+
+def test_row_sums_of_gates_stand_beside_partial_sums_that_are_none(runs):
+    for stage in runs[-1].model.stages[0::2][:2]:
+        small = {action: is_small(action, at) for action, at in stage.actions.counts}
+        assert small[Action.ROW_SUM_READ]
+        assert not small[Action.PSUM_READ]
 
 
 def test_the_table_is_found(runs, tmp_path):
@@ -235,7 +243,7 @@ def test_most_pixels_become_black():
 def test_a_blackened_run_is_told(runs):
     table = characterize([*runs, replace(runs[0], black=True)], BASE, "found", "made up", 130)
     mac = next(entry for entry in table.entries if entry.name == "mac")
-    assert mac.source.count("on 4 images") == 3
+    assert mac.source.count("on 4 images") == len(runs) + 1
     assert "digits on 4 images, 75% of their pixels black" in mac.source
 
 
