@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pilaster.api.arguments import NetworkLike, TableLike, as_network, as_table
 from pilaster.base.arguments import (
     as_choice,
+    as_flag,
     as_function,
     as_path,
     as_real,
@@ -40,6 +41,7 @@ def map(  # noqa: A001 - `pl.map` is its name
     policy: str = "multi-cycle",
     schedule: str = "scatter",
     on_chip_weight_bits: int | None = None,
+    row_sums: bool = False,
 ) -> Mapping:
     """Find the machine of least cost that is never late.
 
@@ -60,6 +62,7 @@ def map(  # noqa: A001 - `pl.map` is its name
     schedule : "scatter", "gather" or "both"
     on_chip_weight_bits : a layer with more bits of weights takes them from DRAM, in one cycle for
         all lanes; None keeps all on chip
+    row_sums : whether all stages keep row sums
 
     Raises
     ------
@@ -92,6 +95,7 @@ def map(  # noqa: A001 - `pl.map` is its name
         policy=Policy(as_choice("policy", policy, Policy)),
         schedule=as_choice("schedule", schedule, SCHEDULES),
         on_chip_weight_bits=limit("on_chip_weight_bits", on_chip_weight_bits, "bit"),
+        row_sums=as_flag("row_sums", row_sums),
     )
     return map_request(request)
 

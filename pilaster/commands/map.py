@@ -103,6 +103,11 @@ def add_command(commands: Any) -> None:
         help="a layer with more bits of weights takes them from DRAM (default: all on chip)",
     )
     command.add_argument(
+        "--row-sums",
+        action="store_true",
+        help="keep the sums of an output tile and column in a small memory between passes",
+    )
+    command.add_argument(
         "--out", metavar="M.yaml", type=Path, help="file to write the machine to (default: none)"
     )
     command.add_argument("--json", action="store_true", help="print one JSON object and no table")
@@ -129,6 +134,7 @@ def _map(options: argparse.Namespace) -> int:
             policy=options.policy,
             schedule=options.schedule,
             on_chip_weight_bits=options.on_chip_weight_bits,
+            row_sums=options.row_sums,
         )
     except pl.Infeasible as reason:
         print(f"pilaster: {reason}", file=sys.stderr)

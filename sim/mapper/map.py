@@ -63,6 +63,7 @@ def map_network(
     policy: str = "multi-cycle",
     schedule: str = "scatter",
     on_chip_weight_bits: int | None = None,
+    row_sums: bool = False,
 ) -> Mapping:
     """Find the machine of least cost that is never late.
 
@@ -82,6 +83,7 @@ def map_network(
     schedule : "scatter", "gather" or "both"
     on_chip_weight_bits : a layer with more bits of weights takes them from DRAM, in one cycle for
         all lanes; None keeps all on chip
+    row_sums : whether all stages keep row sums
 
     Raises
     ------
@@ -104,6 +106,7 @@ def map_network(
         policy=_choice("policy", Policy, policy),
         schedule=str(schedule),
         on_chip_weight_bits=on_chip_weight_bits,
+        row_sums=row_sums,
     )
     return map_request(request)
 
@@ -142,6 +145,7 @@ def default_limits(request: Request) -> Limits:
         schedules=SCHEDULES[request.schedule],
         immediate=request.policy is Policy.IMMEDIATE,
         on_chip_weight_bits=request.on_chip_weight_bits,
+        row_sums=request.row_sums,
     )
 
 

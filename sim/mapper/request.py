@@ -71,6 +71,7 @@ class Request:
         all lanes; None keeps all on chip
     free_idling : whether the least energy may be asked for by a table in which lanes that wait
         cost nothing, whatever their number
+    row_sums : whether stages keep row sums, see `StageSpec`
 
     Raises
     ------
@@ -89,6 +90,7 @@ class Request:
     schedule: str
     on_chip_weight_bits: int | None
     free_idling: bool = False
+    row_sums: bool = False
 
     def __post_init__(self) -> None:
         limits = {

@@ -334,7 +334,8 @@ def _widths(
     columns = (COLUMN_BUFFERS,) * len(node.inputs)
     stages = []
     for size in useful_sizes(widest, limits.channel_sizes).tolist():
-        spec = StageSpec(Fold(out_channels=size), limits.schedules[0])
+        fold = Fold(out_channels=size)
+        spec = StageSpec(fold, limits.schedules[0], row_sums=limits.row_sums)
         stages.append(kind.lay(network, node, spec).with_arm_columns(columns))
     return tuple(stages), WorkTable.of_columns([stage.work for stage in stages])
 

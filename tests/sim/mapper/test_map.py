@@ -200,6 +200,7 @@ def test_lanes_that_are_too_few_name_the_stage_and_the_least():
         ({"schedule": "gathr"}, "schedule: 'gathr' is not known; use scatter, gather, both"),
         ({"table": "none"}, "energy table 'none' is not shipped"),
         ({"clock_mhz": 0.0}, "clock_mhz: must be above 0, not 0.0"),
+        ({"row_sums": 1}, "row_sums: must be True or False, not 1"),
         ({"on_chip_weight_bits": 0}, "on_chip_weight_bits: must be at least 1 bit, not 0"),
     ],
 )
@@ -215,6 +216,19 @@ def test_large_layers_keep_their_weights_in_dram_where_asked():
     found = pl.map(network, column_interval=200, on_chip_weight_bits=2000)
     in_dram = [name for name, spec in found.machine.stages.items() if spec.dram_bits_per_cycle]
     assert in_dram == ["conv2", "fc3"]
+    check_kept(network, found)
+
+
+def test_stages_keep_row_sums_where_asked():
+    """The same folds are open, so a machine of the least energy takes no more than without."""
+    network = pl.load("digits")
+    request = {"column_interval": 512, "max_latency": 2200, "objective": "energy"}
+    plain, found = (pl.map(network, **request, row_sums=asked) for asked in (False, True))
+    assert all(spec.row_sums for spec in found.machine.stages.values())
+    assert not any(spec.row_sums for spec in plain.machine.stages.values())
+    assert found.energy_pj < plain.energy_pj
+    result = pl.simulate(network, found.machine, table="sg13g2")
+    assert result.energy.total_pj == pytest.approx(found.energy_pj)
     check_kept(network, found)
 
 

@@ -34,6 +34,7 @@ def request_of(network, rng, objective, schedule, interval=None):
         schedule=schedule,
         on_chip_weight_bits=None,
         free_idling=True,
+        row_sums=bool(rng.integers(2)),
     )
 
 
@@ -41,7 +42,8 @@ def check_against_brute_force(network, seed, objective, schedule, interval=None)
     """Search some of the candidates, with limits at which some machines are too slow or large."""
     rng = np.random.default_rng(seed)
     request = request_of(network, rng, objective, schedule, interval)
-    limits = Limits(schedules=SCHEDULES[schedule], immediate=request.policy is Policy.IMMEDIATE)
+    immediate = request.policy is Policy.IMMEDIATE
+    limits = Limits(schedules=SCHEDULES[schedule], immediate=immediate, row_sums=request.row_sums)
     space = Space(request, limits)
     stages = len(network.graph.nodes)
     most = int(MOST_MACHINES ** (1 / stages))
