@@ -106,14 +106,18 @@ def float_tensors(network: FloatNetwork, images: Floats) -> dict[str, Floats]:
     """Compute every tensor of a float network for images (N, H, W, C), the input included."""
     known = {INPUT: images}
     for node in network.graph.nodes:
-        found = float_layer(network, node, [known[name] for name in node.inputs])
-        limits = network.limits.get(node.name)
-        known[node.name] = found if limits is None else np.clip(found, *limits)
+        known[node.name] = float_layer(network, node, [known[name] for name in node.inputs])
     return known
 
 
 def float_layer(network: FloatNetwork, node: Node, sources: Sequence[Floats]) -> Floats:
     """Compute one layer of a float network from what it reads, (N, H, W, C) each."""
+    found = _unlimited(network, node, sources)
+    limits = network.limits.get(node.name)
+    return found if limits is None else np.clip(found, *limits)
+
+
+def _unlimited(network: FloatNetwork, node: Node, sources: Sequence[Floats]) -> Floats:
     if isinstance(node.layer, Add):
         return _activated(sources[0] + sources[1], node.layer.relu, node.layer.ceiling)
     if isinstance(node.layer, Concat):

@@ -116,7 +116,9 @@ class _OfIntegers:
         self._network = network
         self._original = original
         self._reading = read_along(network, imported.columns)
-        self.found = IntegerComparison(self._reading, original.whole, exact=exact)
+        self.found = IntegerComparison(
+            self._reading, original.whole, original.rounded_biases, exact=exact
+        )
 
     def see(self, image: NDArray[np.generic]) -> dict[str, NDArray[np.float64]]:
         """Compare an image (1, H, W, C); give the file's reals."""

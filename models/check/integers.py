@@ -68,12 +68,21 @@ class IntegerComparison:
     Parameters
     ----------
     whole : tensors that are integers in the file, at times as the reals that these stand for
+    rounded_biases : layers whose biases are not the file's, but rounded to units of a sum
     exact : whether the runtime computes in integers, so that no value may differ
     """
 
-    def __init__(self, network: Network, whole: Collection[str], *, exact: bool) -> None:
+    def __init__(
+        self,
+        network: Network,
+        whole: Collection[str],
+        rounded_biases: Collection[str],
+        *,
+        exact: bool,
+    ) -> None:
         self._network = network
         self._whole = whole
+        self._rounded_biases = rounded_biases
         self._single = None if exact else SinglePrecision(network)
         self._tallies: dict[str, _Tally] = {}
         self._output = _Tally()
@@ -90,25 +99,27 @@ class IntegerComparison:
             ours = known[node.name] = layer_output(network, node, sources)
             if node.name not in theirs:
                 if self._single is not None:
-                    exact[node.name] = self._exact(node, known, exact)
+                    values, error = self._exact(node, known, exact)
+                    exact[node.name] = (values, error + _rounded(ours, values))
                 continue
             tally = self._tallies.setdefault(node.name, _Tally())
             steps = self._steps(node.name, theirs[node.name])
             nearest = np.rint(steps)
             if not self._is_whole(node.name, theirs[node.name]):
-                error = 0.0 if self._single is None else self._exact(node, known, exact)[1]
-                _see_reals(tally, ours, steps, HALF + error)
-                exact[node.name] = (steps, None)
+                most = HALF if self._single is None else HALF + self._exact(node, known, exact)[1]
+                _see_reals(tally, ours, steps, most)
+                exact[node.name] = (steps, _rounded(ours, steps))
                 if not (np.abs(steps - nearest) > WHOLE + SINGLE * np.abs(steps)).any():
                     known[node.name] = nearest.astype(np.int32)
+                    exact[node.name] = (steps, None)
                 continue
             known[node.name] = nearest.astype(np.int32)
             _see(tally, ours, nearest)
-            if self._single is None or np.array_equal(ours, nearest):
+            if self._single is None:
                 continue
             values, error = self._exact(node, known, exact)
             values = np.clip(values, *network.tensors[node.name].stream_range)
-            _excuse(tally, values, error, ours, nearest)
+            _excuse(tally, values, error, ours, nearest, self._is_certain(node, exact))
         self._see_output(encoded, known, differs=self._differing != differing)
 
     def _exact(
@@ -121,6 +132,11 @@ class IntegerComparison:
         assert self._single is not None
         found = [exact.get(name, (known[name], None)) for name in node.inputs]
         return self._single.of(node, [values for values, _ in found], [error for _, error in found])
+
+    def _is_certain(self, node: Node, exact: Mapping[str, tuple[Floats, Floats | None]]) -> bool:
+        """Whether a layer's exact values are the file's, so that one in the middle is so there."""
+        read = [exact[name][1] for name in node.inputs if name in exact]
+        return node.name not in self._rounded_biases and all(error is None for error in read)
 
     @property
     def _differing(self) -> int:
@@ -137,10 +153,10 @@ class IntegerComparison:
         nearest = np.rint(self._steps(INPUT, theirs[INPUT]))
         tally = self._tallies.setdefault(INPUT, _Tally())
         _see(tally, encoded, nearest)
-        if self._single is not None and not np.array_equal(encoded, nearest):
+        if self._single is not None:
             tensor = self._network.tensors[INPUT]
             exact = np.clip(reals_of(self._network, images) / tensor.scale, *tensor.stream_range)
-            _excuse(tally, exact, error_of(np.abs(exact)), encoded, nearest)
+            _excuse(tally, exact, error_of(np.abs(exact)), encoded, nearest, True)
         return nearest.astype(np.int32)
 
     def _is_whole(self, name: str, found: NDArray[np.generic]) -> bool:
@@ -175,6 +191,12 @@ class IntegerComparison:
         return OutputCheck(self._output.values, self._output.differing, int(self._output.largest))
 
 
+def _rounded(ours: Integers, exact: Floats) -> Floats:
+    """Give what rounding to integers takes from reals that the file does not round, in steps."""
+    lost: Floats = np.minimum(np.abs(ours - exact), HALF)
+    return lost
+
+
 def _see(tally: _Tally, ours: Integers, theirs: NDArray[np.number]) -> None:
     distance = np.abs(ours - theirs)
     tally.values += distance.size
@@ -183,10 +205,20 @@ def _see(tally: _Tally, ours: Integers, theirs: NDArray[np.number]) -> None:
     tally.largest = max(tally.largest, float(distance.max()))
 
 
-def _excuse(tally: _Tally, exact: Floats, error: Floats, ours: Integers, theirs: Floats) -> None:
+def _excuse(
+    tally: _Tally,
+    exact: Floats,
+    error: Floats,
+    ours: Integers,
+    theirs: Floats,
+    certain: bool,
+) -> None:
+    """Count the differences that rounding explains; ties only where exact values are certain."""
     found = excused(exact, error, ours, theirs)
-    tied = np.abs(exact - np.floor(exact) - 0.5) <= TIE
     tally.excused += int(found.sum())
+    if not certain:
+        return
+    tied = np.abs(exact - np.floor(exact) - 0.5) <= TIE
     tally.ties.update(exact[tied].tolist())
     tally.differing_ties.update(exact[found & tied].tolist())
 

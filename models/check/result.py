@@ -19,7 +19,7 @@ class LayerCheck:
     values : compared
     differing : values that are not the runtime's: integers that are others, reals that are away
     largest : the largest difference: of integers in steps, of reals as a share of the largest
-        magnitude of the tensor
+        sum of magnitudes in the tensor
     departs : whether that is more than docs/importing.md promises
     """
 

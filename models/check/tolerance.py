@@ -19,7 +19,7 @@ from pilaster.models.quantization import MULTIPLIER_BITS
 from pilaster.models.quantizer import FloatNetwork, float_layer
 from pilaster.models.requantizer import dequantized
 
-__all__ = ["SINGLE", "SinglePrecision", "error_of", "excused"]
+__all__ = ["SINGLE", "Magnitudes", "SinglePrecision", "error_of", "excused"]
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.integer]
@@ -31,17 +31,35 @@ LEAST_STEPS = 2.0**-12
 """Error of the fixed-point multipliers, and of sums in fixed point, in steps."""
 
 
+class Magnitudes:
+    """Gives how large the terms of a float network's sums are: what their rounding goes by."""
+
+    def __init__(self, network: FloatNetwork) -> None:
+        weights = {name: np.abs(weight) for name, weight in network.weights.items()}
+        biases = {name: np.abs(bias) for name, bias in network.biases.items()}
+        self._network = FloatNetwork(network.graph, weights, biases)
+
+    def of(self, node: Node, sources: Sequence[Floats]) -> Floats:
+        """Give the magnitudes of a layer's terms, summed, from what it reads (N, H, W, C)."""
+        return float_layer(self._network, unbounded(node), [np.abs(values) for values in sources])
+
+
+def unbounded(node: Node) -> Node:
+    """Give a layer without its ceiling, which would bound magnitudes too."""
+    if isinstance(node.layer, Weighted | Add):
+        return replace(node, layer=replace(node.layer, ceiling=None))
+    return node
+
+
 class SinglePrecision:
     """Gives the values of a network's layers in steps, not rounded, with the error of each."""
 
     def __init__(self, network: Network) -> None:
         self._network = network
         self._reals = dequantized(network)
-        weights = {name: np.abs(weight) for name, weight in self._reals.weights.items()}
-        biases = {name: np.abs(bias) for name, bias in self._reals.biases.items()}
-        none = {name: np.zeros_like(bias) for name, bias in biases.items()}
-        self._magnitudes = FloatNetwork(network.graph, weights, biases)
-        self._spread = FloatNetwork(network.graph, weights, none)
+        none = {name: np.zeros_like(bias) for name, bias in self._reals.biases.items()}
+        self._magnitudes = Magnitudes(self._reals)
+        self._spread = Magnitudes(replace(self._reals, biases=none))
 
     def of(
         self, node: Node, sources: Sequence[NDArray[np.number]], errors: Sequence[Floats | None]
@@ -55,22 +73,20 @@ class SinglePrecision:
         errors : of each, None where it is the runtime's own
         """
         tensors = self._network.tensors
-        if isinstance(node.layer, Weighted | Add):  # a ceiling would bound the magnitudes too
-            node = replace(node, layer=replace(node.layer, ceiling=None))
+        node = unbounded(node)
         scale = tensors[node.name].scale
         inputs = [
             values.astype(np.float64) * tensors[name].scale
             for values, name in zip(sources, node.inputs, strict=True)
         ]
         exact = float_layer(self._reals, node, inputs) / scale
-        magnitude = float_layer(self._magnitudes, node, [np.abs(values) for values in inputs])
-        error = error_of(magnitude / scale)
+        error = error_of(self._magnitudes.of(node, inputs) / scale)
         if any(found is not None for found in errors):
             spread = [
                 (np.zeros_like(values) if found is None else found * tensors[name].scale)
                 for values, found, name in zip(inputs, errors, node.inputs, strict=True)
             ]
-            error = error + float_layer(self._spread, node, spread) / scale
+            error = error + self._spread.of(node, spread) / scale
         if isinstance(node.layer, Weighted):
             # A real bias is rounded to units of a sum.
             found = self._network.parameters[node.name]

@@ -106,12 +106,14 @@ def trace_onnx(path: Path) -> tuple[Network | FloatNetwork, Mapping[str, Value]]
                 lowering = float_network(found, path.stem)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+    rounded = lowering.rounded_biases if isinstance(lowering, IntegerLowering) else frozenset()
     values = {}
     for tensor, value in found.values.items():
         if value.name in lowering.held:
             step = found.steps.get(value.name)
             whole = value.whole or (step is not None and isinstance(step.action, Quantizer))
-            values[tensor] = replace(value, name=lowering.held[value.name], whole=whole)
+            name = lowering.held[value.name]
+            values[tensor] = replace(value, name=name, whole=whole, rounded_bias=name in rounded)
     return lowering.network, values
 
 

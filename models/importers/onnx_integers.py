@@ -27,6 +27,7 @@ from pilaster.models.importers.onnx_grids import (
     same_grid,
 )
 from pilaster.models.importers.onnx_parameters import (
+    are_whole,
     average_sums,
     averaging,
     layer_sums,
@@ -74,10 +75,17 @@ FINE_BITS = 14
 
 @dataclass(frozen=True)
 class IntegerLowering:
-    """A network, and the tensor that holds each value of the file that is still there."""
+    """A network of integers from a file.
+
+    Attributes
+    ----------
+    held : tensor that holds each value of the file that is still there
+    rounded_biases : layers whose biases are no whole numbers of units of a sum, and rounded to such
+    """
 
     network: Network
     held: Mapping[str, str]
+    rounded_biases: frozenset[str]
 
 
 def integer_network(found: OnnxGraph, name: str, note: str) -> IntegerLowering:
@@ -113,7 +121,7 @@ def integer_network(found: OnnxGraph, name: str, note: str) -> IntegerLowering:
         byte_scale,
         encoding=layers.encoding,
     )
-    return IntegerLowering(network, layers.held)
+    return IntegerLowering(network, layers.held, frozenset(layers.rounded_biases))
 
 
 class _Layers:
@@ -134,6 +142,7 @@ class _Layers:
         self.parameters: dict[str, ConvParameters] = {}
         self.joins: dict[str, JoinParameters] = {}
         self.held: dict[str, str] = {}
+        self.rounded_biases: set[str] = set()
         self.encoding: Rounding | None = None
         if INPUT in found.stated:
             self._put(INPUT, found.stated[INPUT])
@@ -316,6 +325,8 @@ class _Layers:
             elif isinstance(layer, Weighted):
                 weight, scales, bias = self._folded(step.name, scalings)
                 self.parameters[name] = layer_sums(weight, scales, bias, found[0], quantizer)
+                if not are_whole(bias, found[0].scale * scales):
+                    self.rounded_biases.add(name)
             elif same_grid(found[0], tensor) and contains(tensor, found[0]):
                 layer, tensor = replace(layer, rounding=quantizer.rounding), found[0]
             else:
@@ -453,6 +464,8 @@ class _Layers:
         else:
             unit = np.where(factor == 0, 1.0, np.abs(factor)) / (1 << places)
             self.parameters[name] = layer_sums(sign, unit, offset, found, quantizer)
+            if not are_whole(offset, found.scale * unit):
+                self.rounded_biases.add(name)
         self.nodes[name] = Node(name, Conv(channels, Window((1, 1)), channels), (source,))
         self._put(name, quantizer.tensor)
         return name

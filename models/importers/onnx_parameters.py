@@ -22,9 +22,12 @@ from pilaster.models.quantization import (
 from pilaster.models.quantizer import MOST_BITS
 from pilaster.models.single_rounding import multiplier_like, of_integers, of_sums
 
-__all__ = ["average_sums", "averaging", "layer_sums", "scale_between"]
+__all__ = ["are_whole", "average_sums", "averaging", "layer_sums", "scale_between"]
 
 Floats = NDArray[np.float64]
+
+SINGLE = 2.0**-22
+"""Relative error of a scale, and of a product of two, in single precision."""
 
 
 def layer_sums(
@@ -57,6 +60,12 @@ def layer_sums(
         of_sums(real), real, target.stream_range, bounds, quantizer.rounding
     )
     return replace(found, multiplier=multiplier, shift=shift)
+
+
+def are_whole(bias: Floats, unit: Floats) -> bool:
+    """Whether biases are whole numbers of units, as far as single precision tells."""
+    found = bias / unit
+    return bool((np.abs(found - np.rint(found)) <= SINGLE * np.maximum(np.abs(found), 1)).all())
 
 
 def _fine_places(weight: NDArray[np.int64], bias: Floats, steps: Floats) -> int:

@@ -46,6 +46,7 @@ class Value:
     padding, padded_by : zeros that a PAD put around it, and its name
     host : operators behind it that are left to the host
     whole : whether the file has it as integers, between its quantizers
+    rounded_bias : whether the layer that computes it has a bias that is rounded here
     """
 
     name: str
@@ -54,6 +55,7 @@ class Value:
     padded_by: str = ""
     host: tuple[str, ...] = ()
     whole: bool = False
+    rounded_bias: bool = False
 
 
 def ones(
