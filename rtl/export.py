@@ -22,6 +22,7 @@ from pilaster.sim.machine_file import machine_yaml
 from pilaster.sim.pipeline import Pipeline, with_arm_columns
 from pilaster.sim.results import Result
 from pilaster.sim.simulate import simulate
+from pilaster.sim.timing import COLUMN_BUFFERS
 
 __all__ = ["FILES", "Bus", "export"]
 
@@ -125,19 +126,31 @@ column, and keeps it high until the column is whole.
 | port | direction | width | meaning |
 | --- | --- | ---: | --- |
 | aclk | input | 1 | clock; all happens at its rising edge |
-| aresetn | input | 1 | synchronous reset, active low: the next column is an image's first |
+| aresetn | input | 1 | synchronous reset, active low: the next row is an image's first |
 | s_axis_tdata | input | {input_bytes_bits} | a row, in the lowest {input_bits} bits |
 | s_axis_tvalid | input | 1 | `s_axis_tdata` holds a row |
-| s_axis_tready | output | 1 | the machine takes a row |
-| s_axis_tlast | input | 1 | not read: columns and images are counted |
-| m_axis_tdata | output | {output_bytes_bits} | values, in the lowest {output_bits} bits |
+| s_axis_tready | output | 1 | the row is taken |
+| s_axis_tlast | input | 1 | the last row of an image |
+| m_axis_tdata | output | {output_bytes_bits} | values, in the lowest {output_bits} bits{extended} |
 | m_axis_tvalid | output | 1 | `m_axis_tdata` holds values |
 | m_axis_tready | input | 1 | the values are taken |
 | m_axis_tlast | output | 1 | the last values of an image's answer |
+| m_axis_tkeep | output | {output_bytes} | all ones: every byte is part of the answer |
+| image_short | output | 1 | high for a cycle: `s_axis_tlast` came too early |
+| image_long | output | 1 | high for a cycle: an image's last row came without `s_axis_tlast` |
+
+An image that is too short or too long is dropped whole: it has no answer, and the next image is
+taken as any other. The machine completes a short image with zeros, during which `s_axis_tready` is
+low; of a long one it skips the rows up to and with the one that has `s_axis_tlast`. An answer
+leaves once its image has ended. {kept}
 
 The handshake is AXI4-Stream's (Arm IHI 0051).
 """,
 }
+
+
+_KEPT = """\
+Until then a memory keeps what the output buffer does not hold of its {columns} columns."""
 
 
 LOAD_FILE = "load.hex"
@@ -233,11 +246,15 @@ def _page(pipeline: Pipeline, design: Design, result: Result, bus: Bus) -> str:
     tensors = network.tensors[INPUT], network.tensors[last.name]
     tiles = last.beats.tiles
     input_bits, output_bits = design.input_bits, design.beat_bits[last.name]
+    last_low, _ = tensors[1].stream_range
     ports = _PORTS[bus].format(
         input_bits=input_bits,
         output_bits=output_bits,
         input_bytes_bits=-(-input_bits // 8) * 8,
         output_bytes_bits=-(-output_bits // 8) * 8,
+        output_bytes=-(-output_bits // 8),
+        extended=", the others like the highest of these" if last_low < 0 else ", the others low",
+        kept=_KEPT.format(columns=answer.width) if answer.width > COLUMN_BUFFERS else "",
         load_ports="" if design.load is None else _LOAD_PORTS.format(bits=LOAD_BITS),
     )
     waits = result.pace.describe_waits()
