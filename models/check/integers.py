@@ -83,7 +83,7 @@ class IntegerComparison:
         self._network = network
         self._whole = whole
         self._rounded_biases = rounded_biases
-        self._single = None if exact else SinglePrecision(network)
+        self._single = None if exact else SinglePrecision(network, rounded_biases)
         self._tallies: dict[str, _Tally] = {}
         self._output = _Tally()
 

@@ -6,13 +6,14 @@ the sum lies in the middle between the two, but for the error of its own arithme
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.models.graph import Node
+from pilaster.models.joins import AddParameters
 from pilaster.models.layers import Add, Weighted
 from pilaster.models.network import Network
 from pilaster.models.quantization import MULTIPLIER_BITS
@@ -52,10 +53,14 @@ def unbounded(node: Node) -> Node:
 
 
 class SinglePrecision:
-    """Gives the values of a network's layers in steps, not rounded, with the error of each."""
+    """Gives the values of a network's layers in steps, not rounded, with the error of each.
 
-    def __init__(self, network: Network) -> None:
+    rounded_biases : layers whose biases are not the file's, but rounded to units of a sum
+    """
+
+    def __init__(self, network: Network, rounded_biases: Collection[str] = ()) -> None:
         self._network = network
+        self._rounded_biases = rounded_biases
         self._reals = dequantized(network)
         none = {name: np.zeros_like(bias) for name, bias in self._reals.biases.items()}
         self._magnitudes = Magnitudes(self._reals)
@@ -87,11 +92,13 @@ class SinglePrecision:
                 for values, found, name in zip(inputs, errors, node.inputs, strict=True)
             ]
             error = error + self._spread.of(node, spread) / scale
-        if isinstance(node.layer, Weighted):
-            # A real bias is rounded to units of a sum.
+        if node.name in self._rounded_biases:  # to units of a sum
             found = self._network.parameters[node.name]
             exponent = found.shift.astype(np.float64) - MULTIPLIER_BITS
             error = error + found.multiplier * np.exp2(exponent) / 2
+        join = self._network.joins.get(node.name)
+        if isinstance(join, AddParameters):  # both of its terms are rounded to units of the sum
+            error = error + join.output.multiplier * 2.0 ** (join.output.shift - MULTIPLIER_BITS)
         return exact, error
 
 

@@ -7,9 +7,20 @@ from dataclasses import replace
 import numpy as np
 
 from pilaster.models.importers.steps import Bounds, Quantizer
-from pilaster.models.quantization import TensorQuantization
+from pilaster.models.quantization import MULTIPLIER_BITS, TensorQuantization
 
-__all__ = ["carrier", "contains", "narrowed", "on_grid", "quantized_bounds", "same_grid"]
+__all__ = [
+    "carried_beside",
+    "carrier",
+    "contains",
+    "narrowed",
+    "on_grid",
+    "quantized_bounds",
+    "same_grid",
+]
+
+MOST_BESIDE_BITS = 20
+"""Of a value that is carried to a sum with a quantized one."""
 
 
 def carrier(low: float, high: float, bits: int, step: float) -> Quantizer:
@@ -25,6 +36,18 @@ def carrier(low: float, high: float, bits: int, step: float) -> Quantizer:
     scale = float(step / (np.floor(step / least / octave) * octave))
     zero = int(np.clip(np.rint(-low / scale), 0, levels))
     return Quantizer(TensorQuantization(scale, zero, 0, levels), carries=True)
+
+
+def carried_beside(step: float, reach: float) -> int:
+    """Give bits of a value that is carried to a sum with a quantized one.
+
+    More bits round the value finer, and leave fewer places of the sum's for the quantized one.
+
+    step : of the quantized one
+    reach : of the value, from the least to the largest
+    """
+    even = (MULTIPLIER_BITS + np.log2(max(reach, step) / step) - 1) / 2
+    return int(min(round(even), MOST_BESIDE_BITS))
 
 
 def same_grid(first: TensorQuantization, second: TensorQuantization) -> bool:

@@ -19,6 +19,7 @@ from pilaster.models.graph import INPUT, Graph, Node
 from pilaster.models.importers.constant_map import constant_map
 from pilaster.models.importers.onnx_graph import OnnxGraph
 from pilaster.models.importers.onnx_grids import (
+    carried_beside,
     carrier,
     contains,
     narrowed,
@@ -65,9 +66,6 @@ LARGEST_CONSTANT = (1 << 15) - 1
 
 MOST_CARRIED_BITS = 22
 """Of two values that nothing quantizes before their sum: enough that it is rounded as reals are."""
-
-CARRIED_BESIDE_BITS = 20
-"""Of one beside a quantized value: more would leave too few places for that in 32-bit sums."""
 
 FINE_BITS = 14
 """Places behind the point of a factor's weight, so that its offset is rounded finely too."""
@@ -384,12 +382,14 @@ class _Layers:
                 if isinstance(step.action, Add):
                     other = step.sources[1 - place]
                     least, most = self._reach(other)
-                    bits = CARRIED_BESIDE_BITS if other in self.held else MOST_CARRIED_BITS
                     edges = [
                         edge * quantizer.tensor.scale for edge in quantizer.tensor.stream_range
                     ]
                     # Beyond these the sum is bounded, whatever the other arm is.
                     low, high = max(low, edges[0] - most), min(high, edges[1] - least)
+                    bits = MOST_CARRIED_BITS
+                    if other in self.held:
+                        bits = carried_beside(self._tensor(other).scale, high - low)
                 carried = carrier(low, high, bits, quantizer.tensor.scale)
                 arms.append(self._made_of(source, carried, reader))
         return tuple(arms)

@@ -87,6 +87,20 @@ def test_halves_that_single_precision_moves_are_seen_where_they_are_rounded(
     assert len(moved) == 1, moved
 
 
+def test_a_sum_with_what_nothing_quantizes_is_as_fine_as_32_bits_let_it_be(tmp_path: Path) -> None:
+    """One of its terms has steps that are 660 times the other's."""
+    writer = QonnxWriter((1, 1, 4), 4)
+    image = writer.quant(INPUT, 2**-7, 8, signed=1, channels=1)
+    taps = [writer.quant(writer.reals(1, 1, 1, 3), 0.1938, 3, signed=1) for _ in range(2)]
+    sums = [writer.add("Conv", [image, tap], 1, pads=[0, 1, 0, 1]) for tap in taps]
+    coarse = writer.quant(sums[0], 1.0, 2, channels=1)
+    both = writer.add("Add", [coarse, sums[1]], 1)
+    saved(writer, writer.quant(both, 0.1349, 6, signed=1, channels=1), tmp_path / "sum.onnx")
+    found = checked(tmp_path / "sum.onnx", writer.images(2000))
+    assert found.departs is None, found
+    assert found.layers[-1].differing < found.layers[-1].values / 1000, found.layers[-1]
+
+
 def few_bits(path: Path, bias: float) -> NDArray[np.float32]:
     """Write sums of few bits, each fourth of which is a half; give images."""
     writer = QonnxWriter((3, 4, 4), 3)
