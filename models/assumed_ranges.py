@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from pilaster.models.graph import INPUT
-from pilaster.models.layers import Add, Concat, Pool
+from pilaster.models.layers import Add, Concat, Weighted
 from pilaster.models.quantizer import FloatNetwork, Range
 
 __all__ = ["assumed_ranges"]
@@ -30,10 +30,11 @@ def assumed_ranges(network: FloatNetwork) -> Mapping[str, Range]:
     size = {INPUT: 0.5}
     for node in network.graph.nodes:
         layer, read = node.layer, [size[name] for name in node.inputs]
-        if isinstance(layer, Pool | Concat):
+        if layer.keeps_quantization or isinstance(layer, Concat):
             lows, highs = zip(*(ranges[name] for name in node.inputs), strict=True)
             size[node.name], ranges[node.name] = max(read), (min(lows), max(highs))
             continue
+        assert isinstance(layer, Add | Weighted)
         if isinstance(layer, Add):
             found = math.hypot(*read)
         else:

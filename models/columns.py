@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from typing import Any
 
 from pilaster.models.graph import Graph, Node
-from pilaster.models.layers import Conv, Layer, Pool, Window
 from pilaster.models.network import Columns, Network
 from pilaster.models.quantization import ConvParameters
-from pilaster.models.shape import Padding, Shape
+from pilaster.models.shape import Shape
 
 __all__ = ["read_along"]
 
@@ -46,22 +44,8 @@ def read_along(network: Network, columns: Columns) -> Network:
     if columns == network.columns:
         return network
     graph = network.graph
-    nodes = tuple(Node(node.name, _transposed(node.layer), node.inputs) for node in graph.nodes)
+    nodes = tuple(Node(node.name, node.layer.transposed(), node.inputs) for node in graph.nodes)
     shape = graph.input_shape
     transposed = Graph(graph.name, Shape(shape.width, shape.height, shape.channels), nodes)
     parameters = _Transposed(network.parameters)
     return replace(network, graph=transposed, parameters=parameters, columns=columns)
-
-
-def _transposed(layer: Layer) -> Layer:
-    if not isinstance(layer, Conv | Pool):
-        return layer
-    old = layer.window
-    pad = old.padding
-    window = Window(
-        kernel=old.kernel[::-1],
-        stride=old.stride[::-1],
-        padding=Padding(pad.left, pad.right, pad.top, pad.bottom),
-    )
-    changes: dict[str, Any] = {"window": window}
-    return replace(layer, **changes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 from pilaster.base.errors import InputError
 from pilaster.models.graph import INPUT, Graph, Node
 from pilaster.models.joins import JoinParameters, join_parameters
-from pilaster.models.layers import Add, Concat, Conv, Join, Pool, Weighted
+from pilaster.models.layers import (
+    Add,
+    Concat,
+    Conv,
+    FullyConnected,
+    Join,
+    Layer,
+    Pool,
+    Upsample,
+    Weighted,
+)
 from pilaster.models.network import Network, Precision
 from pilaster.models.quantization import (
     MULTIPLIER_BITS,
@@ -21,6 +31,7 @@ from pilaster.models.quantization import (
     TensorQuantization,
     quantize_multiplier,
 )
+from pilaster.models.reference.upsample import upsample
 from pilaster.models.shape import Shape
 
 __all__ = [
@@ -112,20 +123,9 @@ def float_tensors(network: FloatNetwork, images: Floats) -> dict[str, Floats]:
 
 def float_layer(network: FloatNetwork, node: Node, sources: Sequence[Floats]) -> Floats:
     """Compute one layer of a float network from what it reads, (N, H, W, C) each."""
-    found = _unlimited(network, node, sources)
+    found = _FORMS[type(node.layer)](network, node, sources)
     limits = network.limits.get(node.name)
     return found if limits is None else np.clip(found, *limits)
-
-
-def _unlimited(network: FloatNetwork, node: Node, sources: Sequence[Floats]) -> Floats:
-    if isinstance(node.layer, Add):
-        return _activated(sources[0] + sources[1], node.layer.relu, node.layer.ceiling)
-    if isinstance(node.layer, Concat):
-        return np.concatenate(sources, axis=-1)
-    if isinstance(node.layer, Pool):
-        return _pool(sources[0], node.layer)
-    layer = node.layer.as_conv(network.graph.input_of(node))
-    return _conv(sources[0], layer, network.weights[node.name], network.biases[node.name])
 
 
 def quantize(
@@ -151,7 +151,7 @@ def quantize_to(
     tensors: dict[str, TensorQuantization] = {}
     parameters: dict[str, ConvParameters] = {}
     for name, (low, high) in ranges.items():
-        if name != INPUT and isinstance(graph.node(name).layer, Pool):
+        if name != INPUT and graph.node(name).layer.keeps_quantization:
             tensors[name] = tensors[graph.node(name).inputs[0]]
         else:
             tensors[name] = _affine(low, high, settings)
@@ -162,7 +162,7 @@ def quantize_to(
             sources = tuple(tensors[name] for name in node.inputs)
             joins[node.name] = join_parameters(node.layer, sources, target, settings.scale_bits)
             continue
-        if isinstance(node.layer, Pool):
+        if node.layer.keeps_quantization:
             continue
         # No scale so small that a bias in its units would leave 31 bits.
         least = np.abs(network.biases[node.name]) / (source.scale * LARGEST_BIAS)
@@ -234,3 +234,38 @@ def _pool(values: Floats, layer: Pool) -> Floats:
     reduce = np.nanmax if layer.mode == "max" else np.nanmean
     result: Floats = reduce(windows, axis=(-2, -1))
     return result
+
+
+def _weighted_form(network: FloatNetwork, node: Node, sources: Sequence[Floats]) -> Floats:
+    assert isinstance(node.layer, Weighted)
+    layer = node.layer.as_conv(network.graph.input_of(node))
+    return _conv(sources[0], layer, network.weights[node.name], network.biases[node.name])
+
+
+def _pool_form(network: FloatNetwork, node: Node, sources: Sequence[Floats]) -> Floats:
+    assert isinstance(node.layer, Pool)
+    return _pool(sources[0], node.layer)
+
+
+def _upsample_form(network: FloatNetwork, node: Node, sources: Sequence[Floats]) -> Floats:
+    assert isinstance(node.layer, Upsample)
+    return upsample(sources[0], node.layer)
+
+
+def _add_form(network: FloatNetwork, node: Node, sources: Sequence[Floats]) -> Floats:
+    assert isinstance(node.layer, Add)
+    return _activated(sources[0] + sources[1], node.layer.relu, node.layer.ceiling)
+
+
+def _concat_form(network: FloatNetwork, node: Node, sources: Sequence[Floats]) -> Floats:
+    return np.concatenate(sources, axis=-1)
+
+
+_FORMS: Mapping[type[Layer], Callable[[FloatNetwork, Node, Sequence[Floats]], Floats]] = {
+    Conv: _weighted_form,
+    FullyConnected: _weighted_form,
+    Pool: _pool_form,
+    Upsample: _upsample_form,
+    Add: _add_form,
+    Concat: _concat_form,
+}

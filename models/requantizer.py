@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from pilaster.base.errors import InputError
 from pilaster.models.calibration import all_alike, unlike
 from pilaster.models.graph import INPUT
-from pilaster.models.layers import Pool
 from pilaster.models.network import Network
 from pilaster.models.quantization import MULTIPLIER_BITS
 from pilaster.models.quantizer import FloatNetwork, QuantizerSettings, quantize
@@ -36,7 +35,7 @@ def dequantized(network: Network) -> FloatNetwork:
     limits = {
         node.name: network.tensors[node.name].real_range
         for node in network.graph.nodes
-        if not isinstance(node.layer, Pool)
+        if not node.layer.keeps_quantization
     }
     return FloatNetwork(network.graph, weights, biases, limits)
 

@@ -10,6 +10,7 @@ __all__ = [
     "join_depth",
     "pool_depth",
     "tree_levels",
+    "upsample_depth",
 ]
 
 COLUMN_BUFFERS = 2
@@ -40,6 +41,8 @@ POOL_REDUCE = 1
 """Window to the reduction down the column."""
 AVERAGE_DIVIDE = 2
 """Sum to the rounded average."""
+UPSAMPLE_HOLD = 1
+"""Column buffer to the row that is sent."""
 JOIN_SELECT = 1
 """Arm to the stream, where nothing is rescaled."""
 JOIN_ADD = 1
@@ -66,6 +69,11 @@ def conv_depth(terms: int) -> int:
 def pool_depth(average: bool) -> int:
     """Cycles from reading a row to the pooled row standing in the next stage's column buffer."""
     return READ + WINDOW + POOL_REDUCE + ACCUMULATE + (AVERAGE_DIVIDE if average else 0) + WRITE
+
+
+def upsample_depth() -> int:
+    """Cycles from reading a row to its first copy standing in the next stage's column buffer."""
+    return READ + UPSAMPLE_HOLD + WRITE
 
 
 def join_depth(adds: bool, rescales: bool) -> int:

@@ -14,7 +14,18 @@ from numpy.typing import NDArray
 
 from pilaster.models.graph import INPUT, Graph, Node
 from pilaster.models.joins import JoinParameters, join_parameters
-from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Join, Layer, Pool, Window
+from pilaster.models.layers import (
+    Add,
+    Concat,
+    Conv,
+    FullyConnected,
+    Join,
+    Layer,
+    Pool,
+    Upsample,
+    Weighted,
+    Window,
+)
 from pilaster.models.network import Network, Precision
 from pilaster.models.quantization import (
     AVERAGED,
@@ -88,6 +99,13 @@ def pools(shape: Shape) -> st.SearchStrategy[Pool]:
     return st.builds(Pool, modes, windows(shape, kernel=3), roundings)
 
 
+@st.composite
+def upsamples(draw: st.DrawFn, shape: Shape, height: int, width: int) -> Upsample:
+    """Draw an upsampling of `shape` to `height` and `width` at most, where it is no larger yet."""
+    rows = draw(st.integers(1, max(1, min(3, height // shape.height))))
+    return Upsample((rows, draw(st.integers(1, max(1, min(3, width // shape.width))))))
+
+
 def fully_connecteds(out_features: int = 6) -> st.SearchStrategy[FullyConnected]:
     """Fully connected layers."""
     return st.builds(FullyConnected, st.integers(1, out_features), st.booleans())
@@ -116,9 +134,12 @@ def graphs(
         elif draw(st.integers(0, 2)):
             layer = draw(convolutions(shape, out_channels))
             name = f"conv{index}"
-        else:
+        elif draw(st.integers(0, 2)):
             layer = draw(pools(shape))
             name = f"pool{index}"
+        else:
+            layer = draw(upsamples(shape, height, width))
+            name = f"upsample{index}"
         layers[name] = layer
         shape = layer.output_shape(shape)
     return Graph.chain("random", source, layers)
@@ -150,7 +171,8 @@ def joined_graphs(draw: st.DrawFn, max_blocks: int = 3, height: int = 8, width: 
     for _ in range(draw(st.integers(1, max_blocks))):
         block = draw(st.sampled_from(["residual", "projected", "twice", "concat", "layer"]))
         if block == "layer":
-            layer = draw(st.one_of(convolutions(shape, 4), pools(shape)))
+            larger = upsamples(shape, height, width)
+            layer = draw(st.one_of(convolutions(shape, 4), pools(shape), larger))
             last = put("layer", layer, last)
             shape = layer.output_shape(shape)
         elif block == "concat":
@@ -193,9 +215,10 @@ def networks(
                 node.layer, sources, tensors[node.name], rounding=draw(st.sampled_from(SCALED))
             )
             continue
-        if isinstance(node.layer, Pool):
+        if node.layer.keeps_quantization:
             tensors[node.name] = source
             continue
+        assert isinstance(node.layer, Weighted)
         target = draw(_quantizations(max_bits, relu=node.layer.relu))
         precision = Precision(draw(st.integers(1, max_bits)), draw(st.integers(1, MULTIPLIER_BITS)))
         sparsity = "none" if precision.weight_bits == 1 else draw(st.sampled_from(SPARSITIES))

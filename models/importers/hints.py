@@ -33,8 +33,8 @@ HINTS: Mapping[str, str] = {
     ),
     **dict.fromkeys(
         (
-            *("ConvTranspose", "DepthToSpace", "Resize", "Upsample"),
-            *("DEPTH_TO_SPACE", "RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR", "TRANSPOSE_CONV"),
+            *("ConvTranspose", "DepthToSpace"),
+            *("DEPTH_TO_SPACE", "RESIZE_BILINEAR", "TRANSPOSE_CONV"),
         ),
         RESIZE,
     ),

@@ -24,6 +24,7 @@ from pilaster.models.importers.onnx_integers import IntegerLowering, integer_net
 from pilaster.models.importers.onnx_operators import OPERATORS
 from pilaster.models.importers.onnx_qonnx import QONNX
 from pilaster.models.importers.onnx_quantized import QUANTIZERS
+from pilaster.models.importers.onnx_resize import RESIZES
 from pilaster.models.importers.onnx_shapes import SHAPES
 from pilaster.models.importers.steps import Quantizer
 from pilaster.models.importers.values import Value
@@ -34,7 +35,7 @@ from pilaster.models.shape import Shape
 
 __all__ = ["SUPPORTED", "build", "import_onnx", "trace_onnx"]
 
-HANDLERS = {**OPERATORS, **SHAPES, **ELEMENTWISE, **QUANTIZERS, **QONNX}
+HANDLERS = {**OPERATORS, **RESIZES, **SHAPES, **ELEMENTWISE, **QUANTIZERS, **QONNX}
 
 SUPPORTED = tuple(sorted(HANDLERS))
 """Operators that the importer takes."""

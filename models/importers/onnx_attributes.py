@@ -123,6 +123,21 @@ KNOWN: Mapping[str, _Known] = {
     ),
     "Relu": _Known(ONNX, 1, OLD),
     "Reshape": _Known(ONNX, 2, {"allowzero": READ, "shape": READ, **OLD}),
+    "Resize": _Known(
+        ONNX,
+        4,
+        {
+            "antialias": (0,),
+            "axes": READ,
+            "coordinate_transformation_mode": READ,
+            "cubic_coeff_a": READ,
+            "exclude_outside": (0, 1),
+            "extrapolation_value": READ,
+            "keep_aspect_ratio_policy": ("stretch",),
+            "mode": READ,
+            "nearest_mode": READ,
+        },
+    ),
     "Shape": _Known(ONNX, 1, {"end": READ, "start": READ}),
     "Sigmoid": _Known(ONNX, 1, OLD),
     "Softmax": _Known(ONNX, 1, {"axis": READ}),
@@ -131,6 +146,7 @@ KNOWN: Mapping[str, _Known] = {
     "Sum": _Known(ONNX, None, OLD),
     "Transpose": _Known(ONNX, 1, {"perm": READ}),
     "Unsqueeze": _Known(ONNX, 2, {"axes": READ}),
+    "Upsample": _Known(ONNX, 2, {"mode": READ, "scales": READ}),
 }
 """Operators by name."""
 

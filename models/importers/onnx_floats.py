@@ -14,7 +14,7 @@ from pilaster.models.importers.constant_map import constant_map
 from pilaster.models.importers.onnx_graph import OnnxGraph
 from pilaster.models.importers.steps import Bounds, Offsets, Scaling, Step, Surround
 from pilaster.models.importers.values import padding_conv
-from pilaster.models.layers import Add, Concat, Conv, Pool, Weighted, Window
+from pilaster.models.layers import Add, Concat, Conv, Pool, Upsample, Weighted, Window
 from pilaster.models.quantizer import FloatNetwork
 
 __all__ = ["FloatLowering", "float_network"]
@@ -76,7 +76,7 @@ class _Layers:
             self._surround(step, action)
         elif isinstance(action, Offsets):
             self._offset(step, action)
-        elif isinstance(action, Conv | Pool | Add | Concat | Weighted):
+        elif isinstance(action, Pool | Upsample | Add | Concat | Weighted):
             self._put(
                 step, Node(step.name, action, tuple(map(self.place.__getitem__, step.sources)))
             )

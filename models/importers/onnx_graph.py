@@ -24,7 +24,7 @@ from pilaster.models.importers.layout import CHANNELS_FIRST, Axes, Layout, exten
 from pilaster.models.importers.onnx_file import OnnxModel, OnnxNode
 from pilaster.models.importers.steps import Action, IntegerBounds, Quantizer, Step, Surround
 from pilaster.models.importers.values import UNPADDED, Value, padded
-from pilaster.models.layers import Concat, Join, Layer, Pool, Weighted
+from pilaster.models.layers import Concat, Join, Layer, Pool, Upsample, Weighted
 from pilaster.models.quantization import TensorQuantization
 from pilaster.models.shape import Shape
 
@@ -302,6 +302,6 @@ class OnnxGraph:
                 raise InputError(f"gives {name} a second scale; one is supported")
             self.stated[name] = tensor
             if step is not None and isinstance(
-                step.action, IntegerBounds | Pool | Concat | Surround
+                step.action, IntegerBounds | Pool | Upsample | Concat | Surround
             ):
                 names.extend(step.sources)

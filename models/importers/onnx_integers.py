@@ -46,7 +46,7 @@ from pilaster.models.importers.steps import (
 )
 from pilaster.models.importers.values import UNPADDED, ones, padding_conv, precision
 from pilaster.models.joins import ConcatParameters, JoinParameters, join_parameters
-from pilaster.models.layers import Add, Concat, Conv, Join, Layer, Pool, Weighted, Window
+from pilaster.models.layers import Add, Concat, Conv, Join, Layer, Pool, Upsample, Weighted, Window
 from pilaster.models.network import ByteScale, Network
 from pilaster.models.quantization import (
     ConvParameters,
@@ -295,7 +295,7 @@ class _Layers:
             self._alone[source] = self._alone[source] and alone
             return source
         made = self.nodes.get(source)
-        if self._alone[source] and alone and not (made and isinstance(made.layer, Pool)):
+        if self._alone[source] and alone and not (made and isinstance(made.layer, Pool | Upsample)):
             self.tensors[source] = tensor
             return source
         return self._scaled(name, source, (), Quantizer(tensor))
@@ -325,6 +325,8 @@ class _Layers:
                 self.parameters[name] = layer_sums(weight, scales, bias, found[0], quantizer)
                 if not are_whole(bias, found[0].scale * scales):
                     self.rounded_biases.add(name)
+            elif not isinstance(layer, Pool):
+                raise InputError("gives reals that a quantizer reads in two ways")
             elif same_grid(found[0], tensor) and contains(tensor, found[0]):
                 layer, tensor = replace(layer, rounding=quantizer.rounding), found[0]
             else:
@@ -495,7 +497,7 @@ class _Layers:
                     minimum=min(tensor.minimum, tensor.zero_point),
                     maximum=max(tensor.maximum, tensor.zero_point),
                 )
-            assert isinstance(layer, Conv | Pool)
+            assert isinstance(layer, Conv | Pool | Upsample)
             self.nodes[name] = Node(name, layer, (source,))
             self._put(name, tensor)
             self._made[key] = name

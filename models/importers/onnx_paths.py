@@ -10,7 +10,7 @@ from pilaster.models.graph import INPUT
 from pilaster.models.importers.onnx_graph import OnnxGraph
 from pilaster.models.importers.onnx_grids import narrowed, quantized_bounds
 from pilaster.models.importers.steps import Action, Bounds, Scaling, Step, Surround
-from pilaster.models.layers import Pool
+from pilaster.models.layers import Pool, Upsample
 from pilaster.models.quantization import TensorQuantization
 
 __all__ = ["ReadPath", "commutes", "path_to"]
@@ -87,4 +87,5 @@ def path_to(value: str, found: OnnxGraph, held: Container[str]) -> ReadPath:
 
 def commutes(action: Action) -> bool:
     """Whether a step does the same behind a quantizer as before it."""
-    return isinstance(action, Surround) or (isinstance(action, Pool) and action.mode == "max")
+    maximum = isinstance(action, Pool) and action.mode == "max"
+    return maximum or isinstance(action, Surround | Upsample)

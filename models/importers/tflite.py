@@ -13,13 +13,14 @@ from pilaster.models.importers.tflite_file import Operator, TfliteModel, read_tf
 from pilaster.models.importers.tflite_fold import FOLDED, fold
 from pilaster.models.importers.tflite_graph import TfliteGraph
 from pilaster.models.importers.tflite_operators import OPERATORS
+from pilaster.models.importers.tflite_resize import RESIZES
 from pilaster.models.importers.tflite_shapes import SHAPES
 from pilaster.models.importers.values import Value
 from pilaster.models.network import Network
 
 __all__ = ["SUPPORTED", "import_tflite", "trace_tflite"]
 
-HANDLERS = {**OPERATORS, **ELEMENTWISE, **SHAPES}
+HANDLERS = {**OPERATORS, **RESIZES, **ELEMENTWISE, **SHAPES}
 
 SUPPORTED = tuple(sorted(HANDLERS))
 """Operators that the importer takes; of constants it takes those of `tflite_fold`, too."""

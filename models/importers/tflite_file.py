@@ -67,6 +67,10 @@ OPTIONS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "REDUCE_MAX": REDUCER,
     "REDUCE_MIN": REDUCER,
     "REDUCE_PROD": REDUCER,
+    "RESIZE_NEAREST_NEIGHBOR": (
+        "ResizeNearestNeighborOptions",
+        ("AlignCorners", "HalfPixelCenters"),
+    ),
     "SOFTMAX": ("SoftmaxOptions", ("Beta",)),
     "STRIDED_SLICE": ("StridedSliceOptions", MASKS),
     "SUB": ("SubOptions", (FUSED,)),

@@ -31,7 +31,7 @@ from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Pool, Weig
 from pilaster.models.quantization import ConvParameters, Rounding, quantize_multiplier
 from pilaster.models.single_rounding import multiplier_rounded_once
 
-__all__ = ["OPERATORS", "Handler"]
+__all__ = ["OPERATORS", "Handler", "check_equal"]
 
 Handler = Callable[[TfliteGraph, Operator], None]
 
@@ -194,14 +194,15 @@ def pool(graph: TfliteGraph, operator: Operator) -> None:
     activation(fused)
     layer = Pool(mode, Window(kernel, stride, padding))
     pooled = graph.add(operator, f"{mode}_pool", layer, (value.name,), axes, fused)
-    _check_equal(graph, value.name, pooled)
+    check_equal(graph, value.name, pooled)
     source, target = graph.tensors[value.name], graph.tensors[pooled]
     if target.minimum > source.minimum or target.maximum < source.maximum:
         raise InputError("has a fused activation; only one that changes nothing is supported")
     graph.tensors[pooled] = source
 
 
-def _check_equal(graph: TfliteGraph, source: str, target: str) -> None:
+def check_equal(graph: TfliteGraph, source: str, target: str) -> None:
+    """Refuse a layer that changes the scale or the zero point."""
     first, second = graph.tensors[source], graph.tensors[target]
     if (first.scale, first.zero_point) != (second.scale, second.zero_point):
         raise InputError("has another scale or zero point at its output than at its input")
@@ -279,7 +280,7 @@ def concat(graph: TfliteGraph, operator: Operator) -> None:
     names = tuple(value.name for value in values)
     name = _join(graph, operator, Concat(), names, results.pop(), fused)
     for source in names:
-        _check_equal(graph, source, name)
+        check_equal(graph, source, name)
 
 
 def _join(

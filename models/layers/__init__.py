@@ -3,6 +3,7 @@
 from pilaster.models.layers.conv import Conv, FullyConnected
 from pilaster.models.layers.join import Add, Concat
 from pilaster.models.layers.pool import Pool
+from pilaster.models.layers.upsample import Upsample
 from pilaster.models.layers.window import Window
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Join",
     "Layer",
     "Pool",
+    "Upsample",
     "Weighted",
     "Window",
 ]
@@ -23,4 +25,4 @@ Weighted = Conv | FullyConnected
 Join = Add | Concat
 """Layers that read several tensors."""
 
-Layer = Weighted | Pool | Join
+Layer = Weighted | Pool | Upsample | Join

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from pilaster.base.errors import InputError
@@ -23,6 +23,9 @@ class Conv:
 
     joins: ClassVar[bool] = False
     """Whether it may read several tensors."""
+
+    keeps_quantization: ClassVar[bool] = False
+    """Whether its integers stand for what those of its input do."""
 
     out_channels: int
     window: Window
@@ -60,6 +63,10 @@ class Conv:
         """Shape of the output over its one input."""
         return self.output_shape(shapes[0])
 
+    def transposed(self) -> Conv:
+        """Give the layer for maps whose rows and columns are exchanged."""
+        return replace(self, window=self.window.transposed())
+
     def macs(self, shape: Shape) -> int:
         """Multiply-accumulates per image; products with padding count, as in the literature."""
         _, rows, columns, channels = self.weight_shape(shape)
@@ -79,6 +86,9 @@ class FullyConnected:
 
     joins: ClassVar[bool] = False
     """Whether it may read several tensors."""
+
+    keeps_quantization: ClassVar[bool] = False
+    """Whether its integers stand for what those of its input do."""
 
     out_features: int
     relu: bool = False
@@ -105,6 +115,10 @@ class FullyConnected:
     def joined_shape(self, shapes: tuple[Shape, ...]) -> Shape:
         """Shape of the output over its one input."""
         return self.output_shape(shapes[0])
+
+    def transposed(self) -> FullyConnected:
+        """Give the layer for maps whose rows and columns are exchanged."""
+        return self
 
     def macs(self, shape: Shape) -> int:
         """Multiply-accumulates per image."""

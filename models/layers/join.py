@@ -19,6 +19,9 @@ class Add:
     joins: ClassVar[bool] = True
     """Whether it may read several tensors."""
 
+    keeps_quantization: ClassVar[bool] = False
+    """Whether its integers stand for what those of its input do."""
+
     relu: bool = False
     ceiling: float | None = None
 
@@ -38,6 +41,10 @@ class Add:
             raise InputError(f"an addition needs equal shapes, not {shapes[0]} and {shapes[1]}")
         return shapes[0]
 
+    def transposed(self) -> Add:
+        """Give the layer for maps whose rows and columns are exchanged."""
+        return self
+
     def macs(self, shape: Shape) -> int:
         """Multiply-accumulates per image: none."""
         return 0
@@ -49,6 +56,9 @@ class Concat:
 
     joins: ClassVar[bool] = True
     """Whether it may read several tensors."""
+
+    keeps_quantization: ClassVar[bool] = False
+    """Whether its integers stand for what those of its input do."""
 
     @property
     def kind(self) -> str:
@@ -64,6 +74,10 @@ class Concat:
             if (shape.height, shape.width) != (first.height, first.width):
                 raise InputError(f"a concatenation needs equal maps, not {first} and {shape}")
         return Shape(first.height, first.width, sum(shape.channels for shape in shapes))
+
+    def transposed(self) -> Concat:
+        """Give the layer for maps whose rows and columns are exchanged."""
+        return self
 
     def macs(self, shape: Shape) -> int:
         """Multiply-accumulates per image: none."""

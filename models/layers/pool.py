@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from pilaster.base.errors import InputError
@@ -22,6 +22,9 @@ class Pool:
 
     joins: ClassVar[bool] = False
     """Whether it may read several tensors."""
+
+    keeps_quantization: ClassVar[bool] = True
+    """Whether its integers stand for what those of its input do."""
 
     mode: Literal["max", "average"]
     window: Window
@@ -45,6 +48,10 @@ class Pool:
     def joined_shape(self, shapes: tuple[Shape, ...]) -> Shape:
         """Shape of the output over its one input."""
         return self.output_shape(shapes[0])
+
+    def transposed(self) -> Pool:
+        """Give the layer for maps whose rows and columns are exchanged."""
+        return replace(self, window=self.window.transposed())
 
     def macs(self, shape: Shape) -> int:
         """Multiply-accumulates per image: none."""

@@ -34,6 +34,12 @@ class Window:
             raise InputError(f"kernel {self.kernel} with {pad} is larger than its input {shape}")
         return rows, columns
 
+    def transposed(self) -> Window:
+        """Give the window over maps whose rows and columns are exchanged."""
+        pad = self.padding
+        exchanged = Padding(pad.left, pad.right, pad.top, pad.bottom)
+        return Window(self.kernel[::-1], self.stride[::-1], exchanged)
+
     def completing_column(self, output_column: int, columns_in: int) -> int:
         """Input column whose contribution completes `output_column` (design: scatter)."""
         last = output_column * self.stride[1] + self.kernel[1] - 1 - self.padding.left

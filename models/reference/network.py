@@ -12,11 +12,21 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from pilaster.models.graph import INPUT, Node
-from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Layer, Pool, Weighted
+from pilaster.models.layers import (
+    Add,
+    Concat,
+    Conv,
+    FullyConnected,
+    Layer,
+    Pool,
+    Upsample,
+    Weighted,
+)
 from pilaster.models.network import Network
 from pilaster.models.reference.conv import ColumnConv, conv
 from pilaster.models.reference.join import ColumnJoin, join
 from pilaster.models.reference.pool import ColumnPool, pool
+from pilaster.models.reference.upsample import ColumnUpsample, upsample
 
 __all__ = ["classify", "infer", "infer_by_columns", "layer_output", "one_thread", "tensors"]
 
@@ -137,6 +147,16 @@ class _Pools:
         return ColumnPool(node.layer, network.graph.input_of(node), network.tensors[node.name])
 
 
+class _Upsamples:
+    def whole(self, network: Network, node: Node, sources: Sequence[Stream]) -> Stream:
+        assert isinstance(node.layer, Upsample)
+        return upsample(sources[0], node.layer)
+
+    def by_columns(self, network: Network, node: Node) -> _Engine:
+        assert isinstance(node.layer, Upsample)
+        return ColumnUpsample(node.layer)
+
+
 class _Joins:
     def whole(self, network: Network, node: Node, sources: Sequence[Stream]) -> Stream:
         return join(sources, network.joins[node.name], network.tensors[node.name])
@@ -151,6 +171,7 @@ _KINDS: Mapping[type[Layer], _Kind] = {
     Conv: _Convs(),
     FullyConnected: _Convs(),
     Pool: _Pools(),
+    Upsample: _Upsamples(),
     Add: _Joins(),
     Concat: _Joins(),
 }

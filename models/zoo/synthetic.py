@@ -11,7 +11,7 @@ import numpy as np
 from pilaster.base.errors import InputError
 from pilaster.models.graph import INPUT, Graph
 from pilaster.models.joins import JoinParameters, join_parameters
-from pilaster.models.layers import Add, Join, Pool, Weighted
+from pilaster.models.layers import Add, Join, Weighted
 from pilaster.models.network import Network, Precision
 from pilaster.models.quantization import (
     MULTIPLIER_BITS,
@@ -86,9 +86,10 @@ def synthetic(
             sources = tuple(tensors[name] for name in node.inputs)
             tensors[node.name] = _joined(node.layer, sources, unsigned, signed)
             joins[node.name] = join_parameters(node.layer, sources, tensors[node.name])
-        elif isinstance(node.layer, Pool):
+        elif node.layer.keeps_quantization:
             tensors[node.name] = tensors[node.inputs[0]]
         else:
+            assert isinstance(node.layer, Weighted)
             tensors[node.name] = unsigned if node.layer.relu else signed
     parameters = _SeededParameters(graph, seed, weight_bits)
     precisions = dict.fromkeys(parameters, Precision(weight_bits, MULTIPLIER_BITS))

@@ -14,10 +14,11 @@ from pilaster.rtl.boards.memories import SPRAM_DEPTH, SPRAM_WIDTH, Large, Memory
 from pilaster.rtl.boards.multipliers import Part, conv_parts, join_parts
 from pilaster.rtl.components.contents import memory_names
 from pilaster.sim.program_tables import SHARED_TILES
-from pilaster.sim.stages import ConvStage, JoinStage, PoolStage, Stage
+from pilaster.sim.stages import ConvStage, JoinStage, PoolStage, Stage, UpsampleStage
 from pilaster.sim.stages.conv_actions import column_buffer_bits, psum_bits
 from pilaster.sim.stages.join_actions import arm_buffer_bits, join_requantizers
 from pilaster.sim.stages.pool_actions import pool_column_buffer_bits, pool_psum_bits, sum_bits
+from pilaster.sim.stages.upsample_kind import upsample_column_buffer_bits
 
 __all__ = ["Needs", "needs_of"]
 
@@ -127,6 +128,24 @@ class PoolNeeds(Needs[PoolStage]):
         return _DIVIDER_BIT_LUTS * stage.fold.out_channels * sum_bits(stage) * divides
 
 
+class UpsampleNeeds(Needs[UpsampleStage]):
+    """Nearest-neighbor upsampling."""
+
+    def expected_beats(self, stage: UpsampleStage) -> list[int]:
+        """Channels of its input's beats: as many as leave."""
+        return [stage.fold.out_channels]
+
+    def memories(self, stage: UpsampleStage, beat_channels: Sequence[int]) -> list[Memory]:
+        """List the column buffers."""
+        (channels,) = beat_channels
+        word = max(stage.fold.out_channels, channels) * stage.bits
+        return [Memory(word, ceil(upsample_column_buffer_bits(stage) / word))]
+
+    def luts(self, stage: UpsampleStage) -> int:
+        """LUTs of its own arithmetic: none."""
+        return 0
+
+
 class JoinNeeds(Needs[JoinStage]):
     """Layers that read several tensors."""
 
@@ -154,6 +173,7 @@ class JoinNeeds(Needs[JoinStage]):
 _NEEDS: Mapping[type[Stage], Needs[Any]] = {
     ConvStage: ConvNeeds(),
     PoolStage: PoolNeeds(),
+    UpsampleStage: UpsampleNeeds(),
     JoinStage: JoinNeeds(),
 }
 

@@ -15,7 +15,8 @@ from pilaster.rtl.stages.conv import ConvComponent, conv_most
 from pilaster.rtl.stages.join import JoinComponent, join_most
 from pilaster.rtl.stages.kind import Kind, LoadedMemory, Surroundings
 from pilaster.rtl.stages.pool import PoolComponent, pool_most
-from pilaster.sim.stages import ConvStage, JoinStage, PoolStage, Stage
+from pilaster.rtl.stages.upsample import UpsampleComponent, upsample_most
+from pilaster.sim.stages import ConvStage, JoinStage, PoolStage, Stage, UpsampleStage
 
 __all__ = ["kind_of", "most_actions"]
 
@@ -65,6 +66,20 @@ class PoolKind(Kind[PoolStage]):
         return pool_most(stage)
 
 
+class UpsampleKind(Kind[UpsampleStage]):
+    """Nearest-neighbor upsampling."""
+
+    def component(self, stage: UpsampleStage, around: Surroundings) -> wiring.Component:
+        """Make an upsampling stage."""
+        target = around.network.tensors[around.node.name]
+        beats = around.beats[0].tiles
+        return UpsampleComponent(stage, target, beats, around.probes, around.behind)
+
+    def most_actions(self, stage: UpsampleStage) -> Mapping[Action, int]:
+        """Most of each action that a stage does in a cycle."""
+        return upsample_most(stage)
+
+
 class JoinKind(Kind[JoinStage]):
     """Layers that read several tensors."""
 
@@ -80,6 +95,7 @@ class JoinKind(Kind[JoinStage]):
 _KINDS: Mapping[type[Stage], Kind[Any]] = {
     ConvStage: ConvKind(),
     PoolStage: PoolKind(),
+    UpsampleStage: UpsampleKind(),
     JoinStage: JoinKind(),
 }
 

@@ -28,13 +28,14 @@ from pilaster.sim.mapper.space import (
     ConvCandidates,
     JoinCandidates,
     PoolCandidates,
+    UpsampleCandidates,
 )
 from pilaster.sim.mapper.tiles import present_tiles
 from pilaster.sim.program_tables import ProgramTables, TiledRuns, counted_tables, whole_tables
-from pilaster.sim.stages import JoinStage, PoolStage
+from pilaster.sim.stages import JoinStage, PoolStage, UpsampleStage
 from pilaster.sim.stages.conv_actions import column_phase_bits, kernel_uses
 from pilaster.sim.stages.join_actions import arm_actions
-from pilaster.sim.stages.pool_actions import pool_column_buffer_bits
+from pilaster.sim.stages.kinds import kind_of
 
 __all__ = ["Pricing", "areas_um2", "column_buffer_pj", "energies_pj", "lane_operations"]
 
@@ -118,19 +119,23 @@ class _ConvPrices:
 
 
 class _PoolPrices:
-    """What candidates of a pooling layer cost."""
+    """What candidates of a pooling or an upsampling layer cost."""
 
-    def areas_um2(self, found: PoolCandidates, table: EnergyTable) -> Costs:
+    def areas_um2(self, found: PoolCandidates | UpsampleCandidates, table: EnergyTable) -> Costs:
         return np.array([stage_area_um2(stage, table) for stage in found.stages])
 
-    def lane_operations(self, found: PoolCandidates) -> Ints:
+    def lane_operations(self, found: PoolCandidates | UpsampleCandidates) -> Ints:
         return np.zeros(len(found), np.int64)
 
-    def energies_pj(self, found: PoolCandidates, pricing: Pricing) -> Costs:
+    def energies_pj(self, found: PoolCandidates | UpsampleCandidates, pricing: Pricing) -> Costs:
         return np.array([_own_energy(stage, [stage.shape], pricing) for stage in found.stages])
 
     def column_buffer_pj(
-        self, found: PoolCandidates, arm: int, beats: Sequence[Beats], pricing: Pricing
+        self,
+        found: PoolCandidates | UpsampleCandidates,
+        arm: int,
+        beats: Sequence[Beats],
+        pricing: Pricing,
     ) -> Costs:
         return _buffer_energies(len(found), [_pool_buffers(found)], beats, pricing)
 
@@ -157,6 +162,7 @@ class _JoinPrices:
 _PRICES: Mapping[type[Candidates], _Prices] = {
     ConvCandidates: _ConvPrices(),
     PoolCandidates: _PoolPrices(),
+    UpsampleCandidates: _PoolPrices(),
     JoinCandidates: _JoinPrices(),
 }
 
@@ -213,7 +219,7 @@ def _buffer_energies(
     return costs
 
 
-def _pool_buffers(found: PoolCandidates) -> _ColumnBuffers:
+def _pool_buffers(found: PoolCandidates | UpsampleCandidates) -> _ColumnBuffers:
     """Column buffers of all candidates."""
     first = found.stages[0]
     whole = Beats.whole(first.shape.channels)
@@ -222,7 +228,7 @@ def _pool_buffers(found: PoolCandidates) -> _ColumnBuffers:
         shape=first.shape,
         bits=first.bits,
         phases=1,
-        buffered=pool_column_buffer_bits(first),
+        buffered=kind_of(first).storage(first).column_buffers,
         candidates=np.arange(len(found)),
         cuts=[tile_cuts(first.shape.channels, s.fold.out_channels) for s in found.stages],
         cut=np.arange(len(found)),
@@ -260,7 +266,9 @@ def _arm_pj(stage: JoinStage, arm: int, beats: Beats, pricing: Pricing) -> float
     return sum(count * pricing.table.energy_pj(action, at) for action, at, count in found)
 
 
-def _own_energy(stage: PoolStage | JoinStage, shapes: Sequence[Shape], pricing: Pricing) -> float:
+def _own_energy(
+    stage: PoolStage | UpsampleStage | JoinStage, shapes: Sequence[Shape], pricing: Pricing
+) -> float:
     """Energy of an image in a stage without weights, that of `column_buffer_pj` left out."""
     actions = count_actions(stage, [Beats.whole(shape.channels) for shape in shapes], 1, None)
     actions = actions.without(Action.COLUMN_WRITE, Action.COLUMN_READ)

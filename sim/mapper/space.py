@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pilaster.models.graph import Node
-from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Layer, Pool
+from pilaster.models.layers import Add, Concat, Conv, FullyConnected, Layer, Pool, Upsample
 from pilaster.models.network import Network
 from pilaster.sim.beats import Beats
 from pilaster.sim.geometry import ConvGeometry
@@ -27,11 +27,12 @@ from pilaster.sim.mapper.tiles import (
     run_classes,
 )
 from pilaster.sim.recurrence import StageWork
-from pilaster.sim.stages import ConvStage, JoinStage, PoolStage
+from pilaster.sim.stages import ConvStage, JoinStage, PoolStage, UpsampleStage
 from pilaster.sim.stages.conv_kind import ConvKind
 from pilaster.sim.stages.join_kind import JoinKind
 from pilaster.sim.stages.kind import Kind
 from pilaster.sim.stages.pool_kind import PoolKind
+from pilaster.sim.stages.upsample_kind import UpsampleKind
 from pilaster.sim.timing import COLUMN_BUFFERS, IDLE_COLUMN, conv_depth
 from pilaster.sim.work import ColumnWork
 
@@ -41,6 +42,7 @@ __all__ = [
     "ConvCandidates",
     "JoinCandidates",
     "PoolCandidates",
+    "UpsampleCandidates",
     "WorkTable",
     "candidates",
     "sent_beats",
@@ -232,7 +234,7 @@ class ConvCandidates:
         raise IndexError(index)
 
 
-AnyStage = TypeVar("AnyStage", PoolStage, JoinStage)
+AnyStage = TypeVar("AnyStage", PoolStage, UpsampleStage, JoinStage)
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,11 +281,15 @@ class PoolCandidates(_Widths[PoolStage]):
     """Every width of a pooling stage that the mapper considers."""
 
 
+class UpsampleCandidates(_Widths[UpsampleStage]):
+    """Every width of an upsampling stage that the mapper considers."""
+
+
 class JoinCandidates(_Widths[JoinStage]):
     """Every width of a join that the mapper considers, with the fewest column buffers."""
 
 
-Candidates = ConvCandidates | PoolCandidates | JoinCandidates
+Candidates = ConvCandidates | PoolCandidates | UpsampleCandidates | JoinCandidates
 
 
 def sent_beats(found: Candidates) -> tuple[tuple[Beats, ...], NDArray[np.intp]]:
@@ -322,6 +328,10 @@ def _pool_candidates(network: Network, node: Node, limits: Limits) -> PoolCandid
     return PoolCandidates(node.name, *_widths(PoolKind(), network, node, limits))
 
 
+def _upsample_candidates(network: Network, node: Node, limits: Limits) -> UpsampleCandidates:
+    return UpsampleCandidates(node.name, *_widths(UpsampleKind(), network, node, limits))
+
+
 def _join_candidates(network: Network, node: Node, limits: Limits) -> JoinCandidates:
     return JoinCandidates(node.name, *_widths(JoinKind(), network, node, limits))
 
@@ -344,6 +354,7 @@ _CANDIDATES: Mapping[type[Layer], Callable[[Network, Node, Limits], Candidates]]
     Conv: _conv_candidates,
     FullyConnected: _conv_candidates,
     Pool: _pool_candidates,
+    Upsample: _upsample_candidates,
     Add: _join_candidates,
     Concat: _join_candidates,
 }

@@ -31,11 +31,13 @@ from pilaster.rtl.stages import pool as pool_module
 from pilaster.rtl.stages.conv import ConvComponent
 from pilaster.rtl.stages.join import JoinComponent
 from pilaster.rtl.stages.pool import PoolComponent
+from pilaster.rtl.stages.upsample import UpsampleComponent
 
 __all__ = [
     "ACTIONS",
     "ANSWERS",
     "CYCLES",
+    "ENLARGED",
     "FAULTS",
     "GATHER",
     "JOINED",
@@ -50,7 +52,7 @@ VALUES, CYCLES, ACTIONS = "values", "cycles", "actions"
 """Laws that a fault may break."""
 
 SCATTER, GATHER, ANSWERS, POOLED, EVENLY = "scatter", "gather", "answers", "pooled", "evenly"
-JOINED, ROWS = "joined", "rows"
+JOINED, ROWS, ENLARGED = "joined", "rows", "enlarged"
 """Machines of `test_faults` that show a fault."""
 
 
@@ -665,6 +667,29 @@ COUNTS = (
     ),
 )
 
+UPSAMPLE = (
+    Fault(
+        "upsample-first-tile",
+        "every tile is the first",
+        edit(UpsampleComponent, "elaborate", "intake.pattern.eq(tile)", "intake.pattern.eq(0)"),
+        bench=ENLARGED,
+    ),
+    Fault(
+        "upsample-room-ignored",
+        "a column is sent though there is no room for it",
+        edit(UpsampleComponent, "elaborate", "(~at_output | (room != 0))", "1"),
+        CYCLES,
+        ENLARGED,
+    ),
+    Fault(
+        "upsample-reads-again",
+        "a row is read for each of its copies",
+        edit(UpsampleComponent, "elaborate", "sends & (again == 0)", "sends"),
+        ACTIONS,
+        ENLARGED,
+    ),
+)
+
 JOIN = (
     Fault(
         "join-beat-lost",
@@ -802,4 +827,4 @@ OUTPUT = (
     ),
 )
 
-FAULTS = (*PROGRAM, *SEQUENCE, *COLUMNS, *LANES, *SUMS, *POOL, *COUNTS, *JOIN, *OUTPUT)
+FAULTS = (*PROGRAM, *SEQUENCE, *COLUMNS, *LANES, *SUMS, *POOL, *UPSAMPLE, *COUNTS, *JOIN, *OUTPUT)

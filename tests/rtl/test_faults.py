@@ -16,6 +16,7 @@ from pilaster.models.layers import (
     FullyConnected,
     Join,
     Pool,
+    Upsample,
     Window,
 )
 from pilaster.models.network import Network, Precision
@@ -28,7 +29,17 @@ from pilaster.models.quantization import (
 from pilaster.models.shape import Padding, Shape
 from pilaster.rtl.verification.verify import verify
 from pilaster.sim.machine import Fold, LoopOrder, Machine, Schedule, StageSpec
-from tests.rtl.faults import ANSWERS, EVENLY, FAULTS, GATHER, JOINED, POOLED, ROWS, SCATTER
+from tests.rtl.faults import (
+    ANSWERS,
+    ENLARGED,
+    EVENLY,
+    FAULTS,
+    GATHER,
+    JOINED,
+    POOLED,
+    ROWS,
+    SCATTER,
+)
 
 ALL_ROUND = Padding(1, 1, 1, 1)
 POINT = Window((1, 1), (1, 1), Padding(0, 0, 0, 0))
@@ -92,6 +103,11 @@ LAYERS = {
         "conv4": (Conv(2, POINT, 1, True), Fold(in_channels=3, out_channels=2)),
         "concat5": (Concat(), Fold(out_channels=2)),
     },
+    # Each row is sent twice, each column three times, to a stage that is slower.
+    ENLARGED: {
+        "upsample1": (Upsample((2, 3)), Fold(out_channels=2)),
+        "conv2": (Conv(2, POINT, 1, False), Fold()),
+    },
     POOLED: {"pool1": (Pool("max", Window((2, 2), (1, 1), Padding(0, 1, 0, 1))), Fold())},
     EVENLY: {"pool1": (Pool("average", Window((2, 2), (1, 1)), Rounding.EVEN), Fold())},
 }
@@ -111,9 +127,10 @@ INPUTS = {
     ROWS: Shape(5, 6, 3),
     POOLED: Shape(4, 6, 2),
     EVENLY: Shape(4, 6, 2),
+    ENLARGED: Shape(3, 4, 3),
     JOINED: Shape(4, 8, 2),
 }
-TRAFFIC = {SCATTER: None, GATHER: 5, ANSWERS: 5, ROWS: 5, POOLED: 5, EVENLY: 5, JOINED: None}
+TRAFFIC = dict.fromkeys(LAYERS, 5) | dict.fromkeys((SCATTER, JOINED))
 
 QUICK = ("started-late", "never-gated")
 """Faults of the ordinary tests, of cycles and of actions alone; the others take minutes."""
@@ -139,7 +156,7 @@ def bench(name):
     for node in graph.nodes:
         source = tensors[node.inputs[0]]
         tensors[node.name] = source
-        if isinstance(node.layer, Pool):
+        if node.layer.keeps_quantization:
             continue
         if isinstance(node.layer, Join):
             tensors[node.name] = TensorQuantization(1.7, 3, -128, 127)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from pilaster.models.layers import Join, Pool
+from pilaster.models.layers import Join, Pool, Upsample
 from pilaster.sim.geometry import ConvGeometry
 from pilaster.sim.machine import Fold, LoopOrder, Machine, Schedule, StageSpec
 from pilaster.sim.pipeline import Pipeline
@@ -21,7 +21,7 @@ def specs(draw, node, *shapes):
     if isinstance(node.layer, Join):
         widest = max(shape.channels for shape in shapes)
         return StageSpec(Fold(out_channels=draw(st.integers(1, widest))), schedule)
-    if isinstance(node.layer, Pool):
+    if isinstance(node.layer, Pool | Upsample):
         return StageSpec(Fold(out_channels=draw(st.integers(1, shape.channels))), schedule)
     geometry = ConvGeometry(node.layer.as_conv(shape), shape)
     order = draw(st.sampled_from(LoopOrder))

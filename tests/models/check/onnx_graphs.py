@@ -311,6 +311,39 @@ def pool(d: Drawing, source: Map) -> None:
     d.put(name, (source.channels, *drawn.size))
 
 
+LARGEST = 12
+"""Rows and columns that a map may be enlarged to."""
+
+
+def enlarge(d: Drawing, source: Map) -> None:
+    """Draw Resize or Upsample; a quarter takes other values than nearest neighbors."""
+    height, width = source.shape[1:]
+    factors = [d.number(1, 3) if size <= LARGEST // 3 else 1 for size in (height, width)]
+    shape = (source.channels, height * factors[0], width * factors[1])
+    scales = d.constant(np.float32([1, 1, *factors]))
+    if d.opset < 9:
+        d.put(d.add("Upsample", [source.name], scales=[1.0, 1.0, *map(float, factors)]), shape)
+        return
+    if d.opset < 11:
+        kind = "Upsample" if d.opset == 9 else "Resize"
+        d.put(d.add(kind, [source.name, scales], mode="nearest"), shape)
+        return
+    inputs = [source.name, "" if d.opset >= 13 else d.constant(np.float32([])), scales]
+    if d.chance():
+        sizes = d.constant(np.array([1, *shape]))
+        inputs = [*inputs[:2], "" if d.opset >= 13 else d.constant(np.float32([])), sizes]
+    places = d.one_of("asymmetric", "asymmetric", "half_pixel", "pytorch_half_pixel", None)
+    rounding = d.one_of("floor", "floor", "round_prefer_floor", "round_prefer_ceil", "ceil", None)
+    name = d.add(
+        "Resize",
+        inputs,
+        mode=d.one_of("nearest", "nearest", "nearest", None),
+        coordinate_transformation_mode=places,
+        nearest_mode=rounding,
+    )
+    d.put(name, shape)
+
+
 def reduce(d: Drawing, source: Map) -> None:
     kind = d.one_of("GlobalAveragePool", *["ReduceMean"] * 4, "GlobalMaxPool")
     if kind != "ReduceMean":
@@ -441,7 +474,7 @@ Operator = Callable[[Drawing, Map], Any]
 
 MAPS: tuple[Operator, ...] = (
     *(conv, conv, conv, relu, alias, alias, join, join, arithmetic, arithmetic),
-    *(batch_norm, clip, pool, pool, pad, reduce, flatten, dense, skip, skip, skip, skip),
+    *(batch_norm, clip, pool, pool, enlarge, pad, reduce, flatten, dense, skip, skip, skip, skip),
 )
 
 FLATS: tuple[Operator, ...] = (dense, dense, relu, clip, alias, join, arithmetic, batch_norm, skip)

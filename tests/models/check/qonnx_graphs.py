@@ -16,6 +16,7 @@ from tests.models.check.onnx_graphs import (
     alias,
     batch_norm,
     conv_shape,
+    enlarge,
     flatten,
     join,
     pool,
@@ -112,7 +113,7 @@ def joined(d: Drawing, source: Map) -> None:
 
 def pooled(d: Drawing, source: Map) -> None:
     before = len(d.maps)
-    d.one_of(pool, pool, reduce)(d, source)
+    d.one_of(pool, pool, reduce, enlarge)(d, source)
     if len(d.maps) > before and d.chance():
         settle(d, d.maps.pop())
 

@@ -219,6 +219,18 @@ def pool(d: Drawing, source: Map) -> None:
     d.give(kind, [source.name], "Pool2DOptions", made, **options)
 
 
+def enlarge(d: Drawing, source: Map) -> None:
+    height, width, channels = source.shape
+    factors = [d.number(1, 3) if size <= 4 else 1 for size in (height, width)]
+    size = (height * factors[0], width * factors[1])
+    made = d.like(source, (*size, channels))
+    inputs = [source.name, d.constant(np.array(size, np.int32))]
+    table = "ResizeNearestNeighborOptions"
+    corners = d.number(0, 4) == 0
+    options = {"AlignCorners": int(corners), "HalfPixelCenters": int(not corners and d.chance())}
+    d.give("RESIZE_NEAREST_NEIGHBOR", inputs, table, made, **options)
+
+
 def mean(d: Drawing, source: Map) -> None:
     axes = d.one_of([1, 2], [1, 2], [2, 1], [-3, -2], [1], [2], [3], [-2])
     keep = d.one_of(0, 1)
@@ -339,6 +351,7 @@ Operator = Callable[[Drawing, Map], Any]
 
 MAPS: tuple[Operator, ...] = (
     *(conv, conv, conv, conv, arithmetic, arithmetic, arithmetic, concat, concat, pool, pool),
+    enlarge,
     *(mean, pad, pad, rescale, rescale, alias, alias, dense),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pilaster.models.graph import INPUT, Graph
-from pilaster.models.layers import Conv, Pool, Window
+from pilaster.models.layers import Conv, Pool, Upsample, Window
 from pilaster.models.network import Network, Precision
 from pilaster.models.quantization import (
     ConvParameters,
@@ -30,6 +30,7 @@ __all__ = [
     "draw_conv",
     "draw_pool",
     "draw_tensor",
+    "draw_upsample",
     "draw_window",
     "expected_times",
     "lay",
@@ -122,6 +123,15 @@ def draw_pool(rng, rounding):
     shape = Shape(*(int(n) for n in (rng.integers(2, 8), rng.integers(2, 7), rng.integers(1, 5))))
     mode = str(rng.choice(["max", "average"]))
     layer = Pool(mode, draw_window(rng, shape.height, shape.width, 3), rounding)
+    fold = Fold(out_channels=int(rng.integers(1, shape.channels + 1)))
+    tensor = draw_tensor(rng)
+    return lay(shape, layer, StageSpec(fold), tensor, tensor, None)
+
+
+def draw_upsample(rng):
+    """An upsampling layer on a stage, as a pipeline of one layer."""
+    shape = Shape(*(int(n) for n in (rng.integers(1, 7), rng.integers(1, 6), rng.integers(1, 5))))
+    layer = Upsample((int(rng.integers(1, 4)), int(rng.integers(1, 4))))
     fold = Fold(out_channels=int(rng.integers(1, shape.channels + 1)))
     tensor = draw_tensor(rng)
     return lay(shape, layer, StageSpec(fold), tensor, tensor, None)
