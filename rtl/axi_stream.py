@@ -14,7 +14,7 @@ from amaranth.lib.wiring import In, Out
 from pilaster.rtl.components.memory import RomFiles
 from pilaster.rtl.components.shapes import index_shape
 from pilaster.rtl.pipeline import PipelineComponent
-from pilaster.rtl.verilog import Design, component_verilog
+from pilaster.rtl.verilog import TOP, Design, component_verilog
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.timing import COLUMN_BUFFERS
 
@@ -160,13 +160,13 @@ def _most_images(pipeline: Pipeline) -> int:
     return inside + COLUMN_BUFFERS + 1
 
 
-def generate_axi_stream(pipeline: Pipeline) -> Design:
-    """Generate the machine with AXI4-Stream ports."""
+def generate_axi_stream(pipeline: Pipeline, name: str = TOP) -> Design:
+    """Generate the machine with AXI4-Stream ports, as a module of this name."""
     pipeline.network.check_values()
     files = RomFiles()
     top = AxiStreamTop(pipeline, files)
     return Design(
-        verilog=component_verilog(top),
+        verilog=component_verilog(top, name),
         memories=files.contents,
         beat_bits=top.machine.beat_bits,
         input_bits=top.machine.i.payload.shape().size,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from enum import StrEnum
 from pathlib import Path
 
+import numpy as np
 from amaranth.back.verilog import YosysError
+from numpy.typing import NDArray
 
 from pilaster.base.errors import InputError
 from pilaster.base.output_files import check_own, check_writable, write_files
@@ -14,7 +15,12 @@ from pilaster.models.graph import INPUT
 from pilaster.models.network import Network
 from pilaster.models.quantization import TensorQuantization
 from pilaster.rtl.axi_stream import generate_axi_stream
+from pilaster.rtl.bus import Bus
 from pilaster.rtl.components.memory import LOAD_BITS
+from pilaster.rtl.kit.bench import LOAD_FILE
+from pilaster.rtl.kit.kit import KIT_ROWS, bench_files, machine_files
+from pilaster.rtl.kit.manifest import MANIFEST, exported_files, manifest
+from pilaster.rtl.kit.naming import Naming, check_name
 from pilaster.rtl.names import in_hardware
 from pilaster.rtl.verilog import TOP, Design, generate
 from pilaster.sim.machine import Machine
@@ -40,7 +46,7 @@ _PAGE = """\
 | *.hex | memories too large to stand in the Verilog: {memories} |
 | files.f | list of the sources, for a simulator's `-f` |
 | machine.yaml | the machine, for `pilaster run`, `verify` and `rtl` |
-
+{beside}
 ## Ports
 
 {ports}
@@ -84,6 +90,10 @@ Columns may come later. A column that comes sooner waits for `i__ready`.
 
 ## Simulate
 
+{simulate}"""
+
+
+_SIMULATE = """\
 `pilaster verify {network} --machine machine.yaml` holds this RTL to the model: values, cycles and
 actions. With a testbench of your own, run in this folder, for `$readmemh` looks for the *.hex files
 where the simulator runs:
@@ -95,13 +105,29 @@ yosys -p "read_verilog {top}.v; synth -top {top}"
 ```
 """
 
+_NAMED_ROWS = """\
+| {name}_memories.sv | the modules behind memories in files, in SystemVerilog |
+| manifest.json | versions, and hashes of the network, the machine and every file |
+"""
 
-class Bus(StrEnum):
-    """The ports of an export."""
+_NAMED_SIMULATE = """\
+Every module's name begins with `{name}`, so that other machines can stand beside it in a design.
+The memories look for the *.hex files in the folder that the macro `{name}_DIR` names, or where the
+simulator runs; a simulation ends with an error where one is missing.
 
-    STREAM = "stream"
-    """Valid and ready, clk and rst."""
-    AXI4_STREAM = "axi4-stream"
+```
+iverilog -g2012 -s TESTBENCH -D{name}_DIR='"FOLDER"' -o sim -f files.f TESTBENCH.v && vvp sim
+verilator --binary -Wno-fatal --top-module TESTBENCH -D{name}_DIR='"FOLDER"' -f files.f TESTBENCH.v
+```
+"""
+
+_KIT_SIMULATE = """
+`make sim` runs `{name}_bench`, which judges itself, in Icarus Verilog, 11 or later;
+`make sim SIM=verilator` does in Verilator, and checks the rules of the streams as well.
+`make sim STALLS=7` has source and sink hesitate at random, by that seed. `make lint` has Verilator
+complain; nothing is left. FuseSoC runs `{name}_bench` by
+`fusesoc --cores-root . run --target sim {name}`.
+"""
 
 
 _PORTS = {
@@ -153,8 +179,6 @@ _KEPT = """\
 Until then a memory keeps what the output buffer does not hold of its {columns} columns."""
 
 
-LOAD_FILE = "load.hex"
-
 _LOAD_PORTS = """\
 | load__payload | input | {bits} | weights and biases, to be loaded once after reset |
 | load__valid | input | 1 | `load__payload` holds a beat |
@@ -179,12 +203,21 @@ def export(
     directory: Path,
     bus: Bus = Bus.STREAM,
     loaded: bool = False,
+    name: str | None = None,
+    judged_by: NDArray[np.generic] | None = None,
 ) -> tuple[Path, ...]:
     """Write a machine's Verilog, its memories' contents, and how to connect it.
 
-    With `loaded`, weights and biases come through a stream, whose beats are written beside it. All
-    contents are made first, and put in place once all of them are on the disk. What an earlier
+    All contents are made first, and put in place once all of them are on the disk. What an earlier
     export wrote to the directory is replaced, or removed; other files stay.
+
+    Parameters
+    ----------
+    loaded : weights and biases come through a stream, whose beats are written beside it
+    name : of the top module, with which those of all parts begin; the files are called by it, and
+        memories look for theirs in a folder that a macro names
+    judged_by : images (N, H, W, C), for a testbench that goes with the machine and judges it; what
+        tools need is written as well
 
     Returns
     -------
@@ -194,11 +227,15 @@ def export(
     Raises
     ------
     InputError
-        If the machine does not fit the network, has weights in DRAM, or the directory cannot be
-        written or has files and none of an export; nothing is left behind.
+        If the machine does not fit the network, has weights in DRAM, the name is none of a module,
+        or the directory cannot be written or has files and none of an export; nothing is left
+        behind.
     """
+    if name is not None:
+        check_name(name)
+    earlier = _earlier(directory)
     check_writable(directory, FILES, "RTL")
-    check_own(directory, f"{TOP}.v", "RTL")
+    check_own(directory, MANIFEST if MANIFEST in earlier else f"{TOP}.v", "RTL")
     machine = with_arm_columns(network, machine)
     pipeline = Pipeline(network, machine)
     in_dram = [stage.name for stage in pipeline.stages if stage.spec.dram_bits_per_cycle]
@@ -208,31 +245,44 @@ def export(
             f"{', '.join(in_dram)}; give these stages no dram_bits_per_cycle"
         )
     hardware = in_hardware(pipeline)
+    top = name or TOP
     try:
         if bus is Bus.STREAM:
-            design = generate(hardware, loaded=loaded)
+            design = generate(hardware, loaded=loaded, name=top)
         elif loaded:
             raise InputError(f"loaded weights go with the bus {Bus.STREAM}, not with {bus}")
         else:
-            design = generate_axi_stream(hardware)
+            design = generate_axi_stream(hardware, top)
     except YosysError as error:
         raise InputError(f"RTL needs Yosys: pip install 'pilaster[rtl]' ({error})") from error
-    page = _page(hardware, design, simulate(network, machine), bus)
-    texts = {
-        f"{TOP}.v": design.verilog,
-        **design.memories,
-        "files.f": f"{TOP}.v\n",
+    load = (
+        {} if design.load is None else {LOAD_FILE: "".join(f"{beat:08x}\n" for beat in design.load)}
+    )
+    texts = {f"{TOP}.v": design.verilog, **design.memories, "files.f": f"{TOP}.v\n"}
+    beside, told = "", _SIMULATE.format(network=network.name, top=top)
+    if name is not None or judged_by is not None:
+        naming = Naming(top, f"{network.name} on the machine {machine.name}")
+        texts = machine_files(naming, design)
+        beside, told = (text.format(name=top) for text in (_NAMED_ROWS, _NAMED_SIMULATE))
+        if judged_by is not None:
+            texts |= bench_files(naming, hardware, design, bus, judged_by, load)
+            beside += KIT_ROWS.format(name=top, images=len(judged_by))
+            told += _KIT_SIMULATE.format(name=top)
+    texts |= {
         "machine.yaml": machine_yaml(machine),
-        "README.md": page,
+        "README.md": _page(hardware, design, simulate(network, machine), bus, top, beside, told),
+        **load,
     }
-    if design.load is not None:
-        texts[LOAD_FILE] = "".join(f"{beat:08x}\n" for beat in design.load)
-    contents = {name: text.encode() for name, text in texts.items()}
-    return write_files(directory, contents, "RTL", _earlier(directory))
+    contents = {file: text.encode() for file, text in texts.items()}
+    if name is not None or judged_by is not None:
+        contents[MANIFEST] = manifest(top, network, machine, bus, contents).encode()
+    return write_files(directory, contents, "RTL", earlier)
 
 
 def _earlier(directory: Path) -> set[str]:
-    """Names of the files that an earlier export's Verilog reads, and of those beside it."""
+    """Names of an earlier export's files, by its manifest or else by what its Verilog reads."""
+    if files := exported_files(directory):
+        return files
     try:
         text = (directory / f"{TOP}.v").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -240,7 +290,9 @@ def _earlier(directory: Path) -> set[str]:
     return {*FILES, LOAD_FILE, *re.findall(r'\.FILE\("(\w+\.hex)"\)', text)}
 
 
-def _page(pipeline: Pipeline, design: Design, result: Result, bus: Bus) -> str:
+def _page(
+    pipeline: Pipeline, design: Design, result: Result, bus: Bus, top: str, beside: str, told: str
+) -> str:
     network, last = pipeline.network, pipeline.stages[-1]
     source, answer = network.graph.input_shape, network.graph.output_shape
     tensors = network.tensors[INPUT], network.tensors[last.name]
@@ -260,7 +312,9 @@ def _page(pipeline: Pipeline, design: Design, result: Result, bus: Bus) -> str:
     waits = result.pace.describe_waits()
     return _PAGE.format(
         ports=ports,
-        top=TOP,
+        top=top,
+        beside=beside,
+        simulate=told,
         network=network.name,
         machine=pipeline.machine.name,
         note=network.note[:1].upper() + network.note[1:],

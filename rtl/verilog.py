@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -15,6 +16,14 @@ from pilaster.rtl.stages.loading import load_beats, loadable
 from pilaster.sim.pipeline import Pipeline
 
 __all__ = ["TOP", "Design", "component_verilog", "generate"]
+
+_START = re.compile(r"^  reg (\\\$auto\$verilog_backend\S+ ) = 0;$", re.MULTILINE)
+_AT_START = r"  reg \1;\n  initial \1 <= 0;"
+"""Yosys has every `always @*` begin by a change of such a register at the start of a simulation.
+
+Where a simulator sets initial values first (Icarus Verilog does), there is none, and what such a
+block drives stays unknown unless it is assigned after all blocks wait.
+"""
 
 TOP = "pilaster_top"
 """Name of the module that is the whole machine."""
@@ -44,7 +53,7 @@ def component_verilog(component: wiring.Component, name: str = TOP) -> str:
     """Write a component as Verilog, with the module that its memories in files stand behind."""
     with own_settings():
         text = verilog.convert(component, name=name, emit_src=False, strip_internal_attrs=True)
-    return f"{text}\n{ROM_VERILOG}"
+    return f"{_START.sub(_AT_START, text)}\n{ROM_VERILOG}"
 
 
 def generate(
@@ -52,19 +61,21 @@ def generate(
     probes: bool = False,
     loaded: bool = False,
     paired: Collection[str] = (),
+    name: str = TOP,
 ) -> Design:
     """Generate the machine.
 
     probes : it shows its stamps and actions to a testbench
     loaded : weights and biases come through a stream, and are not in the design
     paired : stages whose lanes are made two by two of one multiplication, where they can be
+    name : of the module that is the whole machine; those of its parts begin so
     """
     pipeline.network.check_values()
     names = loadable(pipeline) if loaded else []
     files = RomFiles(names)
     top = PipelineComponent(pipeline, files, probes, paired)
     return Design(
-        verilog=component_verilog(top),
+        verilog=component_verilog(top, name),
         memories=files.contents,
         beat_bits=top.beat_bits,
         input_bits=top.i.payload.shape().size,

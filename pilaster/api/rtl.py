@@ -17,6 +17,7 @@ from pilaster.base.errors import InputError
 from pilaster.base.extras import needing
 
 if TYPE_CHECKING:
+    from pilaster.models.network import Network
     from pilaster.rtl.verification.verify import Verdict
 
 __all__ = ["verify", "write_rtl"]
@@ -72,11 +73,7 @@ def verify(
     """
     loaded = as_network(network)
     laid = load_machine(machine, loaded)
-    if images is None:
-        images = load_images(loaded, count=DEFAULT_IMAGES).images
-    found = as_images("images", images, loaded)
-    if not len(found):
-        raise InputError("images: none; verification needs at least one")
+    found = _images(images, loaded, "verification")
     if until is not None:
         if not isinstance(until, str):
             raise refusal("until", until, "the name of a layer")
@@ -113,8 +110,14 @@ def write_rtl(
     *,
     bus: str = "stream",
     load_weights: bool = False,
+    name: str | None = None,
+    testbench: bool = False,
+    images: NDArray[np.generic] | None = None,
 ) -> tuple[Path, ...]:
     """Write a machine as Verilog into a directory, with a page on how to connect it.
+
+    With `testbench` the directory is one that judges and describes itself: `make sim` runs it in
+    Icarus Verilog or Verilator.
 
     Parameters
     ----------
@@ -123,6 +126,12 @@ def write_rtl(
     bus : the ports: "stream" for valid and ready, or "axi4-stream"
     load_weights : weights and biases come through a stream of their own, whose beats are written to
         `load.hex`
+    name : of the top module, with which the names of all others begin, so that several machines
+        stand in a design; None for `pilaster_top`
+    testbench : add a testbench with golden vectors, assertions, a Makefile, a FuseSoC core file,
+        constraints, a script for Vivado, and a picture of the ports
+    images : (N, H, W, C), as for `simulate`, that the testbench runs; None for two that
+        `load_images` gives
 
     Returns
     -------
@@ -132,8 +141,8 @@ def write_rtl(
     Raises
     ------
     InputError
-        If the machine cannot be generated, or the directory cannot be written; nothing is left
-        behind.
+        If the machine cannot be generated, the name is none of a module, or the directory cannot be
+        written or is something else's; nothing is left behind.
 
     Examples
     --------
@@ -146,6 +155,23 @@ def write_rtl(
     path = as_path("directory", directory)
     ports = as_choice("bus", bus, ("stream", "axi4-stream"))
     load_weights = as_flag("load_weights", load_weights)
+    if name is not None and not isinstance(name, str):
+        raise refusal("name", name, "the name of a module")
+    judged_by = None
+    if as_flag("testbench", testbench):
+        judged_by = _images(images, loaded, "the testbench")
+    elif images is not None:
+        raise InputError("images: they go with testbench=True")
     with needing("RTL", "rtl"):
         from pilaster.rtl.export import Bus, export
-    return export(loaded, laid, path, Bus(ports), load_weights)
+    return export(loaded, laid, path, Bus(ports), load_weights, name, judged_by)
+
+
+def _images(images: NDArray[np.generic] | None, network: Network, what: str) -> NDArray[np.generic]:
+    """Give images to run, or else some that fit."""
+    if images is None:
+        images = load_images(network, count=DEFAULT_IMAGES).images
+    found = as_images("images", images, network)
+    if not len(found):
+        raise InputError(f"images: none; {what} needs at least one")
+    return found

@@ -13,6 +13,10 @@ __all__ = ["add_command"]
 HELP = """\
 Write a machine as Verilog: pilaster_top.v, the contents of its larger memories (NAME.hex), files.f,
 machine.yaml, and README.md, which tells ports, order, number formats and cycles.
+
+With --testbench, the folder has a testbench that judges itself by two images and the model's
+answers, and a Makefile: `make sim` runs it in Icarus Verilog, `make sim SIM=verilator` in
+Verilator.
 """
 
 
@@ -36,6 +40,16 @@ def add_command(commands: Any) -> None:
         default="stream",
         help="ports: valid and ready, or AXI4-Stream (default: %(default)s)",
     )
+    command.add_argument(
+        "--name",
+        metavar="NAME",
+        help="name of the top module, with which all others begin (default: pilaster_top)",
+    )
+    command.add_argument(
+        "--testbench",
+        action="store_true",
+        help="add a testbench, and files for simulators, FuseSoC and Vivado",
+    )
     command.set_defaults(handler=_rtl)
 
 
@@ -48,7 +62,13 @@ def _rtl(options: argparse.Namespace) -> int:
     with Progress("files", 0) as progress:
         progress.say(f"writing the RTL of {network.name} on {machine.name}")
         paths = pl.write_rtl(
-            network, machine, options.out, bus=options.bus, load_weights=options.load_weights
+            network,
+            machine,
+            options.out,
+            bus=options.bus,
+            load_weights=options.load_weights,
+            name=options.name,
+            testbench=options.testbench,
         )
         for path in paths:
             progress.say(f"wrote {path}")

@@ -14,7 +14,7 @@ from pilaster.rtl.verilog import Design
 from pilaster.sim.pipeline import Pipeline
 from pilaster.sim.traffic import Traffic
 
-__all__ = ["write_stimulus"]
+__all__ = ["hex_lines", "write_stimulus"]
 
 PATIENCE = 2
 """A run is given up after so many times the cycles that the model expects, and some more."""
@@ -50,7 +50,7 @@ def write_stimulus(
         (folder / "load.hex").write_text(text, encoding="ascii")
     bits = pipeline.network.tensors[INPUT].bits
     rows = values.transpose(0, 2, 1, 3).reshape(-1, values.shape[3])  # column by column
-    (folder / "input.hex").write_text("".join(_hex_lines(rows, bits)), encoding="ascii")
+    (folder / "input.hex").write_text("".join(hex_lines(rows, bits)), encoding="ascii")
     for name, gaps in (
         ("input_gaps.hex", traffic.input_gaps),
         ("output_gaps.hex", traffic.output_gaps),
@@ -58,7 +58,7 @@ def write_stimulus(
         (folder / name).write_text("".join(f"{gap:x}\n" for gap in gaps), encoding="ascii")
 
 
-def _hex_lines(rows: NDArray[np.int32], bits: int) -> Iterator[str]:
+def hex_lines(rows: NDArray[np.integer], bits: int) -> Iterator[str]:
     """One beat a line, the first channel in the lowest bits."""
     mask = (1 << bits) - 1
     for row in rows.tolist():
