@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pilaster.api.boards import bitstream, write_bitstream
     from pilaster.api.checks import check
     from pilaster.api.gates import characterize, compare_bill, power, write_power, write_table
-    from pilaster.api.listings import boards, machines, networks, tables
+    from pilaster.api.listings import boards, machines, networks, operators, tables
     from pilaster.api.machines import default_machine, load_machine, write_machine
     from pilaster.api.networks import load, load_images
     from pilaster.api.rtl import verify, write_rtl
@@ -78,6 +78,7 @@ __all__ = [
     "machines",
     "map",
     "networks",
+    "operators",
     "power",
     "simulate",
     "tables",
@@ -95,7 +96,7 @@ _HOMES = {
     "api.boards": ("bitstream", "write_bitstream"),
     "api.checks": ("check",),
     "api.gates": ("characterize", "compare_bill", "power", "write_power", "write_table"),
-    "api.listings": ("boards", "machines", "networks", "tables"),
+    "api.listings": ("boards", "machines", "networks", "operators", "tables"),
     "api.machines": ("default_machine", "load_machine", "write_machine"),
     "api.networks": ("load", "load_images"),
     "api.rtl": ("verify", "write_rtl"),

@@ -18,7 +18,7 @@ from pilaster.models.importers.onnx_attributes import check_node
 from pilaster.models.importers.onnx_elementwise import ELEMENTWISE
 from pilaster.models.importers.onnx_file import OnnxModel, OnnxNode, read_onnx
 from pilaster.models.importers.onnx_floats import FloatLowering, float_network
-from pilaster.models.importers.onnx_fold import fold
+from pilaster.models.importers.onnx_fold import FOLDED, fold
 from pilaster.models.importers.onnx_graph import OnnxGraph
 from pilaster.models.importers.onnx_integers import IntegerLowering, integer_network
 from pilaster.models.importers.onnx_operators import OPERATORS
@@ -159,8 +159,11 @@ def _apply(graph: OnnxGraph, node: OnnxNode) -> None:
             if fold(graph, node):
                 return
             if handler is None:
+                of_constants = " but of constants" if node.kind in FOLDED else ""
                 known = ", ".join(SUPPORTED)
-                raise InputError(f"is not supported; supported are {known}{hint(node.kind)}")
+                raise InputError(
+                    f"is not supported{of_constants}; supported are {known}{hint(node.kind)}"
+                )
             check_node(node)
             handler(graph, node)
     except InputError as error:

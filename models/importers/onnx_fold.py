@@ -17,7 +17,7 @@ from pilaster.base.errors import InputError
 from pilaster.models.importers.onnx_file import MOST_ELEMENTS, OnnxNode
 from pilaster.models.importers.onnx_graph import Constant, OnnxGraph
 
-__all__ = ["fold"]
+__all__ = ["FOLDED", "fold"]
 
 Array = NDArray[Any]
 

@@ -160,6 +160,9 @@ def constant_of_shape(graph: OnnxGraph, node: OnnxNode) -> None:
     graph.give(node, Constant(np.full(sizes, value[0], value.dtype)))
 
 
+GIVES = ("Constant", "ConstantOfShape", "Shape")
+"""Operators that give constants."""
+
 HOST_NAMES = {
     "ArgMax": "argmax",
     "LogSoftmax": "softmax",

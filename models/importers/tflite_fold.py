@@ -17,7 +17,7 @@ from pilaster.models.importers.tflite_file import MOST_ELEMENTS, NUMBERS, Operat
 from pilaster.models.importers.tflite_graph import TfliteGraph
 from pilaster.models.importers.tflite_tensors import elements
 
-__all__ = ["FOLDED", "fold"]
+__all__ = ["FOLDED", "GIVES", "fold"]
 
 Array = NDArray[Any]
 
@@ -34,7 +34,7 @@ def fold(graph: TfliteGraph, operator: Operator) -> bool:
     InputError
         If its inputs or options do not fit.
     """
-    if operator.kind == "SHAPE":
+    if operator.kind in GIVES:
         left = graph.values.get(operator.inputs[0]) if operator.inputs else None
         sizes = (left or graph.moved(operator)).layout.sizes
         _give(graph, operator, [np.array(sizes)])
@@ -214,6 +214,9 @@ ARITHMETIC: Mapping[str, Fold] = {
     "SUB": _pair(np.subtract),
     "SUM": _reduce(np.sum),
 }
+
+GIVES = ("SHAPE",)
+"""Operators that give constants, whatever they read."""
 
 FOLDED = {**MOVES, **ARITHMETIC}
 """What is computed from constants, by operator."""

@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pilaster.models.energy import EnergyTable
+    from pilaster.models.importers.operators import SupportedOperator
     from pilaster.models.shape import Shape
     from pilaster.rtl.boards.catalog import Board
 
-__all__ = ["ListedMachine", "ListedNetwork", "boards", "machines", "networks", "tables"]
+__all__ = [
+    "ListedMachine",
+    "ListedNetwork",
+    "boards",
+    "machines",
+    "networks",
+    "operators",
+    "tables",
+]
 
 
 @dataclass(frozen=True)
@@ -122,3 +131,17 @@ def boards() -> Mapping[str, Board]:
     from pilaster.rtl.boards.catalog import BOARDS
 
     return dict(BOARDS)
+
+
+def operators() -> tuple[SupportedOperator, ...]:
+    """Give the operators that `load` takes from files, by format and name.
+
+    Examples
+    --------
+    >>> import pilaster as pl
+    >>> [o.name for o in pl.operators() if o.format == ".tflite" and o.support == "host"][:2]
+    ['ARG_MAX', 'DEQUANTIZE']
+    """
+    from pilaster.models.importers.operators import supported_operators
+
+    return supported_operators()

@@ -1,4 +1,4 @@
-"""`pilaster networks`, `machines`, `tables` and `boards`: what there is to run."""
+"""`pilaster networks`, `machines`, `tables`, `boards` and `operators`: what there is."""
 
 from __future__ import annotations
 
@@ -34,7 +34,14 @@ def add_commands(commands: Any) -> None:
     tables.set_defaults(handler=_tables)
     boards = commands.add_parser("boards", help="list the boards and what they hold")
     boards.set_defaults(handler=_boards)
-    for command in (networks, machines, tables, boards):
+    operators = commands.add_parser(
+        "operators",
+        help="list the operators that are taken from .onnx and .tflite files",
+        description="List the operators of each format: part of the network, left to the host at "
+        "its end, or computed from constants only.",
+    )
+    operators.set_defaults(handler=_operators)
+    for command in (networks, machines, tables, boards, operators):
         command.add_argument(
             "--json", action="store_true", help="print one JSON object and no table"
         )
@@ -172,4 +179,17 @@ def _boards(options: argparse.Namespace) -> int:
         rows.append((name, board.title, device.name, *cells, f"{board.clock[1] / 1e6:g}"))
     titles = ("LUTs", "DSPs", "RAMs", "SPRAMs", "MHz")
     print_table([*map(word, ("board", "what", "FPGA")), *map(number, titles)], rows)
+    return 0
+
+
+def _operators(options: argparse.Namespace) -> int:
+    from pilaster.api.listings import operators
+    from pilaster.commands.console import print_table, word
+
+    listed = operators()
+    if options.json:
+        print(json.dumps([asdict(operator) for operator in listed]))
+        return 0
+    rows = [(operator.name, operator.format, operator.support) for operator in listed]
+    print_table([word(title) for title in ("operator", "format", "support")], rows)
     return 0

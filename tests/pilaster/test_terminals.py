@@ -25,6 +25,7 @@ COMMANDS = {
     "tables": ["tables"],
     "table": ["tables", "sg13g2"],
     "boards": ["boards"],
+    "operators": ["operators"],
     "map": ["map", "digits", "--column-interval", "512"],
     "run": ["run", "digits", "--images", "3"],
     "explore": [
