@@ -12,6 +12,7 @@ RESIZE = "end the network before it, and leave it to the host"
 DILATION = "give the dilation to the convolution, as dilation_rate does in TensorFlow"
 DYNAMIC = "quantize the model statically (quantize_static), not at run time"
 SPLIT = "give each part a convolution of its own"
+MAXIMUM = "use a max pool whose window is the whole map in its place"
 FIXED = "export for a fixed input shape, so that nothing depends on sizes at run time"
 NORMALIZATION = "use batch normalization in its place"
 
@@ -39,7 +40,10 @@ HINTS: Mapping[str, str] = {
         RESIZE,
     ),
     **dict.fromkeys(("ConvInteger", "DynamicQuantizeLinear", "MatMulInteger"), DYNAMIC),
-    **dict.fromkeys(("Gather", "Slice", "Split", "SLICE", "SPLIT", "STRIDED_SLICE"), SPLIT),
+    **dict.fromkeys(
+        ("Gather", "Slice", "Split", "SLICE", "SPLIT", "SPLIT_V", "STRIDED_SLICE"), SPLIT
+    ),
+    **dict.fromkeys(("GlobalMaxPool", "REDUCE_MAX", "ReduceMax"), MAXIMUM),
     **dict.fromkeys(("If", "Loop", "NonZero", "Scan", "IF"), FIXED),
     **dict.fromkeys(
         (
