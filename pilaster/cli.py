@@ -31,11 +31,11 @@ class _Parser(argparse.ArgumentParser):
 
 
 def command_parser() -> argparse.ArgumentParser:
-    """Make the parser of the whole command line."""
+    """Make the command-line parser."""
     parser = _Parser(
         prog="pilaster",
-        description="Simulate column-wise CNN accelerators: values, cycles and energy.",
-        epilog="Exit codes: 0 done, 1 a check did not hold, 2 bad usage or input.",
+        description="Simulate column-wise CNN accelerators: values, cycles, and energy.",
+        epilog="Exit codes: 0 success, 1 a check failed, 2 invalid usage or input.",
     )
     parser.add_argument("--version", action="version", version=f"pilaster {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)

@@ -1,4 +1,4 @@
-"""`pilaster cache`: look at the builds that are kept, and clear them."""
+"""`pilaster cache`: show and clear cached simulator builds."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 __all__ = ["add_command"]
 
 HELP = """\
-Programs that simulate RTL are kept, each by a digest of its Verilog, flags, compiler and processor,
-so that the same machine is built once. Show how many are kept and how large they are, or remove
-them with --clear.
+Show the number and total size of cached RTL simulators, or remove them with --clear.
+
+Pilaster builds a simulator for each machine and caches it under a digest of its Verilog, compiler
+flags, compiler, and processor, so each machine is built only once.
 """
 
 
@@ -18,11 +19,11 @@ def add_command(commands: Any) -> None:
     """Add `cache` to the command line."""
     command = commands.add_parser(
         "cache",
-        help="show or clear the simulators that are kept",
+        help="show or clear cached RTL simulators",
         description=HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("--clear", action="store_true", help="remove them all")
+    command.add_argument("--clear", action="store_true", help="remove all cached simulators")
     command.set_defaults(handler=_cache)
 
 

@@ -1,4 +1,4 @@
-"""`pilaster characterize`: an energy table measured at gates."""
+"""`pilaster characterize`: measure an energy table at gate level."""
 
 from __future__ import annotations
 
@@ -12,10 +12,13 @@ from pilaster.commands.options import add_libraries, whole_number
 __all__ = ["add_command"]
 
 HELP = """\
-Measure an energy table: run machines at gates of a Liberty library, as `pilaster power` does, and
-divide what every component takes by what the model counts of its actions. The first machine runs a
-second time, with most pixels black, for the price of a lane at rest. Every entry says how it was
-measured. Memories that are no gates keep the prices of --energy.
+Measure an energy table at gate level: run machines in the cells of a Liberty library, as
+`pilaster power` does, and divide the energy of each component by the number of its actions that the
+model counts. The first machine runs a second time with mostly black pixels, to measure the energy
+of an idle lane.
+
+Every entry records how it was measured. Memories that are not built from gates keep their entries
+from the --energy table.
 """
 
 DEFAULT_MACHINES = ("digits", "digits-gather")
@@ -29,13 +32,13 @@ def add_command(commands: Any) -> None:
     """Add `characterize` to the command line."""
     command = commands.add_parser(
         "characterize",
-        help="measure an energy table at gates",
+        help="measure an energy table at gate level",
         description=HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_libraries(command, DEFAULT_MHZ)
     command.add_argument(
-        "--out", metavar="TABLE.yaml", type=Path, required=True, help="file to write the table to"
+        "--out", metavar="TABLE.yaml", type=Path, required=True, help="output file for the table"
     )
     command.add_argument(
         "--machine",
@@ -49,20 +52,20 @@ def add_command(commands: Any) -> None:
         metavar="N",
         type=whole_number(1),
         default=DEFAULT_IMAGES,
-        help=f"images a machine (default: {DEFAULT_IMAGES})",
+        help=f"images per machine (default: {DEFAULT_IMAGES})",
     )
     command.add_argument(
         "--skip",
         metavar="N",
         type=whole_number(0),
         default=DEFAULT_SKIP,
-        help=f"leave out the first N images, to judge the table by (default: {DEFAULT_SKIP})",
+        help=f"skip the first N images, to keep them for evaluation (default: {DEFAULT_SKIP})",
     )
     command.add_argument(
         "--energy",
         metavar="TABLE",
         default=DEFAULT_TABLE,
-        help=f"table of memories that are no gates (default: {DEFAULT_TABLE})",
+        help=f"energy table for memories not built from gates (default: {DEFAULT_TABLE})",
     )
     command.set_defaults(handler=_characterize)
 

@@ -1,4 +1,4 @@
-"""`pilaster check`: an imported network beside the runtime of its file."""
+"""`pilaster check`: compare an imported network with the runtime of its file."""
 
 from __future__ import annotations
 
@@ -15,21 +15,23 @@ if TYPE_CHECKING:
 __all__ = ["add_command"]
 
 HELP = """\
-Run MODEL in its own runtime, LiteRT with its reference kernels or onnxruntime with no optimization,
-and compare every layer that a tensor of the file can be found for with Pilaster's.
+Run MODEL in its own runtime and compare the results with Pilaster's, for each layer that has a
+matching tensor in the file. The runtime is LiteRT with its reference kernels for .tflite files, and
+onnxruntime without optimizations for .onnx files.
 
-  integers      of a quantized file: each layer, from what the runtime gives it
-  reals         of a float file: as imported, before they are quantized
-  error         of a network quantized here: its integers as reals, in steps of each layer's scale
+  integers      for a quantized file: each layer, computed from the runtime's input to that layer
+  reals         for a float file: the network as imported, before quantization
+  error         for a network that Pilaster quantizes: the integers converted back to real numbers,
+                in steps of each layer's scale
 
-Exit code 1 where a difference is larger than docs/importing.md promises.
+The exit code is 1 if a difference exceeds the limits in docs/importing.md.
 """
 
 EXAMPLES = """\
 examples:
   pilaster check model.tflite                   on seeded noise
   pilaster check model.tflite --data images.npy --images 20
-  pilaster check model.onnx --calibration images.npy    a float network, on its first images
+  pilaster check model.onnx --calibration images.npy    a float network
 """
 
 
@@ -37,7 +39,7 @@ def add_command(commands: Any) -> None:
     """Add `check` to the command line."""
     command = commands.add_parser(
         "check",
-        help="hold an imported network to the runtime of its file",
+        help="compare an imported network with the runtime of its file",
         description=HELP,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -48,14 +50,15 @@ def add_command(commands: Any) -> None:
         "--data",
         metavar="D",
         type=Path,
-        help="images, as for `pilaster run` (default: the calibration images, else seeded noise)",
+        help="images, in the formats of `pilaster run` (default: the calibration images if given, "
+        "otherwise seeded noise)",
     )
     command.add_argument(
         "--images",
         metavar="N",
         type=whole_number(1),
         default=None,
-        help="how many images (default: 4)",
+        help="number of images (default: 4)",
     )
     command.add_argument("--json", action="store_true", help="print one JSON object and no table")
     command.set_defaults(handler=_check)

@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 __all__ = ["add_command"]
 
 HELP = """\
-Draw machines for NETWORK at random, time them all with the closed form on all cores, and find those
-that no other beats: none has less of one axis and no more of the others. A machine counts if it
-takes every column the moment it arrives, for ever, and keeps the latency where one is asked for.
-The machines of the front are simulated by events as well, and must agree.
+Draw random machines for NETWORK, time them with the closed-form model on all CPU cores, and find
+the Pareto front: the machines for which no other machine is better on one axis and at least as good
+on the others. A machine qualifies if it accepts every column as soon as it arrives, indefinitely,
+and meets --max-latency if given. The event-driven simulator then checks each machine on the front.
 
-DIR gets front.csv and front.png, every machine of the front as front/N.yaml, and front.parquet and
-machines.parquet where pyarrow is installed. It also keeps what is done: where the command was
-interrupted, the same command goes on.
+The command writes front.csv, front.png, and one front/N.yaml per machine on the front to DIR, and
+also front.parquet and machines.parquet if pyarrow is installed. DIR also stores progress: to resume
+an interrupted exploration, run the same command again.
 """
 
 EXAMPLES = """\
-axes: lanes, latency (after the last column), interval, energy, power, area; the last three by the
-first table that has it, or by the one named: energy:ihp130
+axes: lanes, latency (after the last column), interval, energy, power, area. Energy, power, and area
+use the first table that provides them, or the table you name, as in energy:ihp130
 
 examples:
   pilaster explore lenet5 --column-interval 128:1024 --out lenet5
@@ -44,7 +44,7 @@ examples:
   pilaster explore vgg16 --column-interval 8192:65536:4 --machines 10000 --out vgg16
   pilaster run lenet5 --machine lenet5/front/1234.yaml
 
-exit code: 1 where no machine drawn keeps the request, or the simulation disagrees
+exit code: 1 if no machine drawn meets the request, or if the event-driven simulator disagrees
 """
 
 EXIT_FAILED = 1
@@ -56,7 +56,7 @@ def add_command(commands: Any) -> None:
     """Add `explore` to the command line."""
     command = commands.add_parser(
         "explore",
-        help="draw many machines, and find those that no other beats",
+        help="draw random machines and find the Pareto front",
         description=HELP,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -67,20 +67,21 @@ def add_command(commands: Any) -> None:
         metavar="A[:B[:N]]",
         type=_range,
         required=True,
-        help="cycles between two columns: one, or N from A to B, each longer by a factor (N: 8)",
+        help="cycles between two columns: A, or N values from A to B, spaced geometrically "
+        "(default N: 8)",
     )
     command.add_argument(
         "--max-latency",
         metavar="L",
         type=whole_number(1),
-        help="cycles from the last column to the answer (default: any)",
+        help="maximum number of cycles from the last column to the answer (default: no limit)",
     )
     command.add_argument(
         "--energy",
         metavar="TABLE",
         nargs="+",
-        help="names that `pilaster tables` lists, or YAML files (default: sg13g2 for the axes "
-        "energy and power, ihp130 for area, else eyeriss65)",
+        help="names from `pilaster tables`, or YAML files (default: sg13g2 for the axes energy and "
+        "power, ihp130 for area, otherwise eyeriss65)",
     )
     add_clock(command)
     add_schedule(command)
@@ -89,19 +90,17 @@ def add_command(commands: Any) -> None:
         metavar="N",
         type=whole_number(1),
         default=100_000,
-        help="machines to draw (default: 100000)",
+        help="number of machines to draw (default: 100000)",
     )
     command.add_argument(
-        "--seed", metavar="S", type=whole_number(0), default=0, help="of the draw (default: 0)"
+        "--seed", metavar="S", type=whole_number(0), default=0, help="random seed (default: 0)"
     )
     command.add_argument(
         "--axes",
         metavar="X,Y,…",
-        help="what to have little of (default: lanes,latency, and interval for a range of them)",
+        help="quantities to minimize (default: lanes,latency, plus interval if it is a range)",
     )
-    command.add_argument(
-        "--out", metavar="DIR", type=Path, required=True, help="folder to write to"
-    )
+    command.add_argument("--out", metavar="DIR", type=Path, required=True, help="output folder")
     command.add_argument("--json", action="store_true", help="print one JSON object and no table")
     command.set_defaults(handler=_explore)
 

@@ -26,14 +26,15 @@ if TYPE_CHECKING:
 __all__ = ["add_command"]
 
 HELP = """\
-Send images to the board of a build, column by column over its serial line, and print the answers,
-their latency and the throughput; every value is compared with the reference. With --simulate the
-board's top runs in Verilator behind a pseudo-terminal, at the board's clock and baud. With --live
-columns come from standard input, a byte for every row and channel, and are sent the moment they are
-whole; an answer is printed when it comes. With --actions, what the device has counted of every
-action of every stage is compared with the model's counts for the same images.
+Send images to a board column by column over its serial line, compare every output value with the
+reference, and print the answers, their latency, and the throughput.
 
-Exit code 1 where a value or a count differs, or the device does not answer.
+--simulate runs the board's top-level design in Verilator behind a pseudo-terminal, at the board's
+clock and baud rate. --live reads columns from standard input, one byte per row and channel, sends
+each column as soon as it is complete, and prints each answer as it arrives. --actions compares the
+action counts of every stage on the device with the model's counts for the same images.
+
+The exit code is 1 if a value or a count differs, or if the device does not respond.
 """
 
 DEFAULT_IMAGES = 10
@@ -43,28 +44,30 @@ def add_command(commands: Any) -> None:
     """Add `host` to the command line."""
     command = commands.add_parser(
         "host",
-        help="send images to a board, or to a simulated one",
+        help="send images to a board or a simulated board",
         description=HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     command.add_argument(
-        "build", metavar="BUILD", type=Path, help="a folder that `pilaster bitstream` has written"
+        "build", metavar="BUILD", type=Path, help="a folder written by `pilaster bitstream`"
     )
     where = command.add_mutually_exclusive_group(required=True)
     where.add_argument("--port", metavar="P", help="serial port of the board, such as /dev/ttyUSB0")
-    where.add_argument("--simulate", action="store_true", help="run the board's top in Verilator")
+    where.add_argument("--simulate", action="store_true", help="run the board in Verilator")
     command.add_argument(
-        "--network", metavar="NETWORK", help=f"{NETWORK_HELP} (default: the name that was built)"
+        "--network", metavar="NETWORK", help=f"{NETWORK_HELP} (default: the network of the build)"
     )
     add_reading(command)
     what = command.add_mutually_exclusive_group()
-    what.add_argument("--data", metavar="D", type=Path, help="images, as for `pilaster run`")
-    what.add_argument("--live", action="store_true", help="columns from standard input")
+    what.add_argument(
+        "--data", metavar="D", type=Path, help="images, in the formats of `pilaster run`"
+    )
+    what.add_argument("--live", action="store_true", help="read columns from standard input")
     add_image_count(command, DEFAULT_IMAGES)
     command.add_argument(
         "--actions",
         action="store_true",
-        help="compare the counts of actions; the build needs --counters",
+        help="compare action counts; requires a build with --counters",
     )
     command.add_argument("--json", action="store_true", help="print one JSON object and no table")
     command.set_defaults(handler=_host)

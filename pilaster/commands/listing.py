@@ -1,4 +1,4 @@
-"""`pilaster networks`, `machines`, `tables`, `boards` and `operators`: what there is."""
+"""`pilaster networks`, `machines`, `tables`, `boards`, and `operators`: list what is available."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ __all__ = ["add_commands"]
 
 def add_commands(commands: Any) -> None:
     """Add the listing commands to the command line."""
-    networks = commands.add_parser("networks", help="list the networks")
+    networks = commands.add_parser("networks", help="list the built-in networks")
     networks.set_defaults(handler=_networks)
     machines = commands.add_parser(
         "machines",
-        help="list the machines, or print one as YAML to edit",
-        description="List the machines; with NAME, print that one's YAML file.",
+        help="list the built-in machines, or print one as YAML",
+        description="List the built-in machines. With NAME, print the YAML file of that machine.",
     )
     machines.add_argument("name", metavar="NAME", nargs="?")
     machines.set_defaults(handler=_machines)
     tables = commands.add_parser(
         "tables",
-        help="list the energy tables, or the entries of one with their sources",
-        description="List the energy tables; with NAME, print that one's entries and sources.",
+        help="list the energy tables, or print the entries of one with their sources",
+        description="List the energy tables. With NAME, print the entries and sources of one.",
     )
     tables.add_argument("name", metavar="NAME", nargs="?")
     tables.set_defaults(handler=_tables)
-    boards = commands.add_parser("boards", help="list the boards and what they hold")
+    boards = commands.add_parser("boards", help="list the FPGA boards and their resources")
     boards.set_defaults(handler=_boards)
     operators = commands.add_parser(
         "operators",
-        help="list the operators that are taken from .onnx and .tflite files",
-        description="List the operators of each format: part of the network, left to the host at "
-        "its end, or computed from constants only.",
+        help="list the supported .onnx and .tflite operators",
+        description="List the supported operators of each format: imported into the network, left "
+        "to the host at its end, or computed from constants only.",
     )
     operators.set_defaults(handler=_operators)
     for command in (networks, machines, tables, boards, operators):

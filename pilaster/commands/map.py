@@ -1,4 +1,4 @@
-"""`pilaster map`: the least hardware that is not late."""
+"""`pilaster map`: find the cheapest machine that meets its deadlines."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 __all__ = ["add_command"]
 
 HELP = """\
-Find the cheapest machine for NETWORK that takes a column every column interval, for ever, and gives
-every answer within a latency after its image's last column. The machine is proven to be the
-cheapest of all folds considered, or printed with the bound that is.
+Find the cheapest machine for NETWORK that accepts a column every column interval, indefinitely, and
+gives each answer within the maximum latency after the last column of its image. The mapper either
+proves that no machine made from the folds it considers is cheaper, or prints a proven lower bound.
 
-The table shows, for every stage,
+The table shows for each stage:
 
-  lanes         multipliers
-  used          lane operations of the layer, over lanes times cycles per image
-  busy          cycles of work on an image, without waiting
-  last column   least cycles from the last input column to the last output column
-  slack         cycles that the work on every column could take longer, all other stages as they are
+  lanes         number of multipliers
+  used          lane operations of the layer / (lanes x cycles per image)
+  busy          cycles of work per image, not counting waits
+  last column   minimum cycles from the last input column to the last output column
+  slack         cycles by which the work on each column could grow if all other stages stay the same
 """
 
 EXAMPLES = """\
@@ -43,7 +43,7 @@ examples:
   pilaster map lenet5 --column-interval 256 --objective energy --out frugal.yaml
   pilaster map lenet5 --column-interval 256 --objective area --energy ihp130 --out small.yaml
 
-exit code: 1 where no machine keeps the limits, with the nearest request that one does keep
+exit code: 1 if no machine meets the limits; the message names the nearest feasible request
 """
 
 EXIT_INFEASIBLE = 1
@@ -53,7 +53,7 @@ def add_command(commands: Any) -> None:
     """Add `map` to the command line."""
     command = commands.add_parser(
         "map",
-        help="find the cheapest machine that keeps an interval and a latency",
+        help="find the cheapest machine for a column interval and a latency",
         description=HELP,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -65,50 +65,55 @@ def add_command(commands: Any) -> None:
         metavar="I",
         type=count,
         required=True,
-        help="cycles between two columns at the input",
+        help="cycles between two input columns",
     )
     command.add_argument(
         "--max-latency",
         metavar="L",
         type=count,
-        help="cycles from the last column to the answer (default: any)",
+        help="maximum number of cycles from the last column to the answer (default: no limit)",
     )
     command.add_argument(
-        "--max-lanes", metavar="N", type=count, help="multipliers at most (default: any)"
+        "--max-lanes",
+        metavar="N",
+        type=count,
+        help="maximum number of multipliers (default: no limit)",
     )
     command.add_argument(
         "--objective",
         metavar="WHAT",
         default="lanes",
-        help="what to have least of: lanes, energy, power or area (default: lanes)",
+        help="quantity to minimize: lanes, energy, power, or area (default: lanes)",
     )
     command.add_argument(
         "--energy",
         metavar="TABLE",
-        help="a name that `pilaster tables` lists, or a YAML file (default: sg13g2 for energy and "
-        "power, ihp130 for area, eyeriss65 for lanes)",
+        help="a name from `pilaster tables`, or a YAML file (default: sg13g2 for energy and power, "
+        "ihp130 for area, eyeriss65 for lanes)",
     )
     add_clock(command)
     command.add_argument(
         "--policy",
         metavar="HOW",
         default="multi-cycle",
-        help="multi-cycle, or immediate: all open kernel columns at once (default: multi-cycle)",
+        help="multi-cycle, or immediate to process all open kernel columns at once (default: "
+        "multi-cycle)",
     )
     add_schedule(command)
     command.add_argument(
         "--on-chip-weight-bits",
         metavar="N",
         type=count,
-        help="a layer with more bits of weights takes them from DRAM (default: all on chip)",
+        help="keep a layer's weights in DRAM if they have more than N bits (default: keep all "
+        "weights on chip)",
     )
     command.add_argument(
         "--row-sums",
         action="store_true",
-        help="keep the sums of an output tile and column in a small memory between passes",
+        help="keep the sums of an output tile in a small memory between the passes of a column",
     )
     command.add_argument(
-        "--out", metavar="M.yaml", type=Path, help="file to write the machine to (default: none)"
+        "--out", metavar="M.yaml", type=Path, help="output file for the machine (default: none)"
     )
     command.add_argument("--json", action="store_true", help="print one JSON object and no table")
     command.set_defaults(handler=_map)

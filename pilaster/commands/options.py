@@ -32,93 +32,98 @@ __all__ = [
     "whole_number",
 ]
 
-NETWORK_HELP = "a name that `pilaster networks` lists, or a .tflite or .onnx file"
+NETWORK_HELP = "a name from `pilaster networks`, or a .tflite or .onnx file"
 
 LOWEST_MHZ, HIGHEST_MHZ = 1e-6, 1e6
 
 
 def add_network(command: argparse.ArgumentParser) -> None:
-    """Add NETWORK, and how it is read."""
+    """Add NETWORK and the options that control how it is read."""
     command.add_argument("network", metavar="NETWORK", help=NETWORK_HELP)
     add_reading(command)
 
 
 def add_reading(command: argparse.ArgumentParser) -> None:
-    """Add how a network is read."""
+    """Add the options that control how a network is read."""
     command.add_argument(
         "--columns",
         choices=("width", "height"),
         default="width",
-        help="axis of an image that arrives a column at a time (default: width)",
+        help="image axis along which columns arrive, one at a time (default: width)",
     )
     command.add_argument(
         "--calibration",
         metavar="D",
         type=Path,
-        help="images to quantize a file's network on, as for --data of `pilaster run`: one of "
-        "floats, or one that is to have other --bits",
+        help="images on which to quantize a float network, or a network from a file with --bits; "
+        "formats as for `pilaster run --data`",
     )
     command.add_argument(
         "--bits",
         metavar="W[:A]",
         type=_widths,
-        help="width of weights and activations, or of each: quantize the network anew "
-        "(default: the widths it comes with)",
+        help="requantize the network to W-bit weights and A-bit activations; W alone sets both "
+        "(default: the network's own widths)",
     )
 
 
 def add_machine(command: argparse.ArgumentParser) -> None:
     """Add the machine that the network runs on."""
     command.add_argument(
-        "--machine", metavar="M", help="a name that `pilaster machines` lists, or a YAML file"
+        "--machine", metavar="M", help="a name from `pilaster machines`, or a YAML file"
     )
 
 
 def add_load_weights(command: argparse.ArgumentParser) -> None:
-    """Add the choice of where the RTL has its weights from."""
+    """Add the option that loads weights through a stream."""
     command.add_argument(
         "--load-weights",
         action="store_true",
-        help="load weights and biases through a stream, instead of having them in the design",
+        help="load weights and biases through a stream instead of building them into the design",
     )
 
 
 def add_images(command: argparse.ArgumentParser, default: int) -> None:
-    """Add images to run, with how many where it is not said."""
-    command.add_argument("--data", metavar="D", type=Path, help="images, as for `pilaster run`")
+    """Add the images to run and their number."""
+    command.add_argument(
+        "--data", metavar="D", type=Path, help="images, in the formats of `pilaster run`"
+    )
     add_image_count(command, default)
 
 
 def add_image_count(command: argparse.ArgumentParser, default: int) -> None:
-    """Add how many images."""
+    """Add the number of images."""
     command.add_argument(
         "--images",
         metavar="N",
         type=whole_number(1),
         default=default,
-        help=f"how many images (default: {default})",
+        help=f"number of images (default: {default})",
     )
 
 
 def add_clock(command: argparse.ArgumentParser) -> None:
-    """Add a clock that may be left out."""
+    """Add an optional clock."""
     command.add_argument(
-        "--clock-mhz", metavar="F", type=frequency, help="clock in MHz: for power, and for leakage"
+        "--clock-mhz",
+        metavar="F",
+        type=frequency,
+        help="clock in MHz; required to compute power and leakage energy",
     )
 
 
 def add_schedule(command: argparse.ArgumentParser) -> None:
-    """Add which schedules the stages may have."""
+    """Add the schedules that the stages may use."""
     command.add_argument(
         "--schedule",
         metavar="WHICH",
         default="scatter",
-        help="of the stages: scatter, gather or both (default: scatter)",
+        help="schedule of the stages: scatter, gather, or both (default: scatter)",
     )
 
 
 def add_libraries(command: argparse.ArgumentParser, clock_mhz: float) -> None:
-    """Add the cell library and its macros, and the clock that gates are sized for."""
+    """Add the cell library, its macros, and the clock that the gates must meet."""
     command.add_argument(
         "--liberty",
         metavar="LIB",
@@ -126,8 +131,8 @@ def add_libraries(command: argparse.ArgumentParser, clock_mhz: float) -> None:
         nargs="+",
         action="extend",
         required=True,
-        help="Liberty files of the standard cells, plain or .gz: one, or all that make up the "
-        "library; a folder stands for all in it. Put NETWORK before this option",
+        help="Liberty files of the standard cells, plain or .gz: one file, all files that make up "
+        "the library, or a folder that contains them. Put NETWORK before this option",
     )
     command.add_argument(
         "--sram",
@@ -136,7 +141,7 @@ def add_libraries(command: argparse.ArgumentParser, clock_mhz: float) -> None:
         nargs="+",
         action="extend",
         default=[],
-        help="Liberty files of SRAM macros of one port",
+        help="Liberty files of single-port SRAM macros",
     )
     command.add_argument(
         "--clock-mhz",
@@ -149,13 +154,13 @@ def add_libraries(command: argparse.ArgumentParser, clock_mhz: float) -> None:
         "--node-nm",
         metavar="NM",
         type=whole_number(1),
-        help="technology node of the library, which a Liberty file does not tell (default: that "
-        "of a public library, by its name)",
+        help="technology node of the library in nm; a Liberty file does not state it (default: "
+        "known for public libraries, by name)",
     )
 
 
 def load_network(options: argparse.Namespace) -> Network:
-    """Load the network that the options of `add_network` name."""
+    """Load the network given by the options of `add_network`."""
     import pilaster as pl
 
     images = load_calibration(options)
@@ -178,7 +183,7 @@ def _widths(text: str) -> tuple[int, int]:
 
 
 def whole_number(least: int) -> Callable[[str], int]:
-    """Give what reads a whole number of at least `least`."""
+    """Return a parser for whole numbers of at least `least`."""
 
     def number(text: str) -> int:
         if not text.isdecimal() or int(text) < least:

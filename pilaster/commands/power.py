@@ -1,4 +1,4 @@
-"""`pilaster power`: what a machine takes at gates."""
+"""`pilaster power`: measure a machine at gate level."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ if TYPE_CHECKING:
 __all__ = ["add_command"]
 
 HELP = """\
-Synthesize a machine to a library of standard cells with Yosys, run its netlist on real images in
-Verilator, and compute from the library's tables what every component takes: leakage, internal
-and switching energy, area, and the worst setup slack. The netlist's answers are held to the integer
-reference, and its cycles to the model.
+Measure the power, area, and timing of a machine at gate level. The command synthesizes the machine
+to a standard-cell library with Yosys and simulates the netlist on real images in Verilator. From
+the library's tables it computes the leakage, internal, and switching energy and the area of each
+component, and the worst setup slack. It compares the netlist's answers with the integer reference
+and its cycles with the model.
 
-Memories of up to 1,024 bits are registers, those of up to 16,384 bits that are only read are gates.
-Larger ones are SRAM macros where one of --sram serves them, or are priced by an energy table.
+Memories of up to 1,024 bits become registers, and read-only memories of up to 16,384 bits become
+gates. Larger memories use SRAM macros from --sram if one fits, and otherwise an energy table.
 
-Exit code 1 where an answer or a cycle differs, or the clock is not met.
+The exit code is 1 if an answer or a cycle differs, or if the netlist does not meet the clock.
 """
 
 DEFAULT_IMAGES = 20
@@ -42,7 +43,7 @@ def add_command(commands: Any) -> None:
     """Add `power` to the command line."""
     command = commands.add_parser(
         "power",
-        help="power, area and timing of a machine at gates",
+        help="measure power, area, and timing at gate level",
         description=HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -53,19 +54,21 @@ def add_command(commands: Any) -> None:
         "--energy",
         metavar="TABLE",
         default=DEFAULT_TABLE,
-        help=f"energy table of memories that no macro serves (default: {DEFAULT_TABLE})",
+        help=f"energy table for memories without a matching SRAM macro (default: {DEFAULT_TABLE})",
     )
     command.add_argument(
         "--bill",
         metavar="TABLE",
-        help="set the model's bill by an energy table beside what is measured",
+        help="compare the measurement with the model's energy, computed from this energy table",
     )
     add_images(command, DEFAULT_IMAGES)
     command.add_argument(
-        "--no-clock-gates", action="store_true", help="clock every register in every cycle"
+        "--no-clock-gates",
+        action="store_true",
+        help="insert no clock gates: clock every register in every cycle",
     )
     command.add_argument(
-        "--report", metavar="DIR", type=Path, help="write power.json and power.csv there"
+        "--report", metavar="DIR", type=Path, help="write power.json and power.csv to DIR"
     )
     command.add_argument("--json", action="store_true", help="print one JSON object and no table")
     command.set_defaults(handler=_power)

@@ -1,4 +1,4 @@
-"""`pilaster reproduce`: published results beside what the simulator gives."""
+"""`pilaster reproduce`: compare published results with the simulator."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["add_command"]
 
 HELP = """\
-Compute what others have published, with the assumptions that takes, and print both.
+Compute published results with the simulator, and print them next to the published figures.
 
-  sensors2023   power that the multi-cycle scheme saves: LeNet, AlexNet, VGG-16 (Liu, Cao, Duan)
-  eyeriss       time, energy and DRAM traffic of a machine with the chip's budget (JSSC 2017)
+  sensors2023   power saved by the multi-cycle scheme: LeNet, AlexNet, VGG-16 (Liu, Cao, Duan)
+  eyeriss       time, energy, and DRAM traffic of a machine with the chip's budget (JSSC 2017)
 
-Both take some minutes; docs/reproduce.md tells what comes out and what is assumed.
+Each study takes several minutes. docs/reproduce.md lists the results and the assumptions.
 """
 
 EXAMPLES = """\
@@ -35,7 +35,7 @@ def add_command(commands: Any) -> None:
     """Add `reproduce` to the command line."""
     command = commands.add_parser(
         "reproduce",
-        help="published results beside what the simulator gives",
+        help="compare published results with the simulator",
         description=HELP,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -44,7 +44,7 @@ def add_command(commands: Any) -> None:
     for name, handler in (("sensors2023", _sensors), ("eyeriss", _eyeriss)):
         study = studies.add_parser(name)
         study.add_argument(
-            "--report", metavar="DIR", type=Path, help="write tables and pictures into DIR"
+            "--report", metavar="DIR", type=Path, help="write tables and figures to DIR"
         )
         study.add_argument("--json", action="store_true", help="print one JSON object and no table")
         study.set_defaults(handler=handler)

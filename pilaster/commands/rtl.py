@@ -12,11 +12,11 @@ __all__ = ["add_command"]
 
 HELP = """\
 Write a machine as Verilog: pilaster_top.v, the contents of its larger memories (NAME.hex), files.f,
-machine.yaml, and README.md, which tells ports, order, number formats and cycles.
+machine.yaml, and README.md, which describes the ports, data order, number formats, and cycles.
 
-With --testbench, the folder has a testbench that judges itself by two images and the model's
-answers, and a Makefile: `make sim` runs it in Icarus Verilog, `make sim SIM=verilator` in
-Verilator.
+With --testbench, the command adds a Makefile and a self-checking testbench, which compares the
+answers for two images with the model's. `make sim` runs it in Icarus Verilog, and
+`make sim SIM=verilator` runs it in Verilator.
 """
 
 
@@ -31,24 +31,24 @@ def add_command(commands: Any) -> None:
     add_network(command)
     add_machine(command)
     command.add_argument(
-        "--out", metavar="DIR", type=Path, required=True, help="folder to write to; made if needed"
+        "--out", metavar="DIR", type=Path, required=True, help="output folder; created if needed"
     )
     add_load_weights(command)
     command.add_argument(
         "--bus",
         choices=("stream", "axi4-stream"),
         default="stream",
-        help="ports: valid and ready, or AXI4-Stream (default: %(default)s)",
+        help="type of the ports: valid/ready streams or AXI4-Stream (default: %(default)s)",
     )
     command.add_argument(
         "--name",
         metavar="NAME",
-        help="name of the top module, with which all others begin (default: pilaster_top)",
+        help="name of the top module and prefix of all other modules (default: pilaster_top)",
     )
     command.add_argument(
         "--testbench",
         action="store_true",
-        help="add a testbench, and files for simulators, FuseSoC and Vivado",
+        help="add a testbench and files for simulators, FuseSoC, and Vivado",
     )
     command.set_defaults(handler=_rtl)
 

@@ -18,29 +18,29 @@ from pilaster.commands.options import (
 __all__ = ["add_command"]
 
 HELP = """\
-Simulate NETWORK on a column-wise accelerator: integers, cycles and energy.
+Simulate NETWORK on a column-wise accelerator: integer values, cycles, and energy.
 
-A machine has one stage for every layer. Columns of an image enter at a steady interval; each
-stage uses a column the moment it arrives (schedule scatter), or keeps columns until a window is
-whole (gather). The table shows, for every stage,
+A machine has one stage per layer. Image columns enter at a fixed interval. With the scatter
+schedule, a stage uses each column as soon as it arrives; with the gather schedule, it keeps columns
+until a window is complete. The table shows for each stage:
 
   lanes         multipliers: taps x in_channels x out_channels x kernel_columns of its fold
-  busy          cycles of work on an image, without waiting
-  used          lane operations of the layer, over lanes times cycles per image
-  gated         share of the lane operations that were held since their operand was zero
-  energy        actions counted exactly, priced by an energy table
+  busy          cycles of work per image, not counting waits
+  used          lane operations of the layer / (lanes x cycles per image)
+  gated         share of lane operations that were gated because an operand was zero
+  energy        exact action counts, priced with an energy table
 
-and the summary tells how many cycles after the last column the answer comes.
+The summary gives the latency: the number of cycles after the last column until the answer.
 """
 
 EXAMPLES = """\
 examples:
   pilaster run lenet5                          200 digits on LeNet-5's default machine
-  pilaster run lenet5 --machine lenet5-gather  the same lanes as a line-buffer machine
-  pilaster machines lenet5 > mine.yaml         a machine to edit ...
-  pilaster run lenet5 --machine mine.yaml --report out    ... and to look at
-  pilaster run model.tflite                    your own network, on a machine for it
-  pilaster run vgg16 --images 0 --json         times and energy only, for a script
+  pilaster run lenet5 --machine lenet5-gather  a line-buffer machine with the same lanes
+  pilaster machines lenet5 > mine.yaml         write a machine to a file, edit it ...
+  pilaster run lenet5 --machine mine.yaml --report out    ... and write a report on it
+  pilaster run model.tflite                    your own network, on a machine made for it
+  pilaster run vgg16 --images 0 --json         times and energy only, as JSON
 """
 
 
@@ -60,28 +60,28 @@ def add_command(commands: Any) -> None:
         metavar="D",
         type=Path,
         help="images: a folder or file in MNIST's IDX format, or a .npy or .npz file "
-        "(default: embedded digits that were never trained on)",
+        "(default: built-in test digits, not used in training)",
     )
     command.add_argument(
         "--images",
         metavar="N",
         type=whole_number(0),
-        help="how many images; 0 for times and energy without values (default: up to 200)",
+        help="number of images; 0 computes times and energy without values (default: up to 200)",
     )
     command.add_argument(
-        "--energy", metavar="TABLE", help="a name that `pilaster tables` lists, or a YAML file"
+        "--energy", metavar="TABLE", help="a name from `pilaster tables`, or a YAML file"
     )
     command.add_argument(
         "--clock-mhz",
         metavar="F",
         type=frequency,
-        help="clock in MHz: makes an energy of the leakage, where the table has it",
+        help="clock in MHz; adds leakage energy if the table includes leakage",
     )
     command.add_argument(
         "--report",
         metavar="DIR",
         type=Path,
-        help="write report.html, energy.png, timeline.png, stages.csv and trace.json there",
+        help="write report.html, energy.png, timeline.png, stages.csv, and trace.json to DIR",
     )
     command.add_argument("--json", action="store_true", help="print one JSON object and no table")
     command.set_defaults(handler=_run)

@@ -1,4 +1,4 @@
-"""`pilaster verify`: hold the RTL to the model."""
+"""`pilaster verify`: compare the RTL with the model."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["add_command"]
 
 HELP = """\
-Generate the RTL of a machine, run it in Verilator on real images, and compare it with the model:
-every value of every stage, the cycle stamps of every column (accepted, started, finished, emitted),
-and the count of every action. Exit code 1 where anything differs, with the first difference.
+Generate the RTL of a machine, simulate it in Verilator on real images, and compare it with the
+model: every value of every stage, the cycle stamps of every column (accepted, started, finished,
+emitted), and every action count. If anything differs, the command prints the first difference and
+the exit code is 1.
 """
 
 DEFAULT_IMAGES = 2
@@ -40,7 +41,7 @@ def add_command(commands: Any) -> None:
     """Add `verify` to the command line."""
     command = commands.add_parser(
         "verify",
-        help="hold the RTL to the model: values, cycles, actions",
+        help="compare the RTL with the model: values, cycles, actions",
         description=HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -48,37 +49,37 @@ def add_command(commands: Any) -> None:
     add_machine(command)
     add_images(command, DEFAULT_IMAGES)
     command.add_argument(
-        "--until", metavar="LAYER", help="leave out the layers after LAYER, and their stages"
+        "--until", metavar="LAYER", help="leave out the layers after LAYER and their stages"
     )
     command.add_argument(
-        "--stalls", action="store_true", help="let source and sink hesitate at random"
+        "--stalls", action="store_true", help="stall the source and the sink at random"
     )
     command.add_argument(
         "--seed",
         metavar="S",
         type=whole_number(1),
         default=STALL_SEED,
-        help=f"seed of the stalls (default: {STALL_SEED})",
+        help=f"random seed of the stalls (default: {STALL_SEED})",
     )
-    command.add_argument("--waves", metavar="FILE", type=Path, help="write the waves there (VCD)")
+    command.add_argument("--waves", metavar="FILE", type=Path, help="write waveforms to FILE (VCD)")
     add_load_weights(command)
     command.add_argument(
         "--power",
         action="store_true",
-        help="price the actions that the RTL counts, and count how often registers change",
+        help="compute energy from the RTL's action counts, and count register toggles",
     )
     command.add_argument(
         "--energy",
         metavar="TABLE",
         default=None,
-        help="table of --power: a name that `pilaster tables` lists, or a YAML file",
+        help="energy table for --power: a name from `pilaster tables`, or a YAML file",
     )
     add_clock(command)
     command.add_argument(
         "--saif",
         metavar="FILE",
         type=Path,
-        help="write how often every net changes there (SAIF, for a power tool)",
+        help="write the switching activity of every net to FILE (SAIF, for power tools)",
     )
     command.add_argument("--json", action="store_true", help="print one JSON object and no table")
     command.set_defaults(handler=_verify)
