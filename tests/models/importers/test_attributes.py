@@ -46,6 +46,12 @@ def quantizer(w: OnnxWriter, **attributes: Any) -> str:
 
 
 REFUSED: dict[str, tuple[Write, str]] = {
+    "SAME that leaves a row out": (
+        lambda w: w.add(
+            "MaxPool", [INPUT], 3, kernel_shape=[1, 1], strides=[3, 1], auto_pad="SAME_LOWER"
+        ),
+        "leave out rows or columns at a side that is not defined; give pads",
+    ),
     "batch statistics": (lambda w: normal(w, training_mode=1), "training_mode: 1 is not supported"),
     "dropout in training": (
         lambda w: w.add("Dropout", [INPUT, w.reals(), w.constant(np.array(True))], 3),
