@@ -14,90 +14,52 @@ from amaranth.lib.wiring import In, Out
 from pilaster.models.energy.actions import Action
 from pilaster.models.quantization import Rounding, TensorQuantization
 from pilaster.models.reference.pool import valid_rows
-from pilaster.rtl.components.column_buffer import BufferLayout, inside_column
+from pilaster.rtl.components.column_buffer import inside_column
 from pilaster.rtl.components.intake import Intake
 from pilaster.rtl.components.probes import StageProbes, most_of
 from pilaster.rtl.components.shapes import index_shape
+from pilaster.rtl.stages.pool_program import pool_runs
+from pilaster.rtl.stages.tile_layout import tile_layout
 from pilaster.sim.stages import PoolStage
 from pilaster.sim.stages.pool_actions import pool_program, sum_bits
 from pilaster.sim.timing import COLUMN_BUFFERS
 
-__all__ = ["PoolComponent", "pool_layout", "pool_most"]
+__all__ = ["PoolComponent", "pool_most"]
 
 
 @dataclass(frozen=True)
-class _Run:
-    """What a column is used for: to reduce it (`reads`), or to send a column that waits."""
+class _Passes:
+    """What the sequencer does in this cycle: whether a pass starts, of which run and tile.
 
-    idle: int
-    reads: int
-    completes: int
-    last_in_column: int
-    complete_slot: int
-    columns: int
-    active: int
-    fresh: int
-    banks: tuple[int, ...]
-
-
-def _program(stage: PoolStage) -> tuple[_Run, ...]:
-    """Write the runs of every input column."""
-    slots = max(1, max(map(len, stage.touched)))
-    pending = max(1, stage.pending_columns)
-    seen: set[int] = set()
-    runs = []
-    rest = (0,) * slots
-    for column, touched in enumerate(stage.touched):
-        done = stage.completed(column)
-        if not touched:
-            runs.append(_Run(1, 0, 0, 1, 0, 0, 0, 0, rest))
-            continue
-        banks = tuple(q % pending for q in touched) + rest[len(touched) :]
-        fresh = sum(1 << i for i, q in enumerate(touched) if q not in seen)
-        seen.update(touched)
-        turns: Sequence[int | None] = done or (None,)
-        for index, q in enumerate(turns):
-            slot = 0 if q is None else touched.index(q)
-            reads = index == 0
-            runs.append(
-                _Run(
-                    idle=0,
-                    reads=int(reads),
-                    completes=int(q is not None),
-                    last_in_column=int(index == len(turns) - 1),
-                    complete_slot=slot,
-                    columns=0 if q is None else sum(q in t for t in stage.touched),
-                    active=(1 << len(touched)) - 1 if reads else 1 << slot,
-                    fresh=fresh if reads else 0,
-                    banks=banks,
-                )
-            )
-    return tuple(runs)
-
-
-def pool_layout(
-    stage: PoolStage, tensor: TensorQuantization, beats: tuple[tuple[int, int], ...]
-) -> BufferLayout:
-    """Lay out the column buffers of a stage.
-
-    beats : (first channel, channels) of every beat of a row, in order
+    started, finished : the work on a column starts with this cycle, and ends with it
     """
-    channels, tile = stage.shape.channels, stage.fold.out_channels
-    return BufferLayout(
-        height=stage.shape.height,
-        channels=channels,
-        bits=tensor.bits,
-        signed=tensor.stream_range[0] < 0,
-        row_fold=1,
-        offset=0,
-        columns=stage.buffered_columns,
-        ports=1,
-        beats=beats,
-        patterns=tuple(
-            tuple((0, c) if c < channels else None for c in range(first, first + tile))
-            for first in range(0, channels, tile)
-        ),
-    )
+
+    start: Value
+    run: Value
+    tile: Value
+    started: Value
+    finished: Value
+
+
+@dataclass(frozen=True)
+class _Combined:
+    """A row with what waited for it, by channel.
+
+    asked, kept : by slot, whether a waiting row is read, and whether the row waits
+    """
+
+    total: Signal
+    asked: Sequence[Value]
+    kept: Sequence[Value]
+
+
+@dataclass(frozen=True)
+class _At:
+    """An output row on its way: whether there is one, of which run and tile, and its number."""
+
+    valid: Value
+    token: Value
+    row: Value
 
 
 def pool_most(stage: PoolStage) -> Mapping[Action, int]:
@@ -127,8 +89,21 @@ class PoolComponent(wiring.Component):
     ) -> None:
         self._stage, self._tensor, self._behind = stage, tensor, behind
         tile = stage.fold.out_channels
-        self._layout = pool_layout(stage, tensor, beats)
-        self._program = _program(stage)
+        self._layout = tile_layout(stage, tensor, beats)
+        self._program = program = pool_runs(stage)
+        slots = len(program[0].banks)
+        self._run_layout = data.StructLayout(
+            {
+                **dict.fromkeys(("idle", "reads", "completes", "last_in_column"), 1),
+                "complete_slot": index_shape(slots),
+                "columns": Shape.cast(range(stage.layer.window.kernel[1] + 1)),
+                "active": slots,
+                "fresh": slots,
+                "banks": data.ArrayLayout(Shape.cast(range(max(2, stage.pending_columns))), slots),
+            }
+        )
+        tiles = index_shape(stage.tiles)
+        self._token_layout = data.StructLayout({"tile": tiles, **self._run_layout.members})
         self._value = Shape(tensor.bits, tensor.stream_range[0] < 0)
         members = {
             "i": In(
@@ -151,25 +126,38 @@ class PoolComponent(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         """Join column buffer, sequencer, reduction and pending columns."""
         m = Module()
-        stage, layout = self._stage, self._layout
-        window, tiles = stage.layer.window, stage.tiles
-        rows_out, step_v = stage.output.height, window.stride[0]
-        program = self._program
-        slots = len(program[0].banks)
-        run_layout = data.StructLayout(
-            {
-                **dict.fromkeys(("idle", "reads", "completes", "last_in_column"), 1),
-                "complete_slot": index_shape(slots),
-                "columns": Shape.cast(range(window.kernel[1] + 1)),
-                "active": slots,
-                "fresh": slots,
-                "banks": data.ArrayLayout(Shape.cast(range(max(2, stage.pending_columns))), slots),
-            }
-        )
-        m.submodules.intake = intake = Intake(layout)
+        m.submodules.intake = intake = Intake(self._layout)
         wiring.connect(m, wiring.flipped(self.i), intake.i)
+        passes = self._passes(m, intake)
+        reading = self._reads(m, intake, passes)
+        first, active = self._output_rows(m, passes)
+        shift = Signal()
+        m.d.sync += shift.eq(reading | active)
+        rows = self._window(m, intake, shift)
+        at = self._later(m, first)
+        bits, tile_channels = sum_bits(self._stage), self._stage.fold.out_channels
+        word = data.ArrayLayout(Shape(bits, self._value.signed), tile_channels)
+        reduced = Signal(word, reset_less=True)
+        self._reduce(m, at[2], rows, reduced)
+        combined = self._combine(m, at[2], at[3], reduced)
+        leaves = self._leave(m, at[3], combined.total)
+        if self._probes:
+            came = Signal()
+            m.d.sync += came.eq(reading)
+            fresh_run = passes.start & (passes.tile == 0) & (len(self._program) > 1)
+            m.d.comb += [
+                self.probes.window_shift.eq(came & shift),
+                self.probes.program_read.eq(fresh_run),
+            ]
+            self._observe(m, intake, passes, at[3], combined, leaves)
+        return m
+
+    def _passes(self, m: Module, intake: Intake) -> _Passes:
+        """Walk through the program, tile by tile and run by run."""
+        stage, program = self._stage, self._program
+        tiles = stage.tiles
         m.submodules.runs = table = Memory(
-            shape=run_layout,
+            shape=self._run_layout,
             depth=max(2, len(program)),
             init=[{**vars(run), "banks": list(run.banks)} for run in program],
         )
@@ -182,7 +170,6 @@ class PoolComponent(wiring.Component):
         m.d.comb += self.freed.eq(finished)
         m.d.sync += waiting.eq(waiting + intake.accepted - started)
 
-        # Passes: tile by tile, run by run.
         run_index, tile = Signal(index_shape(len(program))), Signal(index_shape(tiles))
         first_in_column = Signal(init=1)
         left = Signal(range(stage.sweep_cycles + 1))
@@ -209,12 +196,15 @@ class PoolComponent(wiring.Component):
                 m.d.sync += tile.eq(tile + 1)
         with m.Elif(left != 0):
             m.d.sync += left.eq(left - 1)
+        return _Passes(start, run, tile, started, finished)
 
-        # Reads: a row a cycle.
+    def _reads(self, m: Module, intake: Intake, passes: _Passes) -> Value:
+        """Read a row a cycle; tell when."""
+        stage, start, tile = self._stage, passes.start, passes.tile
         place, kept_tile, sweeping = Signal(range(stage.rows_read + 1)), Signal.like(tile), Signal()
         reading = Signal()
         m.d.comb += [
-            reading.eq(Mux(start, run.reads, sweeping)),
+            reading.eq(Mux(start, passes.run.reads, sweeping)),
             intake.read.eq(reading),
             intake.row.eq(Mux(start, 0, place)),
             intake.pattern.eq(Mux(start, tile, kept_tile)),
@@ -224,22 +214,25 @@ class PoolComponent(wiring.Component):
         with m.If(reading):
             at_row = Mux(start, 0, place)
             m.d.sync += [place.eq(at_row + 1), sweeping.eq(at_row != stage.rows_read - 1)]
+        return reading
 
-        # Output rows follow `lead` cycles later.
-        token_layout = data.StructLayout({"tile": tile.shape(), **run_layout.members})
-        token = Signal(token_layout)
-        m.d.comb += token.tile.eq(tile)
-        m.d.comb += [token[name].eq(run[name]) for name in run_layout.members]
-        valid: Value = start & ~run.idle
+    def _output_rows(self, m: Module, passes: _Passes) -> tuple[_At, Value]:
+        """Start the output rows, `lead` cycles behind a pass; tell while a pass has any."""
+        stage = self._stage
+        rows_out, step_v = stage.output.height, stage.layer.window.stride[0]
+        token = Signal(self._token_layout)
+        m.d.comb += token.tile.eq(passes.tile)
+        m.d.comb += [token[name].eq(passes.run[name]) for name in self._run_layout.members]
+        valid: Value = passes.start & ~passes.run.idle
         behind: Value = token
         for index in range(stage.lead):
             next_valid = Signal(name=f"lead_valid{index}")
-            next_token = Signal(token_layout, name=f"lead_token{index}", reset_less=True)
+            next_token = Signal(self._token_layout, name=f"lead_token{index}", reset_less=True)
             m.d.sync += next_valid.eq(valid)
             with m.If(valid):
                 m.d.sync += next_token.eq(behind)
             valid, behind = next_valid, next_token
-        kept, now = Signal(token_layout, reset_less=True), Signal(token_layout)
+        kept, now = Signal(self._token_layout, reset_less=True), Signal(self._token_layout)
         with m.If(valid):
             m.d.sync += kept.eq(behind)
         row, next_row = Signal(index_shape(rows_out)), Signal(index_shape(rows_out))
@@ -261,50 +254,38 @@ class PoolComponent(wiring.Component):
             m.d.sync += going.eq(~last_row)
         with m.Elif(active):
             m.d.sync += pause.eq(pause - 1)
+        return _At(fires, now, row), active
 
-        # One cycle for the memory, one for the window, one to reduce it.
-        shift = Signal()
-        m.d.sync += shift.eq(reading | active)
+    def _window(self, m: Module, intake: Intake, shift: Value) -> Sequence[Value]:
+        """Shift the rows that are read through the window."""
         kept_row = Signal(intake.values[0].shape(), reset_less=True)
-        rows = [Signal.like(kept_row, name=f"window{t}") for t in range(window.kernel[0])]
+        taps = range(self._stage.layer.window.kernel[0])
+        rows = [Signal.like(kept_row, name=f"window{t}") for t in taps]
         with m.If(shift):
             m.d.sync += rows[-1].eq(intake.values[0])
             m.d.sync += [before.eq(after) for before, after in pairwise(rows)]
-        stages = [(fires, now, row)]
+        return rows
+
+    def _later(self, m: Module, first: _At) -> Sequence[_At]:
+        """Follow a row: a cycle for the memory, one for the window, one to reduce it."""
+        steps = [first]
         for index in range(1, 4):
-            before = stages[-1]
-            later = (
+            before = steps[-1]
+            later = _At(
                 Signal(name=f"valid{index}"),
-                Signal(token_layout, name=f"token{index}", reset_less=True),
-                Signal.like(row, name=f"row{index}", reset_less=True),
+                Signal(self._token_layout, name=f"token{index}", reset_less=True),
+                Signal.like(first.row, name=f"row{index}", reset_less=True),
             )
-            m.d.sync += later[0].eq(before[0])
-            with m.If(before[0]):
-                m.d.sync += [later[1].eq(before[1]), later[2].eq(before[2])]
-            stages.append(later)
-        bits = sum_bits(stage)
-        wide = Shape(bits, self._value.signed)
-        tile_channels = stage.fold.out_channels
-        word = data.ArrayLayout(wide, tile_channels)
-        reduced = Signal(word, reset_less=True)
-        self._reduce(m, stages[2], rows, reduced)
-        total = self._combine(m, stages, reduced, word, slots)
-        self._leave(m, stages[3], total, word)
-        if self._probes:
-            came = Signal()
-            m.d.sync += came.eq(reading)
-            fresh_run = start & (tile == 0) & (len(program) > 1)
-            m.d.comb += [
-                self.probes.window_shift.eq(came & shift),
-                self.probes.program_read.eq(fresh_run),
-            ]
-            self._observe(m, intake, started, finished, stages, slots)
-        return m
+            m.d.sync += later.valid.eq(before.valid)
+            with m.If(before.valid):
+                m.d.sync += [later.token.eq(before.token), later.row.eq(before.row)]
+            steps.append(later)
+        return steps
 
     def _reduce(
         self,
         m: Module,
-        at: tuple[Value, Value, Value],
+        at: _At,
         rows: Sequence[Value],
         reduced: Signal,
     ) -> None:
@@ -313,7 +294,7 @@ class PoolComponent(wiring.Component):
         low = self._tensor.stream_range[0]
         inside = []
         for tap in range(window.kernel[0]):
-            row = at[2] * window.stride[0] + (tap - window.padding.top)
+            row = at.row * window.stride[0] + (tap - window.padding.top)
             inside.append(inside_column(row, self._stage.shape.height))
         for channel in range(self._stage.fold.out_channels):
             values = [row[channel] for row in rows]
@@ -327,21 +308,14 @@ class PoolComponent(wiring.Component):
                     (Mux(here, value, 0) for value, here in zip(values, inside, strict=True)),
                     Const(0),
                 )
-            with m.If(at[0]):
+            with m.If(at.valid):
                 m.d.sync += reduced[channel].eq(result)
 
-    def _combine(
-        self,
-        m: Module,
-        stages: Sequence[tuple[Value, Value, Value]],
-        reduced: Signal,
-        word: data.ArrayLayout,
-        slots: int,
-    ) -> Value:
+    def _combine(self, m: Module, ahead: _At, at: _At, reduced: Signal) -> _Combined:
         """Combine with what waits, and keep it, or let it go."""
-        stage = self._stage
+        stage, word = self._stage, reduced.shape()
         banks, rows_out = stage.pending_columns, stage.output.height
-        ahead, at = stages[2], stages[3]
+        slots = len(self._program[0].banks)
         reads, writes = [], []
         for bank in range(banks):
             memory = Memory(shape=word, depth=max(2, rows_out * stage.tiles), init=[])
@@ -350,21 +324,20 @@ class PoolComponent(wiring.Component):
             writes.append(write)
             reads.append(memory.read_port(transparent_for=(write,)))
             m.d.comb += [
-                write.addr.eq(at[1].tile * rows_out + at[2]),
-                reads[-1].addr.eq(ahead[1].tile * rows_out + ahead[2]),
+                write.addr.eq(at.token.tile * rows_out + at.row),
+                reads[-1].addr.eq(ahead.token.tile * rows_out + ahead.row),
                 reads[-1].en.eq(0),
             ]
-        self._reads, self._writes = [], []
-        results = []
+        asked, kept, results = [], [], []
         for slot in range(slots):
             result = Signal(word, name=f"result{slot}")
             m.d.comb += result.eq(reduced)
-            here, token = at[0] & at[1].active[slot], at[1]
+            here, token = at.valid & at.token.active[slot], at.token
             if banks:
-                asks = ahead[0] & ahead[1].active[slot] & ~ahead[1].fresh[slot]
-                self._reads.append(asks)
+                asks = ahead.valid & ahead.token.active[slot] & ~ahead.token.fresh[slot]
+                asked.append(asks)
                 for bank, read in enumerate(reads):
-                    with m.If(asks & (ahead[1].banks[slot] == bank)):
+                    with m.If(asks & (ahead.token.banks[slot] == bank)):
                         m.d.comb += read.en.eq(1)
                 found = Signal(word, name=f"found{slot}")
                 m.d.comb += found.eq(Array([r.data.as_value() for r in reads])[token.banks[slot]])
@@ -377,35 +350,34 @@ class PoolComponent(wiring.Component):
                         m.d.comb += result[channel].eq(Mux(token.reads, both, found[channel]))
                 keeps = here & token.reads
                 keeps = keeps & ~(token.completes & (token.complete_slot == slot))
-                self._writes.append(keeps)
+                kept.append(keeps)
                 for bank, write in enumerate(writes):
                     with m.If(keeps & (token.banks[slot] == bank)):
                         m.d.comb += [write.data.eq(result), write.en.eq(1)]
             results.append(result)
         if slots == 1:
-            return results[0]
+            return _Combined(results[0], asked, kept)
         chosen = Signal(word, name="chosen")
-        m.d.comb += chosen.eq(Array([r.as_value() for r in results])[at[1].complete_slot])
-        return chosen
+        m.d.comb += chosen.eq(Array([r.as_value() for r in results])[at.token.complete_slot])
+        return _Combined(chosen, asked, kept)
 
-    def _leave(
-        self, m: Module, at: tuple[Value, Value, Value], total: Value, word: data.ArrayLayout
-    ) -> None:
-        """Send a row that is complete; an average is divided first."""
+    def _leave(self, m: Module, at: _At, total: Signal) -> Value:
+        """Send a row that is complete, an average divided first; tell when one leaves."""
+        word = total.shape()
         valid, kept = Signal(name="leaves"), Signal(word, name="leaving", reset_less=True)
-        leaves = at[0] & at[1].completes
+        leaves = at.valid & at.token.completes
         m.d.sync += valid.eq(leaves)
         with m.If(leaves):
             m.d.sync += kept.eq(total)
-        self._leaving = (leaves, at[1].tile)
         if self._stage.layer.mode == "max":
             m.d.comb += self.o.valid.eq(valid)
             m.d.comb += [self.o.payload[c].eq(kept[c]) for c in range(len(self.o.payload))]
-            return
-        rows, columns = Signal.like(at[2]), Signal.like(at[1].columns)
+            return leaves
+        rows, columns = Signal.like(at.row), Signal.like(at.token.columns)
         with m.If(leaves):
-            m.d.sync += [rows.eq(at[2]), columns.eq(at[1].columns)]
+            m.d.sync += [rows.eq(at.row), columns.eq(at.token.columns)]
         self._divide(m, valid, kept, rows, columns)
+        return leaves
 
     def _divide(self, m: Module, valid: Value, total: Value, row: Value, columns: Value) -> None:
         """Average by an exact reciprocal: raw integers, or the stream's with halves to even or odd.
@@ -463,10 +435,10 @@ class PoolComponent(wiring.Component):
         self,
         m: Module,
         intake: Intake,
-        started: Value,
-        finished: Value,
-        stages: Sequence[tuple[Value, Value, Value]],
-        slots: int,
+        passes: _Passes,
+        at: _At,
+        combined: _Combined,
+        leaves: Value,
     ) -> None:
         """Show what happens in this cycle to whoever counts."""
         stage, probes = self._stage, self.probes
@@ -476,20 +448,20 @@ class PoolComponent(wiring.Component):
         def real(tile: Value) -> Value:
             return Array([Const(size, Shape.cast(range(step + 1))) for size in sizes])[tile]
 
-        valid, token, _ = stages[3]
-        joins = sum((token.active[s] & ~token.fresh[s] for s in range(slots)), Const(0))
+        token = at.token
+        slots = range(len(self._program[0].banks))
+        joins = sum((token.active[s] & ~token.fresh[s] for s in slots), Const(0))
         operations = (stage.layer.window.kernel[0] - 1 + joins) * real(token.tile)
-        leaves, tile = self._leaving
         average = stage.layer.mode == "average"
         m.d.comb += [
             probes.accepted.eq(intake.accepted),
-            probes.started.eq(started),
-            probes.finished.eq(finished),
-            probes.pool.eq(Mux(valid & token.reads, operations, 0)),
+            probes.started.eq(passes.started),
+            probes.finished.eq(passes.finished),
+            probes.pool.eq(Mux(at.valid & token.reads, operations, 0)),
             probes.column_write.eq(self.i.valid & self.i.ready),
             probes.column_read.eq(intake.read),
-            probes.psum_read.eq(sum(self._reads, Const(0))),
-            probes.psum_write.eq(sum(self._writes, Const(0))),
-            probes.requantize.eq(Mux(leaves, real(tile), 0) if average else 0),
+            probes.psum_read.eq(sum(combined.asked, Const(0))),
+            probes.psum_write.eq(sum(combined.kept, Const(0))),
+            probes.requantize.eq(Mux(leaves, real(token.tile), 0) if average else 0),
             probes.stream.eq(self.o.valid),
         ]

@@ -10,39 +10,14 @@ from amaranth.lib.wiring import In, Out
 
 from pilaster.models.energy.actions import Action
 from pilaster.models.quantization import TensorQuantization
-from pilaster.rtl.components.column_buffer import BufferLayout
 from pilaster.rtl.components.intake import Intake
 from pilaster.rtl.components.probes import StageProbes, most_of
 from pilaster.rtl.components.shapes import index_shape
+from pilaster.rtl.stages.tile_layout import tile_layout
 from pilaster.sim.stages import UpsampleStage
 from pilaster.sim.timing import COLUMN_BUFFERS
 
 __all__ = ["UpsampleComponent", "upsample_most"]
-
-
-def _layout(
-    stage: UpsampleStage, tensor: TensorQuantization, beats: tuple[tuple[int, int], ...]
-) -> BufferLayout:
-    """Lay out the column buffers of a stage.
-
-    beats : (first channel, channels) of every beat of a row, in order
-    """
-    channels, tile = stage.shape.channels, stage.fold.out_channels
-    return BufferLayout(
-        height=stage.shape.height,
-        channels=channels,
-        bits=tensor.bits,
-        signed=tensor.stream_range[0] < 0,
-        row_fold=1,
-        offset=0,
-        columns=stage.buffered_columns,
-        ports=1,
-        beats=beats,
-        patterns=tuple(
-            tuple((0, c) if c < channels else None for c in range(first, first + tile))
-            for first in range(0, channels, tile)
-        ),
-    )
 
 
 def upsample_most(stage: UpsampleStage) -> Mapping[Action, int]:
@@ -64,7 +39,7 @@ class UpsampleComponent(wiring.Component):
         behind: int = COLUMN_BUFFERS,
     ) -> None:
         self._stage, self._behind, self._probes = stage, behind, probes
-        self._layout = _layout(stage, tensor, beats)
+        self._layout = tile_layout(stage, tensor, beats)
         value = Shape(tensor.bits, tensor.stream_range[0] < 0)
         widest = max(count for _, count in beats)
         members = {

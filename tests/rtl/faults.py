@@ -535,24 +535,24 @@ POOL = (
     Fault(
         "pool-bank",
         "a pending column stands in another bank at each input column",
-        edit(pool_module, "_program", "q % pending for q", "(q + column) % pending for q"),
+        edit(pool_module, "pool_runs", "q % pending for q", "(q + column) % pending for q"),
     ),
     Fault(
         "pool-fresh",
         "a pending column goes on from the one before",
-        edit(pool_module, "_program", "fresh=fresh if reads else 0", "fresh=0"),
+        edit(pool_module, "pool_runs", "fresh=fresh if reads else 0", "fresh=0"),
     ),
     Fault(
         "pool-tile",
         "a sweep reads the channels of the next tile",
-        edit(PoolComponent, "elaborate", "Mux(start, tile, kept_tile)", "tile"),
+        edit(PoolComponent, "_reads", "Mux(start, tile, kept_tile)", "tile"),
     ),
     Fault(
         "pool-credit",
         "a pool counts on three free buffers behind it",
         edit(
             PoolComponent,
-            "elaborate",
+            "_passes",
             "room = Signal(range(self._behind + 1), init=self._behind)",
             "room = Signal(range(self._behind + 2), init=self._behind + 1)",
         ),
@@ -587,7 +587,7 @@ POOL = (
         "an average at the edge divides by the whole window",
         edit(
             pool_module,
-            "_program",
+            "pool_runs",
             "sum(q in t for t in stage.touched)",
             "stage.layer.window.kernel[1]",
         ),
@@ -656,7 +656,12 @@ COUNTS = (
     Fault(
         "pool-program-read-by-tile",
         "every tile of a pool reads its run anew",
-        edit(PoolComponent, "elaborate", "(tile == 0) & (len(program) > 1)", "(len(program) > 1)"),
+        edit(
+            PoolComponent,
+            "elaborate",
+            "(passes.tile == 0) & (len(self._program) > 1)",
+            "(len(self._program) > 1)",
+        ),
         ACTIONS,
     ),
     Fault(

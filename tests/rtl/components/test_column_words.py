@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pilaster.models.energy.actions import Action
 from pilaster.rtl.stages.conv import buffer_layout
 from pilaster.rtl.stages.join import arm_layout
-from pilaster.rtl.stages.pool import pool_layout
+from pilaster.rtl.stages.tile_layout import tile_layout
 from pilaster.sim.actions import machine_actions
 from pilaster.sim.column_words import word_channels
 from pilaster.sim.stages import ConvStage, JoinStage
@@ -22,7 +22,7 @@ def words_read(actions):
 def layouts(stage, tensor, beats):
     if isinstance(stage, JoinStage):
         return [arm_layout(stage, arm, each) for arm, each in enumerate(beats)]
-    lay = buffer_layout if isinstance(stage, ConvStage) else pool_layout
+    lay = buffer_layout if isinstance(stage, ConvStage) else tile_layout
     return [lay(stage, tensor, beats[0].tiles)]
 
 
