@@ -228,7 +228,7 @@ def fit(dataset: Dataset, height: int, width: int, channels: int) -> Dataset:
         images = _enlarge(dataset.images, factor, height, width)
     change = f"{rows}x{cols} " + (f"times {factor}, " if factor > 1 else "")
     return replace(
-        dataset, images=images, note=f"{dataset.note}; {change}centerd in {height}x{width}"
+        dataset, images=images, note=f"{dataset.note}; {change}centered in {height}x{width}"
     )
 
 

@@ -128,12 +128,12 @@ def _ecp5(input_hz: int) -> list[Ecp5Pll]:
         Ecp5Pll(input_hz, reference, feedback, output)
         for reference in range(1, min(128, int(input_hz / 3.125e6)) + 1)
         for feedback in range(1, 81)
-        for output in [_centerd(input_hz * feedback / reference)]
+        for output in [_centered(input_hz * feedback / reference)]
         if 1 <= output <= 128
     ]
 
 
-def _centerd(output_hz: float) -> int:
+def _centered(output_hz: float) -> int:
     """Output divider that puts the oscillator nearest to the middle of its range."""
     return max(1, round(600e6 / output_hz))
 

@@ -351,7 +351,7 @@ def test_equal_sizes_are_unchanged() -> None:
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.float32])
-def test_mnist_is_centerd_in_zeros(kind: type[np.generic]) -> None:
+def test_mnist_is_centered_in_zeros(kind: type[np.generic]) -> None:
     source = dataset(pixels()[..., np.newaxis].astype(kind))
     found = fit(source, 32, 32, 1)
     assert found.images.dtype == kind
