@@ -1,6 +1,7 @@
 """Pilaster: a simulator, RTL generator and energy lab for column-wise CNN accelerators.
 
-One description of a machine gives a cycle count, an energy bill and RTL, held equal to each other.
+From one description of a machine, Pilaster computes cycles and energy, generates RTL, and verifies
+that the model and the RTL agree.
 
 >>> import pilaster as pl
 >>> network = pl.load("lenet5")
@@ -9,8 +10,8 @@ One description of a machine gives a cycle count, an energy bill and RTL, held e
 >>> result.energy.table
 'eyeriss65'
 
-Wherever a function takes a network, a machine or an energy table, it takes its name or its file's
-path as well. What cannot be used is refused with an `InputError` of one line.
+A function that takes a network, a machine, or an energy table also accepts its name or the path of
+its file. Invalid input raises an `InputError` with a one-line message.
 
 look        `networks`, `machines`, `tables`, `boards`
 load        `load`, `load_images`, `load_machine`, `default_machine`
@@ -112,7 +113,7 @@ _HOMES = {
     "sim.mapper.result": ("Infeasible", "Mapping"),
     "sim.results": ("Result",),
 }
-"""Public names by the module that has them, each imported when it is first asked for."""
+"""Public names by module; each is imported on first access."""
 
 
 def __getattr__(name: str) -> object:

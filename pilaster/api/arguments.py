@@ -1,4 +1,4 @@
-"""What functions of the public interface take for a network, a machine, a table or images."""
+"""Arguments of the public interface: networks, energy tables, images, labels, and paths."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ __all__ = [
 ]
 
 NetworkLike = str | Path | Network
-"""A network, the name of one of the zoo, or the path of a .tflite or .onnx file."""
+"""A network, the name of a zoo network, or the path of a .tflite or .onnx file."""
 
 TableLike = str | Path | EnergyTable
-"""An energy table, the name of one that comes with Pilaster, or the path of a YAML file."""
+"""An energy table, the name of a built-in table, or the path of a YAML file."""
 
 
 def as_network(network: object) -> Network:
-    """Take a network, or load the one that is named."""
+    """Return a network, or load it by name or path."""
     if isinstance(network, Network):
         return network
     if not isinstance(network, str | Path):
@@ -42,7 +42,7 @@ def as_network(network: object) -> Network:
 
 
 def as_table(name: str, table: object, default: str = DEFAULT_TABLE) -> EnergyTable:
-    """Take an energy table, load the one that is named, or the default one for None."""
+    """Return an energy table, or load it by name or path; None loads the default table."""
     if table is None:
         table = default
     if isinstance(table, EnergyTable):
@@ -54,9 +54,9 @@ def as_table(name: str, table: object, default: str = DEFAULT_TABLE) -> EnergyTa
 
 
 def as_images(name: str, images: object, network: Network) -> NDArray[np.generic]:
-    """Take images (N, H, W, C) for a network: of bytes, or of finite reals.
+    """Return images (N, H, W, C) for a network: bytes, or finite real numbers.
 
-    Integers of other types are taken as bytes.
+    Integers of other types are converted to bytes.
     """
     shape = network.image_shape
     right = f"(N, {shape.height}, {shape.width}, {shape.channels})"
@@ -67,7 +67,7 @@ def as_images(name: str, images: object, network: Network) -> NDArray[np.generic
 
 
 def as_labels(labels: object, images: int) -> NDArray[np.int64]:
-    """Take the classes of images, (N,)."""
+    """Return the classes of images, (N,)."""
     right = "an array (N,) of whole numbers"
     known = as_array("labels", labels, right)
     if known.ndim != 1 or not np.issubdtype(known.dtype, np.integer):
@@ -78,7 +78,7 @@ def as_labels(labels: object, images: int) -> NDArray[np.int64]:
 
 
 def as_paths(name: str, paths: object, least: int = 0) -> tuple[Path, ...]:
-    """Take paths, at least so many, or one."""
+    """Return one or several paths, at least `least`."""
     if not isinstance(paths, list | tuple):
         return (as_path(name, paths),)
     if len(paths) < least:

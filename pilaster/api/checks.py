@@ -1,4 +1,4 @@
-"""An imported network beside the runtime of its file."""
+"""Compare an imported network with the runtime of its file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pilaster.models.network import Columns, Network
 __all__ = ["DEFAULT_IMAGES", "check"]
 
 DEFAULT_IMAGES = 4
-"""Images of a check that does not say how many."""
+"""Default number of images of a check."""
 
 
 def check(
@@ -33,30 +33,30 @@ def check(
     bits: int | tuple[int, int] | None = None,
     progress: Callable[[int], None] = lambda images_done: None,
 ) -> Check:
-    """Run a .tflite or .onnx file in its own runtime, and compare what is imported from it.
+    """Run a .tflite or .onnx file in its own runtime, and compare the imported network with it.
 
-    LiteRT runs a .tflite file with its reference kernels, and onnxruntime an .onnx file with no
-    optimization. A check that holds is kept in a cache, and what `load` gives of this file, read
-    in the same way, says so.
+    LiteRT with its reference kernels runs .tflite files, and onnxruntime without optimizations runs
+    .onnx files. Pilaster caches the result of a check that passes: the network that `load` returns
+    for the same file and options then states that it was checked.
 
     Parameters
     ----------
     images : (N, H, W, C), as for `simulate`, or a path as for `load_images`; by default the first
-        of the calibration images, else seeded noise over all that the input can be
-    count : how many of them; by default 4, but all of an array
+        calibration images if given, otherwise seeded noise over the whole range of the input
+    count : number of images; by default 4, or all images of an array
     columns, calibration, bits : as for `load`
     progress : called with the number of images done
 
     Returns
     -------
     Check
-        What was compared, layer by layer; ``holds`` says whether all is as docs/importing.md
-        promises, and ``departs`` is the first layer that is not
+        The comparison, layer by layer. ``holds`` is True if all differences are within the limits
+        in docs/importing.md; ``departs`` is the first layer that exceeds them
 
     Raises
     ------
     InputError
-        If the file cannot be used, or its runtime is not installed or cannot run it.
+        If the file cannot be used, or its runtime is not installed or cannot run the file.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def check(
 def _images(
     network: Network, images: object, count: int | None, calibration: object
 ) -> tuple[NDArray[np.generic], str]:
-    """Give the images to compare on, and what they are."""
+    """Return the images to compare on, and a description of them."""
     if isinstance(images, str | Path):
         dataset = images_for(network, as_path("images", images), count)
         assert dataset is not None

@@ -1,4 +1,4 @@
-"""A machine at gates of a cell library: its power, and the energy table that comes of it."""
+"""Measure power and energy tables at gate level in a cell library."""
 
 from __future__ import annotations
 
@@ -69,32 +69,38 @@ def power(
     node_nm: int | None = None,
     progress: Callable[[str], None] = lambda step: None,
 ) -> PowerMeasurement:
-    """Synthesize a machine to a cell library, run its gates on images, and add up what they take.
+    """Measure the power, area, and timing of a machine at gate level.
+
+    Synthesizes the machine to a cell library, simulates the netlist on images, and adds up the
+    energy of all gates and memories.
 
     Parameters
     ----------
-    network : or its name
-    machine : or its name or file; None for the network's default machine
-    images : (N, H, W, C), as for `simulate`, at least one; None for 20 that `load_images` gives
-    liberty : Liberty file of the standard cells, plain or .gz; several of one library, or a folder
-    sram : Liberty files of SRAM macros of one port
-    clock_mhz : clock that the gates are to meet
-    table : energy table of memories that no macro serves, its name or file
-    clock_gates : whether registers with an enable in common get clock gates
-    node_nm : technology node of the library in nm, which a Liberty file does not tell; None for
-        that of a public library, by its name
-    progress : told of each step
+    network : network, or its name or file
+    machine : machine, or its name or file; None for the network's default machine
+    images : (N, H, W, C), as for `simulate`, at least one; None for 20 images from
+        `load_images`
+    liberty : Liberty file of the standard cells, plain or .gz; several files of one library, or a
+        folder that contains them
+    sram : Liberty files of single-port SRAM macros
+    clock_mhz : clock that the gates must meet
+    table : energy table for memories without a matching SRAM macro, or its name or file
+    clock_gates : whether registers that share an enable get a clock gate
+    node_nm : technology node of the library in nm, which a Liberty file does not state; None uses
+        the known node of a public library
+    progress : called with a description of each step
 
     Returns
     -------
     PowerMeasurement
-        ``energy_pj`` of an image, ``power_mw``, ``area_um2``, ``slack_ns``; ``components`` and
-        ``memories`` one by one; ``holds`` where the gates are the machine and meet the clock
+        ``energy_pj`` per image, ``power_mw``, ``area_um2``, and ``slack_ns``; each of the
+        ``components`` and ``memories``; ``holds`` is True if the netlist matches the model and
+        meets the clock
 
     Raises
     ------
     InputError
-        If a file is not what it should be, a tool is missing, or nothing prices a memory.
+        If a file is invalid, a tool is missing, or neither a macro nor the table covers a memory.
 
     Examples
     --------
@@ -137,17 +143,17 @@ def power(
 
 
 def compare_bill(found: PowerMeasurement, result: Result) -> tuple[BillLine, ...]:
-    """Set a result's energy beside that of the same machine at gates, part by part.
+    """Compare a simulated energy with the gate-level energy of the same machine, part by part.
 
     Parameters
     ----------
-    found : what `power` returns
-    result : of `simulate`, on the same images and with the same clock
+    found : result of `power`
+    result : result of `simulate` on the same images and with the same clock
 
     Raises
     ------
     InputError
-        If the two are not of the same machine and images.
+        If the two results are from different machines or images.
 
     Examples
     --------
@@ -177,12 +183,14 @@ def compare_bill(found: PowerMeasurement, result: Result) -> tuple[BillLine, ...
 def write_power(
     found: PowerMeasurement, directory: str | Path, bill: Sequence[BillLine] = ()
 ) -> tuple[Path, ...]:
-    """Write ``power.json`` and ``power.csv``, a component or memory a line, into a directory.
+    """Write ``power.json`` and ``power.csv`` to a directory.
+
+    The CSV file has one line per component or memory.
 
     Parameters
     ----------
-    found : what `power` returns
-    bill : what `compare_bill` returns
+    found : result of `power`
+    bill : result of `compare_bill`
 
     Returns
     -------
@@ -192,7 +200,7 @@ def write_power(
     Raises
     ------
     InputError
-        If the directory cannot be written; nothing is left behind.
+        If the directory cannot be written; no partial output remains.
 
     Examples
     --------
@@ -235,32 +243,35 @@ def characterize(
     name: str = "measured",
     progress: Callable[[str], None] = lambda step: None,
 ) -> EnergyTable:
-    """Measure an energy table: run machines at gates, and divide energies by counts of actions.
+    """Measure an energy table at gate level.
 
-    The first machine runs a second time, with most pixels black, for the price of a lane at rest.
-    Every entry says how it was measured. Memories that are no gates keep the prices of `table`.
+    Runs machines as `power` does, and divides the energy of each component by its action counts.
+    The first machine runs a second time with mostly black pixels, to measure the energy of an idle
+    lane. Every entry records how it was measured. Memories that are not built from gates keep their
+    entries from `table`.
 
     Parameters
     ----------
-    liberty : Liberty file of the standard cells, plain or .gz; several of one library, or a folder
-    machines : to measure, by name or file, of networks of the zoo
-    images : a machine
-    skip : images left out before them, to judge the table by
-    sram : Liberty files of SRAM macros of one port
-    clock_mhz : clock that the gates are to meet
-    table : energy table of memories that are no gates, its name or file
-    node_nm : technology node of the library in nm, which a Liberty file does not tell; None for
-        that of a public library, by its name
-    name : of the new table, a word
-    progress : told of each step
+    liberty : Liberty file of the standard cells, plain or .gz; several files of one library, or a
+        folder that contains them
+    machines : machines to measure, or their names or files; their networks must be in the zoo
+    images : number of images per machine
+    skip : number of images to skip first, to keep them for evaluating the table
+    sram : Liberty files of single-port SRAM macros
+    clock_mhz : clock that the gates must meet
+    table : energy table for memories that are not built from gates, or its name or file
+    node_nm : technology node of the library in nm, which a Liberty file does not state; None uses
+        the known node of a public library
+    name : name of the new table, one word
+    progress : called with a description of each step
 
     Raises
     ------
     InputError
-        If a file is not what it should be, a tool is missing, or a component that the table needs
-        is in no machine.
+        If a file is invalid, a tool is missing, or no machine contains a component that the table
+        needs.
     CheckError
-        If a netlist does not do what the model says.
+        If the results of a netlist differ from the model.
 
     Examples
     --------
@@ -321,7 +332,7 @@ def _as_machines(machines: object) -> tuple[Machine, ...]:
 
 
 def write_table(table: TableLike, path: str | Path) -> Path:
-    """Write an energy table as a YAML file, which is a table wherever one is asked for.
+    """Write an energy table to a YAML file, which every function and command accepts as a table.
 
     Returns
     -------
@@ -331,7 +342,7 @@ def write_table(table: TableLike, path: str | Path) -> Path:
     Raises
     ------
     InputError
-        If the file cannot be written; nothing is left behind.
+        If the file cannot be written; no partial output remains.
 
     Examples
     --------

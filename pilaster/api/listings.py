@@ -29,9 +29,9 @@ class ListedNetwork:
 
     Attributes
     ----------
-    input_shape : of an image
-    macs : multiply-accumulates an image, products with padding included
-    trained : whether real weights come with it; others have seeded ones
+    input_shape : shape of an image
+    macs : multiply-accumulates per image, including products with padding
+    trained : True if the network has trained weights; otherwise its weights are seeded noise
     """
 
     title: str
@@ -47,9 +47,9 @@ class ListedMachine:
 
     Attributes
     ----------
-    schedules : of its stages, each once
-    column_interval_cycles : between two columns at the input
-    lanes : multipliers of all stages
+    schedules : schedules that its stages use
+    column_interval_cycles : cycles between two input columns
+    lanes : number of multipliers in all stages
     """
 
     network: str
@@ -59,7 +59,7 @@ class ListedMachine:
 
 
 def networks() -> Mapping[str, ListedNetwork]:
-    """Give the networks that come with Pilaster, by name.
+    """Return the networks that come with Pilaster, by name.
 
     Examples
     --------
@@ -79,7 +79,7 @@ def networks() -> Mapping[str, ListedNetwork]:
 
 
 def machines() -> Mapping[str, ListedMachine]:
-    """Give the machines that come with Pilaster, by name.
+    """Return the machines that come with Pilaster, by name.
 
     Examples
     --------
@@ -106,7 +106,7 @@ def machines() -> Mapping[str, ListedMachine]:
 
 
 def tables() -> Mapping[str, EnergyTable]:
-    """Give the energy tables that come with Pilaster, by name.
+    """Return the energy tables that come with Pilaster, by name.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def tables() -> Mapping[str, EnergyTable]:
 
 
 def boards() -> Mapping[str, Board]:
-    """Give the boards that `bitstream` knows, by name.
+    """Return the boards that `bitstream` supports, by name.
 
     Examples
     --------
@@ -134,7 +134,7 @@ def boards() -> Mapping[str, Board]:
 
 
 def operators() -> tuple[SupportedOperator, ...]:
-    """Give the operators that `load` takes from files, by format and name.
+    """Return the operators that `load` supports in files, by format and name.
 
     Examples
     --------

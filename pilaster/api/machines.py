@@ -1,4 +1,4 @@
-"""Machines: loaded, made, written."""
+"""Load, create, and write machines."""
 
 from __future__ import annotations
 
@@ -29,19 +29,20 @@ LONGEST_INTERVAL = 1 << 40
 
 
 def load_machine(machine: MachineLike | None = None, network: NetworkLike | None = None) -> Machine:
-    """Load a machine by name or from a YAML file, and hold it to its network.
+    """Load a machine by name or from a YAML file, and check that it fits its network.
 
     Parameters
     ----------
-    machine : None gives the network's default machine. For a network with no machine of its own
-        that is `default_machine`'s, with a column interval at which the layers need about 64 lanes;
-        a longer one where a layer cannot keep up with that
-    network : that it is for, or its name; None for the network of the zoo that the machine names
+    machine : name or file; None loads the network's default machine. If the network has no machine
+        of its own, `default_machine` creates one, at the column interval for which the layers need
+        about 64 lanes, or at a longer interval if a layer cannot keep up
+    network : network of the machine, or its name or file; None for the zoo network that the machine
+        names
 
     Raises
     ------
     InputError
-        If there is no such machine, or it is not one for `network`; the message names the file.
+        If the machine does not exist or does not fit `network`; the message names the file.
 
     Examples
     --------
@@ -97,23 +98,23 @@ def default_machine(
     schedule: str = "scatter",
     on_chip_weight_bits: int | None = None,
 ) -> Machine:
-    """Make a machine for any network: of simple folds, the cheapest that keep up with the columns.
+    """Create a machine for a network: the cheapest simple folds that keep up with the columns.
 
-    Every stage does an image's work within an image's columns, and joins get as many column buffers
-    as keep all stages from waiting for them. It is a starting point; `map` finds the best.
+    Each stage finishes the work of an image within the time of the image's columns, and joins get
+    enough column buffers to avoid stalls. It is a starting point; `map` finds the best machine.
 
     Parameters
     ----------
-    network : or its name
-    column_interval : cycles between two columns at the input
-    schedule : of all stages, "scatter" or "gather"
-    on_chip_weight_bits : a layer with more bits of weights takes them from DRAM, in one cycle for
-        all lanes; None keeps all on chip
+    network : network, or its name or file
+    column_interval : cycles between two input columns
+    schedule : schedule of all stages, "scatter" or "gather"
+    on_chip_weight_bits : layers with more bits of weights keep them in DRAM, which delivers the
+        weights of all lanes in one cycle; None keeps all weights on chip
 
     Raises
     ------
     InputError
-        If a stage cannot keep up even where everything is done in parallel.
+        If a stage cannot keep up even when it processes everything in parallel.
 
     Examples
     --------
@@ -132,7 +133,7 @@ def default_machine(
 
 
 def write_machine(machine: MachineLike, path: str | Path) -> Path:
-    """Write a machine as a YAML file, which `load_machine` and the command line read back.
+    """Write a machine to a YAML file, which `load_machine` and the commands can read.
 
     Returns
     -------
@@ -142,7 +143,7 @@ def write_machine(machine: MachineLike, path: str | Path) -> Path:
     Raises
     ------
     InputError
-        If the file cannot be written; nothing is left behind.
+        If the file cannot be written; no partial output remains.
 
     Examples
     --------

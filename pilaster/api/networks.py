@@ -1,4 +1,4 @@
-"""Networks and the images that they run on."""
+"""Load networks and images."""
 
 from __future__ import annotations
 
@@ -30,20 +30,21 @@ def load(
     calibration: NDArray[np.generic] | None = None,
     bits: int | tuple[int, int] | None = None,
 ) -> Network:
-    """Load a network of the zoo by name, or import one from a .tflite or .onnx file.
+    """Load a network from the zoo by name, or import one from a .tflite or .onnx file.
 
     Parameters
     ----------
-    columns : axis of an image that arrives a column at a time, ``"width"`` or ``"height"``
-    calibration : images (N, H, W, C) to quantize a network of a file on, as for `simulate`: one of
-        floats, or one that is to have other `bits`; without them the ranges of a float network are
-        assumed, and only its shapes, times and costs are known
-    bits : of weights and activations, or of each, 1 to 16; None for what the network comes with
+    columns : image axis along which columns arrive, one at a time: ``"width"`` or ``"height"``
+    calibration : images (N, H, W, C), as for `simulate`, on which to quantize a float network, or a
+        network from a file with `bits`. Without calibration, the ranges of a float network are
+        assumed, and only its shapes, times, and costs are meaningful
+    bits : width of weights and activations, or a pair of widths (weights, activations), 1 to 16;
+        None keeps the network's own widths
 
     Raises
     ------
     InputError
-        If there is no such network, or the file cannot be used.
+        If the network does not exist, or the file cannot be used.
 
     Examples
     --------
@@ -92,20 +93,20 @@ def _calibration(calibration: object) -> NDArray[np.generic]:
 def load_images(
     network: Network | str | Path, data: str | Path | None = None, *, count: int | None = None
 ) -> Dataset:
-    """Load images for a network, brought to its input shape, and their labels where there are any.
+    """Load images for a network, resized to its input shape, and their labels if available.
 
     Parameters
     ----------
-    network : or its name
-    data : a folder or file in MNIST's IDX format, or a .npy or .npz file. None takes embedded
-        digits that were never trained on for a network trained on digits, and seeded noise for
-        any other
-    count : how many; None for 200, or all where there are fewer, but 1 of noise
+    network : network, or its name or file
+    data : a folder or file in MNIST's IDX format, or a .npy or .npz file. None loads built-in test
+        digits, not used in training, for a network trained on digits, and seeded noise for any
+        other network
+    count : number of images; None for up to 200 images from data, or 1 image of noise
 
     Returns
     -------
     Dataset
-        ``images`` (count, H, W, C) and ``labels`` (count,), or None
+        ``images`` (count, H, W, C), and ``labels`` (count,) or None
 
     Raises
     ------

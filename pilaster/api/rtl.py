@@ -1,4 +1,4 @@
-"""A machine's RTL: held to the model, and written as Verilog."""
+"""Verify a machine's RTL against the model, and write it as Verilog."""
 
 from __future__ import annotations
 
@@ -40,24 +40,25 @@ def verify(
 ) -> Verdict:
     """Run a machine's RTL on images and compare it with the model.
 
-    Every value of every stage, the cycle stamps of every column, and the count of every action.
+    Compares every value of every stage, the cycle stamps of every column, and every action count.
 
     Parameters
     ----------
-    network : or its name
-    machine : or its name or file; None for the network's default machine
-    images : (N, H, W, C), as for `simulate`, at least one; None for two that `load_images` gives
-    until : name of the last layer to take; None takes all
-    seed : seed of random hesitations of source and sink; None for none
-    waves : file to write the waves to; not with `switching` or `saif`
-    switching : count how often registers change
-    saif : file to write the activity of every net to
-    load_weights : load weights and biases through a stream, instead of having them in the design
+    network : network, or its name or file
+    machine : machine, or its name or file; None for the network's default machine
+    images : (N, H, W, C), as for `simulate`, at least one; None for two images from
+        `load_images`
+    until : name of the last layer to include; None includes all
+    seed : random seed for stalls of the source and the sink; None for no stalls
+    waves : output file for waveforms (VCD); not with `switching` or `saif`
+    switching : whether to count register toggles
+    saif : output file for the switching activity of every net
+    load_weights : load weights and biases through a stream instead of building them into the design
 
     Returns
     -------
     Verdict
-        ``equal`` says whether all is equal, ``stages`` what is not
+        ``equal`` is True if everything is equal; ``stages`` lists the differences
 
     Raises
     ------
@@ -114,24 +115,23 @@ def write_rtl(
     testbench: bool = False,
     images: NDArray[np.generic] | None = None,
 ) -> tuple[Path, ...]:
-    """Write a machine as Verilog into a directory, with a page on how to connect it.
+    """Write a machine as Verilog to a directory, with a README on how to connect it.
 
-    With `testbench` the directory is one that judges and describes itself: `make sim` runs it in
+    With `testbench`, the directory also contains a self-checking testbench: `make sim` runs it in
     Icarus Verilog or Verilator.
 
     Parameters
     ----------
-    network : or its name
-    machine : or its name or file; None for the network's default machine
-    bus : the ports: "stream" for valid and ready, or "axi4-stream"
-    load_weights : weights and biases come through a stream of their own, whose beats are written to
-        `load.hex`
-    name : of the top module, with which the names of all others begin, so that several machines
-        stand in a design; None for `pilaster_top`
+    network : network, or its name or file
+    machine : machine, or its name or file; None for the network's default machine
+    bus : type of the ports: "stream" for valid/ready streams, or "axi4-stream"
+    load_weights : load weights and biases through a separate stream; `load.hex` contains its beats
+    name : name of the top module and prefix of all other modules, so that one design can contain
+        several machines; None for `pilaster_top`
     testbench : add a testbench with golden vectors, assertions, a Makefile, a FuseSoC core file,
-        constraints, a script for Vivado, and a picture of the ports
-    images : (N, H, W, C), as for `simulate`, that the testbench runs; None for two that
-        `load_images` gives
+        constraints, a Vivado script, and a diagram of the ports
+    images : (N, H, W, C), as for `simulate`, for the testbench; None for two images from
+        `load_images`
 
     Returns
     -------
@@ -141,8 +141,8 @@ def write_rtl(
     Raises
     ------
     InputError
-        If the machine cannot be generated, the name is none of a module, or the directory cannot be
-        written or is something else's; nothing is left behind.
+        If the RTL cannot be generated, the name is not a valid module name, or the directory cannot
+        be written or contains files that `write_rtl` did not write; no partial output remains.
 
     Examples
     --------
@@ -168,7 +168,7 @@ def write_rtl(
 
 
 def _images(images: NDArray[np.generic] | None, network: Network, what: str) -> NDArray[np.generic]:
-    """Give images to run, or else some that fit."""
+    """Return the given images, or default images for the network."""
     if images is None:
         images = load_images(network, count=DEFAULT_IMAGES).images
     found = as_images("images", images, network)

@@ -1,4 +1,4 @@
-"""Searching for machines: the best one for a request, and those that no other beats."""
+"""Search for machines: the best one for a request, or the Pareto front."""
 
 from __future__ import annotations
 
@@ -43,33 +43,36 @@ def map(  # noqa: A001 - `pl.map` is its name
     on_chip_weight_bits: int | None = None,
     row_sums: bool = False,
 ) -> Mapping:
-    """Find the machine of least cost that is never late.
+    """Find the cheapest machine that meets a column interval and a latency.
 
-    Columns of images back to back arrive every `column_interval` cycles and are accepted the moment
-    they arrive, for ever; every answer comes within `max_latency` cycles of its last column.
+    The machine accepts the columns of back-to-back images every `column_interval` cycles, without
+    stalls and indefinitely, and gives each answer within `max_latency` cycles of the last column of
+    its image.
 
     Parameters
     ----------
-    network : or its name
-    column_interval : cycles between two columns at the input
-    max_latency : cycles from when the last column is due to the answer; None for any
-    max_lanes : multipliers at most; None for any
-    objective : "lanes", "energy" of an image, "power" or "area"
-    table : energy table, its name or file; by default one that can answer: ``sg13g2`` for energy
-        and power, ``ihp130`` for area, ``eyeriss65`` for lanes
-    clock_mhz : needed for power; leakage is an energy only where it is known
-    policy : "multi-cycle", or "immediate" to do all open kernel columns at once
-    schedule : "scatter", "gather" or "both"
-    on_chip_weight_bits : a layer with more bits of weights takes them from DRAM, in one cycle for
-        all lanes; None keeps all on chip
+    network : network, or its name or file
+    column_interval : cycles between two input columns
+    max_latency : maximum number of cycles from when the last column is due to the answer; None for
+        no limit
+    max_lanes : maximum number of multipliers; None for no limit
+    objective : quantity to minimize: "lanes", "energy" (per image), "power", or "area"
+    table : energy table, or its name or file; None selects ``sg13g2`` for energy and power,
+        ``ihp130`` for area, and ``eyeriss65`` for lanes
+    clock_mhz : clock frequency in MHz; required to minimize power and to include leakage energy
+    policy : "multi-cycle", or "immediate" to process all open kernel columns at once
+    schedule : "scatter", "gather", or "both"
+    on_chip_weight_bits : layers with more bits of weights keep them in DRAM, which delivers the
+        weights of all lanes in one cycle; None keeps all weights on chip
     row_sums : whether all stages keep row sums
 
     Raises
     ------
     InputError
-        If the request makes no sense, or asks for what no machine can have.
+        If the request is invalid, or no machine can ever meet it.
     Infeasible
-        If no machine keeps all limits together: says which binds where, and the nearest request.
+        If no machine meets all limits together; the message names the binding limit, its stage, and
+        the nearest feasible request.
 
     Examples
     --------
@@ -114,36 +117,39 @@ def explore(
     folder: str | Path | None = None,
     progress: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Exploration:
-    """Draw machines at random, and find those that no other beats.
+    """Draw random machines, and find the Pareto front.
 
-    All machines are timed by the closed form, with images back to back for ever. Those that accept
-    every column the moment it arrives, and give every answer within `max_latency` cycles of its
-    last column, are kept. Those that no other beats in all axes are simulated by events as well.
+    The closed-form model times each machine on an unlimited sequence of back-to-back images. A
+    machine qualifies if it accepts every column as soon as it arrives and gives each answer within
+    `max_latency` cycles of the last column. The front contains the qualifying machines for which no
+    other machine is better on one axis and at least as good on the others; the event-driven
+    simulator checks the machines on the front.
 
     Parameters
     ----------
-    network : or its name
-    column_interval : cycles between two columns at the input; a range (A, B) or (A, B, N) for N
-        intervals, each longer by a factor
-    max_latency : cycles from when the last column is due to the answer; None for any
-    energy : energy tables, their names or files; by default those that can answer for the axes:
-        ``sg13g2`` for energy and power, ``ihp130`` for area, ``eyeriss65`` for neither
-    clock_mhz : needed for power; leakage is an energy only where it is known
-    schedule : "scatter", "gather" or "both"
-    machines : drawn
-    seed : of the draw; the same request gives the same machines
-    axes : what a machine is to have little of: "lanes", "latency", "interval", "energy", "power"
-        and "area", the last three with ":TABLE" for another than the first table. By default
-        lanes and latency, and the interval where there are several
-    folder : keeps what is done, so that the same request goes on from there; None keeps nothing
-    progress : called as the work goes on, with what is counted, how many are done, and of how many
+    network : network, or its name or file
+    column_interval : cycles between two input columns; (A, B) or (A, B, N) for N geometrically
+        spaced intervals from A to B
+    max_latency : maximum number of cycles from when the last column is due to the answer; None for
+        no limit
+    energy : energy tables, or their names or files; None selects ``sg13g2`` for the axes
+        energy and power, ``ihp130`` for area, otherwise ``eyeriss65``
+    clock_mhz : clock frequency in MHz; required for power and to include leakage energy
+    schedule : "scatter", "gather", or "both"
+    machines : number of machines to draw
+    seed : random seed; the same request and seed give the same machines
+    axes : quantities to minimize: "lanes", "latency", "interval", "energy", "power", and "area".
+        The last three use the first table; append ":TABLE" to use another table. By default lanes
+        and latency, and also the interval if there are several
+    folder : stores progress, so that the same request can resume later; None stores nothing
+    progress : called with the name of the item counted, the number done, and the total
 
     Raises
     ------
     InputError
-        If the request makes no sense, or the folder is that of another or cannot be written.
+        If the request is invalid, or the folder belongs to another request or cannot be written.
     Infeasible
-        If no machine drawn keeps the request.
+        If no machine drawn meets the request.
 
     Examples
     --------
@@ -196,16 +202,16 @@ def _axes(axes: object) -> tuple[str, ...] | None:
 
 
 def write_exploration(explored: Exploration, directory: str | Path) -> tuple[Path, ...]:
-    """Write an exploration's front into a directory: tables, a picture, machines as YAML files.
+    """Write the front of an exploration to a directory: tables, a plot, and machines as YAML files.
 
     Parameters
     ----------
-    explored : what `explore` returns
+    explored : result of `explore`
 
     Returns
     -------
     tuple of Path
-        The files written, without the machines'.
+        The files written, except the machine files.
 
     Raises
     ------

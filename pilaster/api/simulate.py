@@ -1,4 +1,4 @@
-"""Simulating a network on a machine, and the report of it."""
+"""Simulate a network on a machine, and write a report."""
 
 from __future__ import annotations
 
@@ -37,24 +37,26 @@ def simulate(
     data: str = "",
     progress: Callable[[int], None] = lambda images_done: None,
 ) -> Result:
-    """Simulate a network on a machine: integers, cycles, action counts and energy.
+    """Simulate a network on a machine: integer values, cycles, action counts, and energy.
 
     Parameters
     ----------
-    network : or its name
-    machine : or its name or file; None for the network's default machine, see `load_machine`
-    images : (N, H, W, C), integers of 0 to 255, which stand for 0.0 to 1.0, or reals. None, or no
-        images, gives times and the energy of one image whose values are all taken as not zero
-    labels : (N,), classes to compare with
-    table : energy table, its name or file; by default ``eyeriss65``
-    clock_mhz : clock frequency; leakage, a power, is an energy only where it is known
-    data : what the images are, for reports
+    network : network, or its name or file
+    machine : machine, or its name or file; None for the network's default machine, see
+        `load_machine`
+    images : (N, H, W, C), integers from 0 to 255, which represent 0.0 to 1.0, or real numbers. With
+        None or an empty array, the result has times and the energy of one image in which no
+        activation is zero
+    labels : (N,), expected classes
+    table : energy table, or its name or file; None for ``eyeriss65``
+    clock_mhz : clock frequency in MHz; required to include leakage energy
+    data : description of the images, for reports
     progress : called with the number of images done
 
     Raises
     ------
     InputError
-        If the machine does not fit the network, or the images its input.
+        If the machine does not fit the network, or the images do not fit its input.
 
     Examples
     --------
@@ -87,18 +89,18 @@ def simulate(
 
 
 def write_report(result: Result, directory: str | Path) -> tuple[Path, ...]:
-    """Write a result into a directory: a page, pictures, a table and a trace.
+    """Write the report of a result to a directory: a page, plots, a table, and a trace.
 
     Returns
     -------
     tuple of Path
         The files written: ``report.html``, ``energy.png``, ``timeline.png``, ``stages.csv`` and
-        ``trace.json``, which Perfetto and chrome://tracing show.
+        ``trace.json``, which Perfetto and chrome://tracing can open.
 
     Raises
     ------
     InputError
-        If the directory cannot be written; nothing is left behind.
+        If the directory cannot be written; no partial output remains.
 
     Examples
     --------
