@@ -1,4 +1,4 @@
-"""A network ready to run: its graph with the integers of every layer and tensor."""
+"""A network ready to run: its graph, with the quantized parameters of each layer and tensor."""
 
 from __future__ import annotations
 
@@ -43,23 +43,24 @@ class ByteScale:
 
 @dataclass(frozen=True)
 class Network:
-    """A graph, the quantization of every tensor, and the parameters of every conv and dense layer.
+    """A graph, the quantization of each tensor, and the parameters of each conv and dense layer.
 
     Attributes
     ----------
-    tensors : quantization by tensor name, the input included
-    parameters : integers by layer name; may be made when asked for
-    precisions : widths by layer name, known without the parameters
-    dense : True where no weight is zero by construction, so that a schedule skips no pass
-    note : where the weights come from, for every output that uses them
+    tensors : quantization by tensor name, including the input
+    parameters : integers by layer name; may be created on first access
+    precisions : widths by layer name, available without the parameters
+    dense : True if no weight is zero by construction, so that a schedule skips no pass
+    note : origin of the weights, printed with every output that depends on them
     joins : integers of the layers that join tensors, by layer name
-    byte_scale : reals that bytes of an image stand for
-    columns : axis of an image that the graph has as its width
-    encoding : how reals of an image become integers, in single precision, as the file's runtime
-        does it; None for double precision and halves to the even number
-    checked : whether it was compared with the runtime of its file; empty where it is of none
-    uncalibrated : file of a float network whose ranges of activations are assumed, so that nothing
-        that depends on values means anything; empty where they were stated or seen
+    byte_scale : real numbers that the bytes of an image represent
+    columns : image axis that is the width of the graph
+    encoding : how real images are quantized in single precision, as the file's runtime does it;
+        None for double precision with rounding of halves to even
+    checked : whether the network was compared with the runtime of its file; empty for a network
+        that is not from a file
+    uncalibrated : file of a float network whose activation ranges are assumed, so that results that
+        depend on values are not meaningful; empty if the ranges are stated or calibrated
     """
 
     graph: Graph
@@ -124,33 +125,33 @@ class Network:
 
     @property
     def image_shape(self) -> Shape:
-        """Shape of an image as it is stored: the graph's input, or that transposed."""
+        """Shape of an image as stored: the input of the graph, or its transpose."""
         shape = self.graph.input_shape
         if self.columns == "width":
             return shape
         return Shape(shape.width, shape.height, shape.channels)
 
     def until(self, layer: str) -> Network:
-        """Leave out the layers that `layer` does not depend on."""
+        """Return the network up to `layer`: only the layers that it depends on, and itself."""
         if not isinstance(layer, str):
             raise refusal("layer", layer, "the name of a layer")
         graph = self.graph.until(layer)
         return replace(self, graph=graph)
 
     def encode(self, images: NDArray[np.generic]) -> NDArray[np.int32]:
-        """Quantize images (N, H, W, C) of the shape `image_shape` to stream values of the input.
+        """Quantize images (N, H, W, C) of shape `image_shape` to stream values of the input.
 
-        Unsigned bytes stand for reals by `byte_scale`; anything else is taken as reals.
+        Unsigned bytes represent real numbers by `byte_scale`; other types are real numbers.
 
         Returns
         -------
         NDArray
-            (N, rows, columns, channels), with the axis that arrives as columns last but one
+            (N, rows, columns, channels), with the axis along which columns arrive second to last
 
         Raises
         ------
         InputError
-            If the shape is not the network's image shape, or a value is not finite.
+            If the shape differs from `image_shape`, or a value is not finite.
         """
         shape = self.image_shape
         images = as_array("images", images, "an array (N, H, W, C)")
@@ -164,12 +165,12 @@ class Network:
         return self._encoded(images)
 
     def encode_column(self, column: NDArray[np.generic]) -> NDArray[np.int32]:
-        """Quantize a column (rows, channels) of an image, as `encode` does a whole one.
+        """Quantize a column (rows, channels) of an image, as `encode` quantizes a whole image.
 
         Raises
         ------
         InputError
-            If the shape is not that of a column, or a value is not finite.
+            If the shape is not the shape of a column, or a value is not finite.
         """
         shape = self.graph.input_shape
         column = as_array("column", column, "an array (rows, channels)")
@@ -181,12 +182,12 @@ class Network:
         return self._encoded(column)
 
     def check_values(self) -> None:
-        """Check that values of this network mean something.
+        """Check that the values of this network are meaningful.
 
         Raises
         ------
         InputError
-            If its ranges are assumed only.
+            If its activation ranges are assumed.
         """
         if self.uncalibrated:
             raise InputError(

@@ -1,4 +1,4 @@
-"""A machine: how every layer of a network is laid on its stage."""
+"""A machine: how each layer of a network maps onto its stage."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ __all__ = ["Fold", "LoopOrder", "Machine", "Schedule", "StageSpec"]
 
 
 class LoopOrder(StrEnum):
-    """What a stage holds still while it loops."""
+    """What a stage keeps in registers in its inner loop."""
 
     WEIGHTS_HELD = "weights_held"
-    """One set of weights for a sweep down the column; partial sums are read and written."""
+    """One set of weights for each sweep of a column; partial sums are read and written."""
     PSUMS_HELD = "psums_held"
-    """One row's partial sums in accumulators; the weights change every cycle."""
+    """The partial sums of one row, in accumulators; the weights change every cycle."""
 
 
 class Schedule(StrEnum):
-    """When a stage does its work."""
+    """When a stage processes its columns."""
 
     SCATTER = "scatter"
-    """A column is used the moment it arrives, the completing kernel column first."""
+    """Use each column as soon as it arrives, the completing kernel column first."""
     GATHER = "gather"
-    """Columns are kept until a window is whole: the line-buffer baseline."""
+    """Keep columns until a window is complete: the line-buffer baseline."""
 
 
 def _set_whole(target: object, name: str, least: int, unit: str = "") -> None:
@@ -41,16 +41,16 @@ def _set_whole(target: object, name: str, least: int, unit: str = "") -> None:
 
 @dataclass(frozen=True)
 class Fold:
-    """How much of a layer is done in parallel.
+    """How much of a layer a stage processes in parallel.
 
     Attributes
     ----------
     taps : rows of a kernel column
-    in_channels : P_c, input channels (after a vertical stride has folded rows into channels)
+    in_channels : P_c, input channels (after a vertical stride folds rows into channels)
     out_channels : P_o, output channels
-    kernel_columns : P_k
-    requantizers : P_q, lanes that turn accumulators into activations
-    loop_order : what is held still
+    kernel_columns : P_k, kernel columns
+    requantizers : P_q, units that convert accumulators to activations
+    loop_order : what stays in registers in the inner loop
     """
 
     taps: int = 1
@@ -96,12 +96,12 @@ class Fold:
 class StageSpec:
     """One stage of a machine.
 
-    `dram_bits_per_cycle` is the stage's share of DRAM bandwidth; 0 keeps its weights on chip.
-    `arm_columns` are the column buffers of every arm of a join, in the order of its inputs; none
-    given, there are as many as keep a steady stream from waiting for them (`least_columns`).
-    `row_sums` keeps the sums of one output tile and column in a memory of a word for each output
-    row while its passes follow each other. It is for scatter with weights held: with partial sums
-    held and with gather the sums stay as near without it, and it changes nothing.
+    `dram_bits_per_cycle` is the stage's share of the DRAM bandwidth; 0 keeps its weights on chip.
+    `arm_columns` gives the number of column buffers of each arm of a join, in the order of its
+    inputs; by default, each arm has the minimum that avoids stalls on a steady stream
+    (`least_columns`). `row_sums` keeps the sums of one output tile of a column in a memory, with
+    one word per output row, between consecutive passes. It applies to scatter with weights held;
+    with partial sums held, or with gather, it has no effect.
     """
 
     fold: Fold = Fold()
@@ -126,14 +126,14 @@ class StageSpec:
 
 @dataclass(frozen=True)
 class Machine:
-    """A stage for every layer of one network, and the interval at which columns arrive.
+    """One stage for each layer of a network, and the interval at which columns arrive.
 
     Attributes
     ----------
-    network : name of the network it is laid out for
-    column_interval : cycles between two columns at the input
+    network : name of the network that the machine runs
+    column_interval : cycles between two input columns
     stages : by layer name
-    weight_memory_bits : on-chip memory for weights; None for as much as is needed
+    weight_memory_bits : size of the on-chip weight memory; None for as much as the network needs
     """
 
     name: str

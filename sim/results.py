@@ -1,4 +1,4 @@
-"""What a simulation found: times, counts and energy of a network on a machine."""
+"""Result of a simulation: times, counts, and energy of a network on a machine."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ NO_ZEROS = "none is zero"
 
 @dataclass(frozen=True)
 class EnergyBill:
-    """Energy of an image, in pJ: the mean of a run's images.
+    """Energy per image in pJ: the mean over the images of a run.
 
     Attributes
     ----------
     table : name of the energy table
-    by_action : by the action's name; leakage is one of them where the table has it
-    by_stage : by the stage's name
-    not_included : what the table does not price
-    remark : where its memories are priced, if at another node or supply than the rest
+    by_action : energy by action name, including leakage if the table has it
+    by_stage : energy by stage name
+    not_included : what the table has no energy for
+    remark : node and supply voltage of the memory energies, if they differ from the rest
     """
 
     table: str
@@ -48,27 +48,28 @@ class EnergyBill:
 
     @property
     def total_pj(self) -> float:
-        """Energy of an image in pJ, of all stages."""
+        """Energy per image in pJ, over all stages."""
         return sum(self.by_stage.values())
 
 
 @dataclass(frozen=True)
 class StageResult:
-    """One stage of a run. Figures are those of an image: the mean of the run's images.
+    """One stage of a run. All figures are per image: the mean over the images of the run.
 
     Attributes
     ----------
-    busy_cycles : cycles of work, without waiting
-    macs : multiply-accumulates of the layer, products with padding included
-    gated_macs : lane operations that were held because their operand was zero
-    skipped_macs : not scheduled: columns of padding, and tiles whose weights are all zero
-    utilization : see `pilaster.sim.utilization`; 0 without lanes
-    column_buffer_bits, psum_bits, weight_bits, register_bits : storage
-    weights_in_dram : such a stage is a model: no RTL is generated for it
-    written_memories : widths and depths of the column buffers and memories of partial sums
-    area_um2 : of the stage's hardware, see `pilaster.sim.area`; None where the table has no area
-    counted_images, actions : exact counts, over so many images
-    energy_by_action : pJ by the action's name
+    busy_cycles : cycles of work, not counting waits
+    macs : multiply-accumulates of the layer, including products with padding
+    gated_macs : lane operations that were gated because an operand was zero
+    skipped_macs : multiply-accumulates that are not scheduled, because they belong to padding
+        columns or to tiles whose weights are all zero
+    utilization : see `pilaster.sim.utilization`; 0 for a stage without lanes
+    column_buffer_bits, psum_bits, weight_bits, register_bits : storage of the stage
+    weights_in_dram : whether the weights are in DRAM; such a stage is a model without RTL
+    written_memories : widths and depths of the column buffers and partial-sum memories
+    area_um2 : area of the stage, see `pilaster.sim.area`; None if the table has no areas
+    counted_images, actions : number of images, and exact action counts over them
+    energy_by_action : pJ by action name
     """
 
     name: str
@@ -102,11 +103,11 @@ class StageResult:
         return sum(self.energy_by_action.values())
 
     def count(self, action: Action) -> float:
-        """How often an action happens in an image; whole where it is the same in all images."""
+        """Count of an action per image; an integer if all images have the same count."""
         return per_image(self.actions.of_action(action), self.counted_images)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain values, for JSON: figures of an image."""
+        """Return plain values for JSON; figures are per image."""
         left_out = ("written_memories", "counted_images", "actions", "energy_by_action")
         plain = {name: value for name, value in vars(self).items() if name not in left_out}
         counts = {str(action): self.count(action) for action in Action}
@@ -119,19 +120,19 @@ class StageResult:
 
 @dataclass(frozen=True)
 class Result:
-    """A network on a machine: what `simulate` returns. Counts and energies are of an image.
+    """Result of `simulate` for a network on a machine. Counts and energies are per image.
 
     Attributes
     ----------
-    images : images with values; 0 where only time and energy were asked for
-    counted_images : images that counts and energies are the mean of: `images`, at least 1
-    accuracy : share of images classified right; None without labels
+    images : number of images with values; 0 if only times and energy were computed
+    counted_images : number of images over which counts and energies are averaged: `images`, or 1
+    accuracy : share of images classified correctly; None without labels
     predictions : class of each image
     stamps : cycle stamps of the first images
-    pace : how the machine takes columns that come at its column interval
-    clock_mhz : None where it is not known
-    dram : None where all weights are on chip
-    notes : what a reader has to know about these numbers
+    pace : how the machine keeps up with columns at its column interval
+    clock_mhz : clock frequency; None if not given
+    dram : DRAM traffic; None if all weights are on chip
+    notes : limitations and assumptions of these figures
     """
 
     network: str
@@ -175,15 +176,15 @@ class Result:
         return html_table(repr(self), titles, rows)
 
     def frame(self) -> pd.DataFrame:
-        """Give the stages as a DataFrame, a stage a row; units are in the columns' names.
+        """Return the stages as a DataFrame, one row per stage; column names include the units.
 
-        Columns are the plain values of `StageResult.as_dict`, then ``<action>_count`` and
-        ``<action>_pj`` for every action of a stage.
+        The columns are the values of `StageResult.as_dict`, followed by ``<action>_count`` and
+        ``<action>_pj`` for every action.
 
         Raises
         ------
         InputError
-            If pandas is not there.
+            If pandas is not installed.
         """
         told = [stage.as_dict() for stage in self.stages]
         actions = [stage.pop("actions") for stage in told]
@@ -199,23 +200,23 @@ class Result:
 
     @property
     def lanes(self) -> int:
-        """Multipliers of all stages."""
+        """Number of multipliers in all stages."""
         return sum(stage.lanes for stage in self.stages)
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates of an image, products with padding included."""
+        """Multiply-accumulates per image, including products with padding."""
         return sum(stage.macs for stage in self.stages)
 
     @property
     def utilization(self) -> float:
-        """Share of the lanes' cycles in which they work, see `pilaster.sim.utilization`."""
+        """Share of lane cycles that do work, see `pilaster.sim.utilization`."""
         operations = sum(s.macs - s.skipped_macs for s in self.stages if s.lanes)
         return utilization(operations, self.lanes, self.cycles_per_image)
 
     @property
     def column_interval_cycles(self) -> int:
-        """Cycles between two columns that are due."""
+        """Cycles between two input columns."""
         return self.pace.column_interval
 
     @property
@@ -225,7 +226,7 @@ class Result:
 
     @property
     def latency_cycles(self) -> int:
-        """Cycles from an image's first column offered to its answer, see `Pace`."""
+        """Cycles from when an image's first column is offered to its answer, see `Pace`."""
         return self.pace.latency
 
     @property
@@ -235,33 +236,33 @@ class Result:
 
     @property
     def energy_per_image_pj(self) -> float:
-        """Energy of one image in pJ."""
+        """Energy per image in pJ."""
         return self.energy.total_pj
 
     @property
     def activations(self) -> str:
-        """What the energy takes activations to be."""
+        """What the energy figures assume about the activations."""
         return f"of {self.images} images" if self.images else NO_ZEROS
 
     @property
     def power_mw(self) -> float | None:
-        """Power with images back to back; None where no clock is known."""
+        """Power with back-to-back images; None without a clock."""
         if self.clock_mhz is None:
             return None
         return self.energy_per_image_pj * self.clock_mhz / self.cycles_per_image * 1e-3
 
     @property
     def area_um2(self) -> float | None:
-        """Area of all stages; None where the table has no area."""
+        """Area of all stages; None if the table has no areas."""
         areas = [stage.area_um2 for stage in self.stages if stage.area_um2 is not None]
         return sum(areas) if len(areas) == len(self.stages) else None
 
     def microseconds(self, cycles: float) -> float | None:
-        """Time of some cycles; None where no clock is known."""
+        """Convert cycles to microseconds; None without a clock."""
         return None if self.clock_mhz is None else cycles / self.clock_mhz
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain values, for JSON. Units are in the names; figures are those of an image."""
+        """Return plain values for JSON; names include the units, and figures are per image."""
         return {
             "network": self.network,
             "machine": self.machine,
@@ -301,6 +302,6 @@ class Result:
 
 
 def per_image(count: int, images: int) -> float:
-    """Give a count an image: whole where every image has the same."""
+    """Return a count per image: an integer if all images have the same count."""
     whole, rest = divmod(count, images)
     return count / images if rest else whole

@@ -1,4 +1,4 @@
-"""What a check found: a network beside the file that it was imported from."""
+"""Result of a check: an imported network compared with its file."""
 
 from __future__ import annotations
 
@@ -65,21 +65,21 @@ class LayerError:
 
 @dataclass(frozen=True)
 class Check:
-    """A network beside the runtime of its file.
+    """Comparison of a network with the runtime of its file.
 
     Attributes
     ----------
     network, file : name and path
-    runtime : with its version
-    images, data : how many, and what they are
-    numbers : "integers" where the file has these, else "reals"
-    layers : in the graph's order, the input first
-    unnamed : layers that no tensor of the file can be compared with
-    output : of the whole network, where the file has integers
-    errors : of the layers, where the network is quantized here; else empty
-    promised_rms_steps : most that docs/importing.md promises of the output's error; None for
-        widths of which it promises nothing
-    same_class : images of the same class, where the network is quantized here
+    runtime : name and version of the runtime
+    images, data : number of images, and their description
+    numbers : "integers" if the file is quantized, otherwise "reals"
+    layers : comparison by layer in graph order, starting with the input
+    unnamed : layers without a matching tensor in the file
+    output : comparison of the network's output, if the file is quantized
+    errors : quantization errors by layer, if Pilaster quantizes the network; otherwise empty
+    promised_rms_steps : limit in docs/importing.md on the output error; None for widths without a
+        limit
+    same_class : number of images with the same class, if Pilaster quantizes the network
     """
 
     network: str
@@ -97,24 +97,24 @@ class Check:
 
     @property
     def departs(self) -> LayerCheck | None:
-        """The first layer that departs from the runtime; None where none does."""
+        """First layer that departs from the runtime; None if no layer does."""
         return next((layer for layer in self.layers if layer.departs), None)
 
     @property
     def error(self) -> LayerError | None:
-        """Error of the output, where the network is quantized here."""
+        """Error of the output, if Pilaster quantizes the network."""
         return self.errors[-1] if self.errors else None
 
     @property
     def error_is_promised(self) -> bool:
-        """Whether the output's error is no larger than promised, or nothing is promised."""
+        """Whether the output error is within its limit, or has no limit."""
         if self.error is None or self.promised_rms_steps is None:
             return True
         return self.error.rms_steps <= self.promised_rms_steps
 
     @property
     def holds(self) -> bool:
-        """Whether all is as docs/importing.md promises."""
+        """Whether all differences are within the limits in docs/importing.md."""
         return self.departs is None and self.error_is_promised
 
     def __str__(self) -> str:
@@ -123,7 +123,7 @@ class Check:
         return f"{self.network} beside {self.runtime}: {found}{where} ({self.images} images)"
 
     def as_dict(self) -> dict[str, Any]:
-        """Give all of it in plain types, for JSON."""
+        """Return plain values for JSON."""
         return {
             **asdict(self),
             "holds": self.holds,

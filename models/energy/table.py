@@ -1,4 +1,4 @@
-"""An energy table: what every action of a machine costs, and what is not known."""
+"""An energy table: the energy of each action of a machine, and what the table leaves out."""
 
 from __future__ import annotations
 
@@ -68,20 +68,20 @@ class Listing:
 
 @dataclass(frozen=True, eq=False)
 class EnergyTable:
-    """Prices of actions, at one technology node and voltage.
+    """Energies of actions, at one technology node and voltage.
 
     Parameters
     ----------
     name, title : str
-        How reports call it.
+        Name and title in reports.
     node_nm, voltage_v : float
-        Technology node and supply of every price.
+        Technology node and supply voltage.
     entries : Mapping of str to Entry
         The file's entries by name, as published.
     prices : Mapping of str to Price
         The same in pJ, µW or µm² at the table's node and voltage.
     memories : PricedAt or None
-        Node and supply of the prices of memories, where these are others.
+        Node and supply voltage of the memory entries, if different.
     """
 
     name: str
@@ -111,13 +111,13 @@ class EnergyTable:
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> EnergyTable:
-        """Load a shipped table by its name, or a table file by its path.
+        """Load a built-in table by name, or a table file by path.
 
         Raises
         ------
         InputError
-            If there is no such table, or the file is not a valid one; the message names the
-            file, the entry and the key.
+            If the table does not exist, or the file is invalid; the message names the
+            file, the entry, and the key.
         """
         if isinstance(name_or_path, str) and name_or_path in table_names():
             return _load_shipped(name_or_path)

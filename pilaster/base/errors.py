@@ -1,4 +1,4 @@
-"""What can go wrong: the one error that a user's input causes, and checks that do not hold."""
+"""Errors: invalid user input, and failed checks."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ __all__ = ["CheckError", "InputError"]
 
 
 class InputError(ValueError):
-    """Bad input: a file, option or request that cannot be used as it stands.
+    """Invalid input: a file, option, or request that cannot be used.
 
-    The message is one line that names the file or option, the key or layer, what is wrong and
-    what would be right. The command line prints it and exits with code 2.
+    The message is one line that names the file or option, the key or layer, what is wrong, and
+    what is valid. The command line prints it and exits with code 2.
     """
 
     def __init__(self, message: str) -> None:
@@ -17,7 +17,7 @@ class InputError(ValueError):
 
 
 class CheckError(Exception):
-    """A check that does not hold, where nothing can be had without it.
+    """A check failed, so there is no result.
 
     The message is one line. The command line prints it and exits with code 1.
     """

@@ -1,4 +1,4 @@
-"""Why there is no bitstream."""
+"""Errors of a bitstream build."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ __all__ = ["BuildError", "DoesNotFitError", "TimingError", "ToolError"]
 
 
 class BuildError(Exception):
-    """A build that was asked for rightly and cannot be; the message is one line."""
+    """A valid build request that fails; the message is one line."""
 
 
 class DoesNotFitError(BuildError):
-    """The FPGA holds less than the machine needs; the message tells of what, and how much."""
+    """The machine does not fit the FPGA; the message names the resource and the amounts."""
 
 
 class TimingError(BuildError):
-    """The clock is too fast; the message tells the critical path by stage."""
+    """The design does not meet the clock; the message gives the critical path by stage."""
 
 
 class ToolError(BuildError):
-    """A tool has failed. `said` is all that it said."""
+    """A tool failed. `said` is its whole output."""
 
     def __init__(self, tool: str, said: str) -> None:
         self.said = said

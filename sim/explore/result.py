@@ -1,4 +1,4 @@
-"""What an exploration found: machines as columns of figures, and those that no other beats."""
+"""Result of an exploration: machines as columns of figures, and the Pareto front."""
 
 from __future__ import annotations
 
@@ -31,19 +31,20 @@ Columns = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Exploration:
-    """Machines of a network that keep their column interval, and the latency asked for.
+    """Machines of a network that meet their column interval and the requested latency.
 
     Attributes
     ----------
-    request : what was asked
-    options : what every stage was drawn from
-    choice : (stages, machines), the option of every stage
-    columns : by name, (machines,); units are in the names. ``machine`` is the number of the draw.
-        Energies are those of an image in which no activation is zero; all weights are on chip
-    holding : machines drawn that keep their interval, whatever their latency
-    front : rows of the machines that no other beats in all axes, by rising first axis
-    checked_images : images that the front's machines were simulated with by events, in all
-    differences : what the simulation says otherwise, a line each; none if all is well
+    request : the request
+    options : options from which each stage was drawn
+    choice : (stages, machines), the option of each stage
+    columns : figures by name, (machines,); the names include the units. ``machine`` is the number
+        of the draw. Energies are for an image in which no activation is zero; all weights are on
+        chip
+    holding : number of machines drawn that meet their interval, with any latency
+    front : rows of the machines on the Pareto front, sorted by the first axis
+    checked_images : total number of images in the event-driven simulation of the front
+    differences : disagreements with the event-driven simulation, one line each; empty if none
     """
 
     request: ExploreRequest
@@ -77,7 +78,7 @@ class Exploration:
 
     @property
     def front_columns(self) -> Columns:
-        """The front's figures, with every stage's fold as a machine file has it."""
+        """Figures of the front, with the fold of each stage as in a machine file."""
         folds = {
             stage.name: np.array([str(stage.specs[c].fold) for c in chosen[self.front]])
             for stage, chosen in zip(self.options, self.choice, strict=True)
@@ -85,32 +86,32 @@ class Exploration:
         return {name: column[self.front] for name, column in self.columns.items()} | folds
 
     def frame(self) -> pd.DataFrame:
-        """Give the front as a DataFrame, a machine a row.
+        """Return the front as a DataFrame, one row per machine.
 
         Raises
         ------
         InputError
-            If pandas is not there.
+            If pandas is not installed.
         """
         return data_frame(self.front_columns)
 
     def machines_frame(self) -> pd.DataFrame:
-        """Give all machines as a DataFrame.
+        """Return all machines as a DataFrame.
 
         Raises
         ------
         InputError
-            If pandas is not there.
+            If pandas is not installed.
         """
         return data_frame(self.columns)
 
     def machine(self, row: int) -> Machine:
-        """Give the machine of a row: of all machines, of which `front` names some.
+        """Return the machine of a row; `front` gives the rows of the front.
 
         Raises
         ------
         InputError
-            If there is no such row.
+            If the row does not exist.
         """
         row = as_whole("row", row, least=0)
         if row >= len(self):
@@ -127,7 +128,7 @@ class Exploration:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain values, for JSON: the request, the counts, and the front row by row."""
+        """Return plain values for JSON: the request, the counts, and the rows of the front."""
         columns = {name: column.tolist() for name, column in self.front_columns.items()}
         rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         tables = self.request.tables

@@ -1,4 +1,4 @@
-"""What the mapper found, or why it found nothing."""
+"""Result of the mapper: a machine, or the reason why there is none."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["Infeasible", "Mapping", "StageMapping"]
 
 
 class Infeasible(ValueError):  # noqa: N818 - it is an answer, not an error of the program
-    """A request that no machine keeps.
+    """No machine meets the request.
 
-    The message is one line: which limit binds, at which stage, and the nearest request that a
-    machine was found for. The command line prints it and exits with code 1.
+    The message is one line that names the binding limit, its stage, and the nearest feasible
+    request. The command line prints it and exits with code 1.
 
     Attributes
     ----------
     limit : "column_interval", "max_latency" or "max_lanes"
-    stage : the stage where it binds
-    nearest : the value of that limit that a machine was found for; None where none was
+    stage : stage at which the limit binds
+    nearest : nearest value of the limit for which a machine was found; None if there is none
     """
 
     def __init__(self, message: str, limit: str, stage: str, nearest: int | None) -> None:
@@ -39,11 +39,11 @@ class StageMapping:
 
     Attributes
     ----------
-    utilization : see `pilaster.sim.utilization`; 0 without lanes
-    busy_cycles : cycles of work on an image, without waiting
-    last_column_cycles : least cycles from the last input column to the last output column
-    slack_cycles : cycles that can be added to the work on every column of this stage before a
-        limit is broken, all other stages as they are
+    utilization : see `pilaster.sim.utilization`; 0 for a stage without lanes
+    busy_cycles : cycles of work per image, not counting waits
+    last_column_cycles : minimum cycles from the last input column to the last output column
+    slack_cycles : cycles by which the work on each column of this stage could grow without
+        violating a limit, if all other stages stay the same
     """
 
     name: str
@@ -60,17 +60,17 @@ class Mapping:
 
     Attributes
     ----------
-    cost : of the machine, in `unit`
-    bound : no machine of the space that keeps the limits costs less
-    proven : whether the cost is that bound
-    latency_cycles : from when the last column is due to the answer, of every image once the
-        pipeline is full; the first images take no longer
+    cost : cost of the machine, in `unit`
+    bound : lower bound on the cost of every machine in the search space that meets the limits
+    proven : whether the cost equals the bound
+    latency_cycles : cycles from when the last column of an image is due to its answer, once the
+        pipeline is full; the latency of the first images is not longer
     utilization : see `pilaster.sim.utilization`
-    energy_pj : of an image in which no activation is zero
-    power_uw : over the time of an image; None where no clock is known
-    area_um2 : None where the table has no area
-    dram : None where all weights are on chip; a machine that has it is a model without RTL
-    candidates : folds considered, over all stages
+    energy_pj : energy of an image in which no activation is zero
+    power_uw : mean power over an image; None without a clock
+    area_um2 : area; None if the table has no areas
+    dram : DRAM traffic; None if all weights are on chip. A machine with DRAM is a model without RTL
+    candidates : number of folds considered, over all stages
     """
 
     network: str
@@ -123,15 +123,15 @@ class Mapping:
 
     @property
     def gap(self) -> float:
-        """How far above the bound the cost may be, as a share of the cost."""
+        """Difference between the cost and the bound, as a share of the cost."""
         return 0.0 if self.proven else (self.cost - self.bound) / self.cost
 
     def microseconds(self, cycles: float) -> float | None:
-        """Time of some cycles; None where no clock is known."""
+        """Convert cycles to microseconds; None without a clock."""
         return None if self.clock_mhz is None else cycles / self.clock_mhz
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain values, for JSON. Units are in the names."""
+        """Return plain values for JSON; the names include the units."""
         plain = {
             name: value
             for name, value in vars(self).items()
