@@ -1,9 +1,9 @@
-"""Change one stage of a machine, and see what it does to cycles and energy.
+"""Change one stage of a machine, and see the effect on cycles and energy.
 
     python change_the_machine.py
 
-LeNet-5's second convolution has 6 input and 16 output channels. Its stage may do some of them in
-parallel; every fold below gives the same numbers, at a different time and for a different energy.
+The second convolution of LeNet-5 has 6 input channels and 16 output channels. Its stage can process
+several channels in parallel. All folds below give the same values, but differ in time and energy.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from pilaster.sim.machine import Machine
 
 STAGE = "conv2"
 FOLDS = ((1, 16), (2, 8), (2, 16), (3, 16), (6, 8), (6, 16))
-"""Input channels and output channels done in parallel."""
+"""Input channels and output channels that the stage processes in parallel."""
 
 IMAGES = 50
 
 
 def with_fold(machine: Machine, in_channels: int, out_channels: int) -> Machine:
-    """Give the machine with another fold of one stage; a machine is never changed in place."""
+    """Return a copy of the machine with another fold for one stage; machines are immutable."""
     stage = machine.stages[STAGE]
     fold = replace(stage.fold, in_channels=in_channels, out_channels=out_channels)
     stages = {**machine.stages, STAGE: replace(stage, fold=fold)}
@@ -30,7 +30,7 @@ def with_fold(machine: Machine, in_channels: int, out_channels: int) -> Machine:
 
 
 def main() -> None:
-    """Print a line for every fold."""
+    """Print one line for each fold."""
     network = pl.load("lenet5")
     machine = pl.load_machine(None, network)
     images = fit(embedded_digits("test"), 32, 32, 1).images[:IMAGES]

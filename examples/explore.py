@@ -1,12 +1,12 @@
-"""Explore machines for LeNet-5, and see what a limit on lanes costs in latency and energy.
+"""Explore machines for LeNet-5, and see how a limit on lanes affects latency and energy.
 
     python explore.py [FOLDER]
 
-Draws 20,000 machines at four column intervals, and finds those that no other beats in lanes,
-latency, interval and energy. For each interval it prints the least latency and the least energy of
-those with at most so many lanes that take a column so often or more often. With a folder the
-tables, the picture and the machines are written into it, and a second run goes on where the first
-was interrupted.
+The script draws 20,000 machines at four column intervals, and finds the Pareto front in lanes,
+latency, interval, and energy. For each interval and each limit on lanes, it prints the minimum
+latency and the minimum energy of the machines on the front that meet both. If you give a FOLDER,
+the script writes the tables, the plot, and the machines to it, and resumes there after an
+interruption.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ AXES = ("lanes", "latency", "interval", "energy")
 
 
 def main() -> None:
-    """Print a line for every interval and limit."""
+    """Print one line for each interval and limit."""
     folder = sys.argv[1] if len(sys.argv) > 1 else None
     found = pl.explore(
         pl.load("lenet5"),

@@ -1,10 +1,10 @@
-"""Time many thousand machines at once, and keep those that no other beats.
+"""Time tens of thousands of machines at once, and keep the Pareto front.
 
     python many_machines.py [PICTURE.png]
 
-Draws random folds for every stage of LeNet-5's machine, times all machines with the closed form at
-four column intervals, and leaves out those that do not keep up with the columns. Of the others it
-prints the least latency after the last column that so many lanes can have.
+The script draws random folds for each stage of LeNet-5's machine, times all machines with the
+closed-form model at four column intervals, and drops the machines that do not keep up with the
+columns. It then prints the minimum latency after the last column for several limits on lanes.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ MACHINES = 50_000
 COLUMN_INTERVALS = (128, 192, 256, 512)
 LANE_LIMITS = (64, 96, 128, 192, 256, 512, 1024)
 PARALLEL = (1, 2, 3, 4, 6, 8, 16, 32)
-"""Channels done in parallel, where the layer has as many."""
+"""Numbers of channels to process in parallel, if the layer has as many."""
 
 Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """Machines to time: for every stage its variants, and which of them each machine has.
+    """Machines to time: the variants of each stage, and the variant that each machine uses.
 
-    choice : (stages, machines)
+    choice : (stages, machines), the variant of each stage
     """
 
     network: Network
@@ -51,7 +51,7 @@ class Space:
 
     @property
     def lanes(self) -> Ints:
-        """Multipliers of every machine."""
+        """Number of multipliers of each machine."""
         by_stage = [np.array([stage.lanes for stage in stages]) for stages in self.variants]
         total = np.zeros(self.choice.shape[1], np.int64)
         for lanes, choice in zip(by_stage, self.choice, strict=True):
@@ -59,14 +59,14 @@ class Space:
         return total
 
     def batch(self, column_interval: int) -> MachineBatch:
-        """Give the machines, with columns that arrive at an interval."""
+        """Return the machines, with columns that arrive at this interval."""
         shape = self.network.graph.input_shape
         intervals = np.full(self.choice.shape[1], column_interval, np.int64)
         return MachineBatch(shape.height, intervals, self.variants, self.choice)
 
 
 def variants(network: Network, node: Node, spec: StageSpec) -> Iterator[Stage]:
-    """Yield a layer's stage in every fold that fits the layer."""
+    """Yield the stage of a layer with each fold that fits the layer."""
     for ins, outs, columns in product(PARALLEL, PARALLEL, range(1, 6)):
         requantizers = max(1, outs // 2)
         fold = replace(
@@ -81,7 +81,7 @@ def variants(network: Network, node: Node, spec: StageSpec) -> Iterator[Stage]:
 
 
 def random_machines(network: Network, count: int) -> Space:
-    """Draw machines at random; the same ones each time."""
+    """Draw random machines, the same ones in every run."""
     machine = pl.load_machine(None, network)
     stages = tuple(
         tuple(variants(network, node, machine.stages[node.name])) for node in network.graph.nodes
@@ -92,14 +92,14 @@ def random_machines(network: Network, count: int) -> Space:
 
 
 def front(lanes: Ints, latency: Ints) -> NDArray[np.intp]:
-    """Find the machines than which none has both fewer lanes and less latency, by lanes."""
+    """Find the Pareto front in lanes and latency, sorted by lanes."""
     order = np.lexsort((latency, lanes))
     best = np.minimum.accumulate(latency[order])
     return order[np.diff(best, prepend=best[:1] + 1) < 0]
 
 
 def picture(fronts: dict[int, tuple[Ints, Ints]]) -> Figure:
-    """Draw lanes against latency, a line for every column interval."""
+    """Plot latency over lanes, with one line for each column interval."""
     figure = Figure((8, 5), layout="constrained")
     axes = figure.subplots()
     for (interval, (lanes, latency)), marker in zip(fronts.items(), cycle("osD^"), strict=False):
@@ -120,7 +120,7 @@ def picture(fronts: dict[int, tuple[Ints, Ints]]) -> Figure:
 
 
 def main() -> None:
-    """Print the least latency by lanes and interval, and save a picture of it."""
+    """Print the minimum latency by lanes and interval, and save a plot."""
     path = Path(sys.argv[1] if len(sys.argv) > 1 else "many_machines.png")
     space = random_machines(pl.load("lenet5"), MACHINES)
     width = space.network.graph.input_shape.width

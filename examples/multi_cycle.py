@@ -1,12 +1,12 @@
-"""Lanes that the multi-cycle scheme saves, at equal latency and interval.
+"""Compute how many lanes the multi-cycle scheme saves at equal latency and interval.
 
     python multi_cycle.py [NETWORK ...]
 
-The immediate machine does all open kernel columns at once; the multi-cycle machine lets those that
-complete no output wait until they are needed. For each network and column interval both are mapped
-to the fewest lanes twice: to be no later than the immediate machine that has the fewest of all, and
-to need a quarter of that time. Where a number is not proven to be the least, what no machine of the
-space is below follows in brackets.
+The immediate machine processes all open kernel columns at once. The multi-cycle machine defers the
+kernel columns that complete no output until their results are needed. For each network and column
+interval, the script maps both machines to the fewest lanes at two latency limits: the latency of
+the immediate machine with the fewest lanes, and a quarter of that latency. If a number is not
+proven to be the minimum, the lower bound follows in parentheses.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ TITLES = (
 
 
 def lanes(network: Network, interval: int, latency: int | None, policy: str) -> tuple[int, str]:
-    """Map a network; returns the lanes, and how they read in the table."""
+    """Map a network; return the lanes, and their text in the table."""
     found = pl.map(network, column_interval=interval, max_latency=latency, policy=policy)
     text = f"{found.lanes:,}"
     return found.lanes, text if found.proven else f"{text} ({found.bound:,.0f})"
 
 
 def rows(name: str, interval: int) -> list[list[str]]:
-    """Map a network both ways, to two latencies."""
+    """Map a network with both policies and both latency limits."""
     network, table = pl.load(name), []
     longest = pl.map(network, column_interval=interval, policy="immediate").latency_cycles
     for latency in (longest, longest // 4):

@@ -1,10 +1,10 @@
-"""Column-wise against line-buffer machines: what using a column at once gains, and what it costs.
+"""Compare column-wise machines with line-buffer machines: latency, memory, and energy.
 
     python scatter_against_gather.py > comparison.md
 
-For every network, its machine (scatter: a column is used the moment it arrives) and its line-buffer
-machine (gather: an output column starts when its window is whole). Both have the same lanes, and
-columns arrive at the same interval.
+For each network, the script compares the column-wise machine (scatter: a stage uses each column as
+soon as it arrives) with the line-buffer machine (gather: a stage starts an output column when its
+window is complete). Both machines have the same lanes and the same column interval.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ TITLES = (
 
 
 def simulate(network_name: str, machine_name: str) -> Result:
-    """Times and energy of one image in which no activation is zero."""
+    """Compute times and energy of one image in which no activation is zero."""
     network = pl.load(network_name)
     return pl.simulate(network, pl.load_machine(machine_name, network))
 
 
 def row(schedule: str, result: Result) -> list[str]:
-    """Give one line of the table."""
+    """Return one row of the table."""
     psum_bits = sum(stage.psum_bits for stage in result.stages)
     column_bits = sum(stage.column_buffer_bits for stage in result.stages)
     return [

@@ -1,12 +1,13 @@
-"""Spoken digits: a spectrogram arrives a column at a time, and the answer soon after the last.
+"""Recognize spoken digits from a spectrogram that arrives one column at a time.
 
     python spoken_digits.py RECORDINGS [--clock-mhz F] [--max-latency-us T] [--epochs N]
 
 RECORDINGS is a folder of mono 16-bit WAV files named DIGIT_SPEAKER_NUMBER.wav, such as those of the
-Free Spoken Digit Dataset. A column is the energy in 32 mel bands over 32 ms, taken every 16 ms. A
-small network is trained on two thirds of the speakers (PyTorch: pip install 'pilaster[train]') and
-quantized to 8 bits. The mapper finds the machine with the fewest lanes that takes a column every
-16 ms and answers in time, and recordings of the other speakers stream through it.
+Free Spoken Digit Dataset. A column contains the energy in 32 mel bands over 32 ms; columns arrive
+every 16 ms. The script trains a small network on two thirds of the speakers (with PyTorch: pip
+install 'pilaster[train]') and quantizes it to 8 bits. The mapper finds the machine with the fewest
+lanes that accepts a column every 16 ms and answers in time. The script then streams the recordings
+of the other speakers through this machine.
 """
 
 from __future__ import annotations
@@ -31,25 +32,25 @@ from pilaster.models.shape import Padding, Shape
 
 RATE_HZ = 8_000
 WINDOW, HOP = 256, 128
-"""Samples of a column, and from one column to the next."""
+"""Samples in a column, and samples between the starts of consecutive columns."""
 
 BANDS, COLUMNS = 32, 64
 LOWEST_HZ, HIGHEST_HZ = 60.0, 3_800.0
 FAINTEST = 1e-10
 """Energy of a band in silence; full scale is 1."""
 FORGOTTEN = 0.05
-"""Of what was heard of late, with each column."""
+"""Weight of each new column in the running mean of the energy."""
 OFFSET = 2.0
-"""Under the root, so that noise stays small beside speech."""
+"""Added under the square root, to keep noise small compared with speech."""
 
 FASTEST = 1.3
 LATEST = 1_600
 """Samples."""
 NOISE_DB = (-40.0, -5.0)
-"""Beside the recording."""
+"""Noise level relative to the recording."""
 QUIETEST_DB = -30.0
 STRETCHES = np.geomspace(1 / 1.2, 1.2, 21)
-"""Of frequency: vocal tracts of other lengths."""
+"""Frequency scaling factors, which imitate vocal tracts of other lengths."""
 LOST_BANDS, LOST_COLUMNS = 5, 7
 """Side by side, at most; twice."""
 
@@ -72,12 +73,12 @@ class Recordings:
     speakers: NDArray[np.str_]
 
     def of(self, chosen: NDArray[np.bool_]) -> Recordings:
-        """Give some of the recordings."""
+        """Select some of the recordings."""
         return Recordings(self.samples[chosen], self.digits[chosen], self.speakers[chosen])
 
 
 def read(folder: Path) -> Recordings:
-    """Read a folder; recordings are put in the middle of a second of silence, or cut."""
+    """Read a folder of recordings; center each in a second of silence, or cut it."""
     samples, digits, speakers = [], [], []
     length = HOP * (COLUMNS - 1) + WINDOW
     for path in sorted(folder.glob("*.wav")):
@@ -103,7 +104,7 @@ def read(folder: Path) -> Recordings:
 
 
 def parts(recordings: Recordings) -> tuple[Recordings, Recordings, list[str]]:
-    """Leave out a third of the speakers, the last in order."""
+    """Hold out a third of the speakers, the last ones in alphabetical order."""
     names = sorted(set(recordings.speakers.tolist()))
     unheard = names[-(len(names) // 3) :]
     held_out = np.isin(recordings.speakers, unheard)
@@ -111,7 +112,7 @@ def parts(recordings: Recordings) -> tuple[Recordings, Recordings, list[str]]:
 
 
 def mel_bands(stretch: float = 1.0) -> Floats:
-    """Triangles of equal width in mel, (WINDOW // 2 + 1, BANDS), all frequencies stretched."""
+    """Triangular mel filters, (WINDOW // 2 + 1, BANDS), with all frequencies stretched."""
     lowest, highest = 2595 * np.log10(1 + np.array([LOWEST_HZ, HIGHEST_HZ]) / 700)
     corners = 700 * (10 ** (np.linspace(lowest, highest, BANDS + 2) / 2595) - 1)
     hertz = np.fft.rfftfreq(WINDOW, 1 / RATE_HZ)[:, None] * stretch
@@ -121,14 +122,14 @@ def mel_bands(stretch: float = 1.0) -> Floats:
 
 
 def columns(samples: Floats, bands: Floats | None = None) -> Floats:
-    """Energies beside those of late, (N, BANDS, COLUMNS, 1), as a root; silence is 0.
+    """Compute normalized energies, (N, BANDS, COLUMNS, 1); silence is 0.
 
-    They are the same for loud and quiet recordings, and for a microphone that hears some bands
-    better. A column is made of what was heard until its end, so that it is there 16 ms after the
-    one before.
+    Each energy is divided by the running mean of its band, under a square root. The result does not
+    depend on the loudness of a recording or on the frequency response of the microphone. A column
+    uses only samples up to its end, so that a new column is available every 16 ms.
 
     samples : (N, samples)
-    bands : `mel_bands()`, or what stands for them, one for all recordings or one for each
+    bands : filters in place of `mel_bands()`, one set for all recordings or one set for each
     """
     starts = HOP * np.arange(COLUMNS)[:, None] + np.arange(WINDOW)
     window = (np.hanning(WINDOW) / (WINDOW / 4)).astype(np.float32)
@@ -196,7 +197,7 @@ def around(channels: int, rows: int, columns: int) -> Conv:
 
 
 def train(recordings: Recordings, epochs: int) -> FloatNetwork:
-    """Train on recordings, varied anew in every epoch."""
+    """Train on recordings, with new random variations in each epoch."""
     torch = _torch()
     torch.manual_seed(SEED)
     rng = np.random.default_rng(SEED)
@@ -223,7 +224,7 @@ def train(recordings: Recordings, epochs: int) -> FloatNetwork:
 
 
 def torch_model(network: Graph) -> Any:
-    """Build the chain in PyTorch, a block for a layer, each convolution with a normalization."""
+    """Build the network in PyTorch: one block per layer, batch normalization per convolution."""
     nn = _torch().nn
     model = nn.Sequential()
     for node in network.nodes:
@@ -245,7 +246,7 @@ def torch_model(network: Graph) -> Any:
 
 
 def folded(model: Any) -> FloatNetwork:
-    """Give the network with each normalization folded into its convolution."""
+    """Return the network with each normalization folded into its convolution."""
     nn = _torch().nn
     weights, biases = {}, {}
     for name, block in model.eval().named_children():
@@ -258,13 +259,13 @@ def folded(model: Any) -> FloatNetwork:
 
 
 def right(floats: FloatNetwork, test: Recordings) -> float:
-    """Part of the digits that the network tells before it is quantized."""
+    """Accuracy of the network before quantization."""
     *_, scores = float_tensors(floats, columns(test.samples).astype(np.float64)).values()
     return float((scores.reshape(len(scores), -1).argmax(axis=1) == test.digits).mean())
 
 
 def streamed(network: Network, test: Recordings, clock_mhz: float, latency_us: float) -> None:
-    """Map the network, stream the recordings through, and tell how well and how soon."""
+    """Map the network, stream the recordings through it, and print accuracy and latency."""
     interval = int(HOP / RATE_HZ * clock_mhz * 1e6)
     found = pl.map(network, column_interval=interval, max_latency=int(latency_us * clock_mhz))
     result = pl.simulate(
@@ -280,7 +281,7 @@ def streamed(network: Network, test: Recordings, clock_mhz: float, latency_us: f
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train, quantize, map and stream."""
+    """Train, quantize, map, and stream."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("recordings", type=Path)
     parser.add_argument("--clock-mhz", type=float, default=10.0)

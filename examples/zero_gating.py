@@ -1,10 +1,11 @@
-"""What zeros save: energy against the share of operands that are zero, at gates and in the model.
+"""Measure the energy that zero operands save, at gate level and in the model.
 
     python zero_gating.py LIBERTY [PICTURE.png] [--images N] [--energy TABLE]
 
-LIBERTY is a file of standard cells. The machine `digits` is run on noise in which some to all of
-the pixels are zero, at gates (`pilaster power`) and in the model, by an energy table that `pilaster
-characterize` measured on the same cells. Shown are the lanes of its first stage, and all of it.
+LIBERTY is a Liberty file of standard cells. The script runs the machine `digits` on noise with an
+increasing share of zero pixels, at gate level (as `pilaster power` does) and in the model, with an
+energy table measured on the same cells (as `pilaster characterize` does). It prints the energy of
+the lanes of the first stage and of the whole machine.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ ZEROS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares of the pixels."""
 CLOCK_MHZ = 25.0
 MEMORIES = "ihp130"
-"""Energy table of memories that are no gates."""
+"""Energy table for memories that are not built from gates."""
 SEED = 2023
 
 
 @dataclass(frozen=True)
 class Point:
-    """Energies of an image in nJ, of a stage's lanes and of all; `zeros` is a share of operands."""
+    """Energies per image in nJ, of the lanes of a stage and in total; `zeros` is a share."""
 
     zeros: float
     lanes: float
@@ -45,7 +46,7 @@ class Point:
 
 
 def measure(library: Library, table: EnergyTable, images: int, zeros: float) -> Point:
-    """Run noise of which a share is zero."""
+    """Measure noise images with a given share of zero pixels."""
     network = pl.load(NETWORK)
     machine = pl.load_machine(NETWORK, network)
     shape, rng = network.graph.input_shape, np.random.default_rng(SEED)
@@ -69,7 +70,7 @@ def measure(library: Library, table: EnergyTable, images: int, zeros: float) -> 
 
 
 def draw(points: list[Point], path: Path) -> None:
-    """Draw lanes beside the whole machine."""
+    """Plot the lanes next to the whole machine."""
     figure = Figure(figsize=(8, 3.5), layout="constrained")
     zeros = [100 * point.zeros for point in points]
     panels = zip(
@@ -88,7 +89,7 @@ def draw(points: list[Point], path: Path) -> None:
 
 
 def main() -> None:
-    """Print a table, and draw it."""
+    """Print a table, and plot it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("liberty", type=Path)
     parser.add_argument("picture", type=Path, nargs="?")
