@@ -145,9 +145,10 @@ def columns(samples: Floats, bands: Floats | None = None) -> Floats:
 
 
 def varied(samples: Floats, rng: np.random.Generator) -> Floats:
-    """Columns of recordings as others would say them, in noise.
+    """Vary recordings as other speakers would say them, add noise, and compute their columns.
 
-    They come faster or slower, sooner or later, and some neighboring bands and columns are lost.
+    Recordings are sped up or slowed down and shifted in time, and some neighboring bands and
+    columns are dropped.
     """
     count, length = samples.shape
     speed = FASTEST ** rng.uniform(-1, 1, (count, 1))

@@ -126,12 +126,12 @@ class EnergyTable:
 
     @classmethod
     def of(cls, file: TableFile, label: str) -> EnergyTable:
-        """Make a table of a file's contents, which messages call `label`.
+        """Create a table from the contents of a file; messages name it `label`.
 
         Raises
         ------
         InputError
-            If something that every machine does has no price, or a conversion is not possible.
+            If an action that every machine performs has no entry, or a conversion is not possible.
         """
         return _from_file(file, label)
 
@@ -148,7 +148,7 @@ class EnergyTable:
         )
 
     def with_entries(self, name: str, title: str, entries: Iterable[Entry]) -> EnergyTable:
-        """Give a table of this one's entries and more; an entry of the same name is replaced."""
+        """Return a copy with additional entries; an entry of the same name is replaced."""
         merged = {**self.entries, **{entry.name: entry for entry in entries}}
         file = TableFile(
             name=name,
@@ -163,14 +163,14 @@ class EnergyTable:
     def energy_pj(self, action: Action, attributes: Attributes) -> float:
         """Energy of one occurrence of an action, in pJ.
 
-        The table's own entry for the action prices it, or else the sum of its parts
+        The energy is the table's own entry for the action, or otherwise the sum of its parts
         (`pilaster.models.energy.compose`). An action in `missing` costs 0, and so does the clock
         of a stage without registers.
 
         Raises
         ------
         ValueError
-            If an attribute that the action depends on is not given.
+            If an attribute on which the action depends is missing.
         """
         key = (action, attributes)
         if (energy := self._known_pj.get(key)) is None:
@@ -178,13 +178,13 @@ class EnergyTable:
         return energy
 
     def primitive_pj(self, name: str, attributes: Attributes) -> float:
-        """Energy of one use of a primitive that is an entry of this table, in pJ."""
+        """Energy of one use of a primitive with an entry in this table, in pJ."""
         if name not in self.prices or KINDS[name].quantity != "energy":
             raise ValueError(f"{self.name} has no energy for {name!r}")
         return self._price(name, attributes)
 
     def clock_pj(self, bits: int) -> float:
-        """Energy of a clock cycle of a stage with `bits` register bits, its control included."""
+        """Energy of a clock cycle of a stage with `bits` register bits, including its control."""
         energy = self.energy_pj(Action.CLOCK, Attributes(bits=bits))
         return energy + (self._price("control", Attributes()) if "control" in self.prices else 0.0)
 
@@ -203,7 +203,7 @@ class EnergyTable:
         return self._price("idle_memory", Attributes(bits=bits, depth=depth))
 
     def leakage_uw(self, memories: Iterable[Attributes] = (), lanes: int = 0) -> float | None:
-        """Leakage power of some memories and lanes, in µW.
+        """Leakage power of memories and lanes, in µW.
 
         Parameters
         ----------
@@ -215,7 +215,7 @@ class EnergyTable:
         Returns
         -------
         float or None
-            None if the table has no leakage. What it has only in part is told by `missing`.
+            None if the table has no leakage; `missing` lists what is only partly covered.
         """
         if not self.has_leakage:
             return None
@@ -255,7 +255,7 @@ class EnergyTable:
 
     @property
     def why_no_area(self) -> str:
-        """What lacks where the table has no area, in a line."""
+        """Why the table has no areas, in one line."""
         lacking = ", ".join(name for name in AREAS if name not in self.prices)
         return (
             f"energy table {self.name}: has no area: entries {lacking} are missing; use a table "
@@ -289,12 +289,12 @@ class EnergyTable:
 
     @property
     def has_clock(self) -> bool:
-        """Whether clocking registers has a price."""
+        """Whether the table has the energy of clocking registers."""
         return Action.CLOCK in self.prices
 
     @property
     def has_programs(self) -> bool:
-        """Whether reading programs has a price."""
+        """Whether the table has the energy of reading programs."""
         names = (Action.PROGRAM_READ, SMALL_MEMORIES[Action.PROGRAM_READ])
         return any(name in self.prices for name in names)
 
@@ -305,20 +305,20 @@ class EnergyTable:
 
     @property
     def remark(self) -> str:
-        """What a reader of a bill must know beside the table's name; empty if nothing."""
+        """Remark to show with the name of the table in a report; empty if none."""
         if self.memories is None:
             return ""
         return f"memories at {self.memories.node_nm:g} nm and {self.memories.voltage_v:g} V"
 
     @property
     def what_leaks(self) -> str:
-        """Name what the table knows the leakage of."""
+        """Name the parts whose leakage the table has."""
         kinds = {"memory_leakage": "memories", "lane_leakage": "lanes"}
         return f"leakage of {' and '.join(kinds[name] for name in kinds if name in self.prices)}"
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What the table does not price, and a bill by it leaves out; words for a report."""
+        """What the table leaves out, and so energy figures from it also leave out."""
         return tuple(what for name, what in _ABSENT.items() if name not in self.prices)
 
     @property
@@ -327,7 +327,7 @@ class EnergyTable:
         return tuple(_listed(entry) for entry in self.entries.values())
 
     def as_dict(self) -> dict[str, Any]:
-        """Give plain values, for JSON: values as published, and what is missing."""
+        """Return plain values for JSON: values as published, and what is missing."""
         return {
             "name": self.name,
             "title": self.title,

@@ -39,21 +39,21 @@ DEFAULT_CLOCK_HZ = {Family.ECP5: 40e6, Family.ICE40: 12e6}
 
 @dataclass(frozen=True)
 class Bitstream:
-    """A bitstream and what is known of it.
+    """A bitstream, with its resources, timing, and pins.
 
     Attributes
     ----------
     clock_hz : clock of the machine
-    design : identity that the device tells its host
+    design : identifier of the design that the device reports to its host
     counters : whether the device counts the machine's actions
-    resources : by stage, and in "total"
-    logic_cells : after packing, and how many there are
-    made : what the multipliers of the machine's parts are made of
-    loaded : memories of weights in SPRAM, which the host loads
-    load_bytes : that it sends for them
-    pins : by pad, the signal
-    seconds : of each tool
-    versions : of each tool that tells its own
+    resources : resources by stage, and in "total"
+    logic_cells : logic cells used after packing, and logic cells of the device
+    made : implementation of the multipliers, by part of the machine
+    loaded : weight memories in SPRAM, which the host loads
+    load_bytes : number of bytes that the host sends to load them
+    pins : signal by pad
+    seconds : run time of each tool
+    versions : version of each tool that reports one
     """
 
     network: Network

@@ -110,17 +110,17 @@ class MemoryPrices:
 
 @dataclass(frozen=True)
 class PowerMeasurement:
-    """What a machine takes at gates, over a run on images.
+    """Power, area, and timing of a machine at gate level, over a run on images.
 
     Attributes
     ----------
-    node_nm : technology node of the gates; None where it is not known
-    prices : of memories that no macro serves; None where there are none
-    effort : of synthesis: "plain", or "hard" or "hardest" where that did not meet the clock
+    node_nm : technology node of the gates; None if unknown
+    prices : energy table of memories without a matching macro; None if there are none
+    effort : synthesis effort: "plain", or "hard" or "hardest" if lower effort misses the clock
     cycles : of the run, from the end of the reset
-    answers_equal, cycles_equal : whether the netlist answers as the integer reference, when the
-        model says
-    opensta : what OpenSTA says of the gates alone; None where it is not installed
+    answers_equal, cycles_equal : whether the answers equal the integer reference, and the cycles
+        equal the model
+    opensta : OpenSTA's results for the gates alone; None if it is not installed
     seconds : wall time by step
     """
 

@@ -101,11 +101,11 @@ class StageVerdict:
 class Verdict:
     """Whether the RTL equals the model.
 
-    pace : how the machine takes columns that come at its column interval
-    rtl_cycles, model_cycles : last cycle stamp of either
-    finished : whether the RTL came to its end, and was not given up
+    pace : how the machine keeps up with columns at its column interval
+    rtl_cycles, model_cycles : last cycle stamp of the RTL and of the model
+    finished : whether the RTL simulation ran to its end
     simulator_seconds : wall time of building and running the RTL
-    switching : by module and component, of the whole run; None where it was not asked for
+    switching : by module and component, over the whole run; None if not requested
     """
 
     network: str
