@@ -10,17 +10,18 @@ __all__ = ["Check", "LayerCheck", "LayerError", "OutputCheck"]
 
 @dataclass(frozen=True)
 class LayerCheck:
-    """A layer as imported, with the runtime's values of what it reads.
+    """Comparison of one imported layer, computed from the runtime's values of its inputs.
 
     Attributes
     ----------
-    name : of the layer; "input" for the image as it is quantized
-    tensor : of the file, by name or number
-    values : compared
-    differing : values that are not the runtime's: integers that are others, reals that are away
-    largest : the largest difference: of integers in steps, of reals as a share of the largest
+    name : name of the layer; "input" for the quantized image
+    tensor : name or number of the tensor in the file
+    values : number of values compared
+    differing : number of values that differ from the runtime's: unequal integers, or real numbers
+        outside the tolerance
+    largest : largest difference: for integers in steps, for real numbers as a share of the largest
         sum of magnitudes in the tensor
-    departs : whether that is more than docs/importing.md promises
+    departs : whether the difference exceeds the limits in docs/importing.md
     """
 
     name: str
@@ -33,9 +34,9 @@ class LayerCheck:
 
 @dataclass(frozen=True)
 class OutputCheck:
-    """The network's answer, every layer reading what the one before it gave.
+    """Comparison of the network's output, computed through all layers.
 
-    values, differing, largest_steps : integers compared, those that differ, and by how much at most
+    values, differing, largest_steps : integers compared, integers that differ, largest difference
     """
 
     values: int
@@ -45,14 +46,14 @@ class OutputCheck:
 
 @dataclass(frozen=True)
 class LayerError:
-    """What quantizing here costs: a layer's integers as reals, beside the file's reals.
+    """Quantization error of a layer: its integers as real numbers, compared with the file's.
 
     Attributes
     ----------
-    values : compared
-    rms_steps, largest_steps : error in steps of the layer's own scale
-    beyond_one : values that are more than one step away
-    saturated : values that the runtime has outside the range that calibration saw
+    values : number of values compared
+    rms_steps, largest_steps : RMS and largest error, in steps of the layer's scale
+    beyond_one : number of values with an error of more than one step
+    saturated : number of the runtime's values outside the calibrated range
     """
 
     name: str
