@@ -1,4 +1,4 @@
-"""Pilaster: a simulator, RTL generator and energy lab for column-wise CNN accelerators.
+"""Pilaster: a simulator, RTL generator and energy model for column-wise CNN accelerators.
 
 From one description of a machine, Pilaster computes cycles and energy, generates RTL, and verifies
 that the model and the RTL agree.

@@ -31,7 +31,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def command_parser() -> argparse.ArgumentParser:
-    """Make the command-line parser."""
+    """Create the command-line parser."""
     parser = _Parser(
         prog="pilaster",
         description="Simulate column-wise CNN accelerators: values, cycles, and energy.",
@@ -107,7 +107,7 @@ class _OutputError(OSError):
 
 
 class _Output:
-    """Standard output; its errors are told from those of all other files."""
+    """Standard output, whose errors are distinct from those of other files."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -1,4 +1,4 @@
-"""Images for a run: the embedded digits, a user's files, or seeded noise."""
+"""Images for a run: the built-in digits, the user's files, or seeded noise."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MOST_NOISE = 1000
 
 
 def images_for(network: Network, path: Path | None, count: int | None) -> Dataset | None:
-    """Give the images to run `network` on, brought to its input shape.
+    """Return images for `network`, resized to its input shape.
 
     Parameters
     ----------
@@ -64,12 +64,12 @@ def images_for(network: Network, path: Path | None, count: int | None) -> Datase
 
 
 def check_noise(network: Network, count: int) -> None:
-    """Check that so many images of noise can be had.
+    """Check that `count` is within the limit on images of noise.
 
     Raises
     ------
     InputError
-        If not.
+        If it exceeds the limit.
     """
     if count > MOST_NOISE:
         raise InputError(

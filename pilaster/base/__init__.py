@@ -1,1 +1,1 @@
-"""What every room may use: errors, arguments, and files read from and written for a user."""
+"""Shared by all packages: errors, argument validation, and the user's files."""

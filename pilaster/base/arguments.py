@@ -1,4 +1,4 @@
-"""Arguments of functions that a user calls: taken as meant, or refused in one line."""
+"""Validation of the arguments of public functions, with one-line error messages."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PLAIN = (bool, int, float, complex, str, bytes, type(None))
 
 
 def shown(value: object) -> str:
-    """Tell in a few words what a value is."""
+    """Describe a value briefly."""
     if isinstance(value, np.ndarray):
         return f"an array of {value.dtype} of the shape {value.shape}"
     if isinstance(value, np.generic):
@@ -53,12 +53,12 @@ def _a(name: str) -> str:
 
 
 def refusal(name: str, value: object, right: str) -> InputError:
-    """Give the error that refuses an argument: its name, what would be right, and what it is."""
+    """Return the error for an invalid argument: its name, what is valid, and its value."""
     return InputError(f"{name}: must be {right}, not {shown(value)}")
 
 
 def as_whole(name: str, value: object, least: int = 1, unit: str = "", most: int = LARGEST) -> int:
-    """Take a whole number from `least` to `most`; of Python or NumPy, but no truth value.
+    """Validate an integer from `least` to `most`, of Python or NumPy, but not a bool.
 
     Raises
     ------
@@ -75,7 +75,7 @@ def as_whole(name: str, value: object, least: int = 1, unit: str = "", most: int
 
 
 def as_real(name: str, value: object) -> float:
-    """Take a number above 0.
+    """Validate a number greater than 0.
 
     Raises
     ------
@@ -92,7 +92,7 @@ def as_real(name: str, value: object) -> float:
 
 
 def as_flag(name: str, value: object) -> bool:
-    """Take a truth value.
+    """Validate a bool.
 
     Raises
     ------
@@ -105,7 +105,7 @@ def as_flag(name: str, value: object) -> bool:
 
 
 def as_choice(name: str, value: object, known: Iterable[str]) -> str:
-    """Take one of some words.
+    """Validate one of several strings.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def as_choice(name: str, value: object, known: Iterable[str]) -> str:
 
 
 def as_path(name: str, value: object) -> Path:
-    """Take the path of a file or folder, as text or as a Path.
+    """Validate the path of a file or folder, a str or a Path.
 
     Raises
     ------
@@ -142,7 +142,7 @@ def as_path(name: str, value: object) -> Path:
 
 
 def as_array(name: str, value: object, right: str) -> NDArray[Any]:
-    """Take an array of NumPy, none of whose values is masked.
+    """Validate a NumPy array without masked values.
 
     right : what it must be, for the message
 
@@ -157,7 +157,7 @@ def as_array(name: str, value: object, right: str) -> NDArray[Any]:
 
 
 def as_function(name: str, value: Function) -> Function:
-    """Take a function.
+    """Validate a callable.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Packages that only some of Pilaster needs."""
+"""Optional dependencies."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["needing"]
 
 @contextmanager
 def needing(what: str, extra: str) -> Iterator[None]:
-    """Say, where an import fails, which extra brings the package.
+    """Name the extra that installs a package if its import fails.
 
     Parameters
     ----------

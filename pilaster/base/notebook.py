@@ -1,4 +1,4 @@
-"""Tables for notebooks, in HTML that needs nothing else."""
+"""Self-contained HTML tables for notebooks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NUMBER = re.compile(r"[<+-]?[\d,.]+( ?[%\w]{1,2})?|-|")
 
 
 def html_table(caption: str, titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Write a table of text; columns of numbers are aligned at their ends.
+    """Format a table of text as HTML; columns of numbers are right-aligned.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Files made for a user: a folder of them, each written whole or not at all."""
+"""Output files: a folder of files, each written completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["check_own", "check_writable", "copy_file", "write_files"]
 
 
 def check_writable(directory: Path, names: Iterable[str], what: str) -> None:
-    """Check that files of these names can be written into `directory`, and leave no trace.
+    """Check that files of these names can be written into `directory`, without side effects.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def check_writable(directory: Path, names: Iterable[str], what: str) -> None:
 
 
 def check_own(directory: Path, mark: str, what: str) -> None:
-    """Check that a directory that is to be rewritten is new, empty, or one that was written so.
+    """Check that a directory to overwrite is new, empty, or contains only earlier output.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ def check_own(directory: Path, mark: str, what: str) -> None:
 def write_files(
     directory: Path, contents: Mapping[str, bytes], what: str, outdated: Iterable[str] = ()
 ) -> tuple[Path, ...]:
-    """Put files in place once all of them are on the disk. A file that was there is replaced.
+    """Move files into place once all are on disk. Existing files are replaced.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ def write_files(
 
 
 def copy_file(source: Path, path: Path, what: str) -> None:
-    """Put a copy of a file in place once all of it is on the disk.
+    """Move a copy of a file into place once all of it is on disk.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Files that a user writes: YAML read and validated, with one line that names file and key."""
+"""YAML files of the user: reading and validation, with errors that name file and key."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def read_text(path: Path, label: str) -> str:
-    """Read a text file, with an error that says why it cannot be read."""
+    """Read a text file; the error says why it cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
@@ -45,7 +45,7 @@ class _Loader(yaml.SafeLoader):
 
 
 def read_yaml(path: Path, label: str = "") -> object:
-    """Read a YAML file, with an error that names the line where it is not YAML.
+    """Read a YAML file; the error names the line that is not valid YAML.
 
     label : what errors call the file; its path by default
     """
@@ -66,7 +66,7 @@ def read_yaml(path: Path, label: str = "") -> object:
 
 
 def validate(model: type[Model], data: object, path: Path) -> Model:
-    """Check `data` against `model`; the error names file, key, what is wrong and what would do."""
+    """Validate `data` against `model`; the error names file, key, problem, and what is valid."""
     try:
         return model.model_validate(data)
     except ValidationError as error:

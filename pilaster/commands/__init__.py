@@ -1,1 +1,1 @@
-"""The commands of the command line, one a file, and what they share."""
+"""The commands of the command line, one per file, and their shared code."""

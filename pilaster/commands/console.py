@@ -1,4 +1,4 @@
-"""Where tables are printed: fitted to a terminal, and whole in a pipe or a file."""
+"""Printing of tables: fitted to the width of a terminal, full width in a pipe or a file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ASCII = {"µ": "u", "→": "->", "×": "x", "±": "+-"}
 
 
 class PlainConsole(Console):
-    """Standard output, on which words of a user's files are words: no markup, no emoji.
+    """Standard output that prints text from user files verbatim: no markup, no emoji.
 
     Where the reader has gone it raises BrokenPipeError; rich would leave with a code of its own.
 
@@ -44,17 +44,17 @@ class PlainConsole(Console):
         super().__init__(markup=False, emoji=False, width=max(at_least, width), height=height)
 
     def on_broken_pipe(self) -> None:
-        """Let the command line say what a reader that has gone means."""
+        """Raise BrokenPipeError, which the command line handles."""
         raise BrokenPipeError
 
 
 def word(title: str) -> Column:
-    """Give a column of text, which is folded where a terminal is too narrow."""
+    """Return a column of text, which wraps if the terminal is too narrow."""
     return Column(title, overflow="fold")
 
 
 def number(title: str) -> Column:
-    """Give a column of numbers, none of which is ever cut or folded; its title may be."""
+    """Return a column of numbers, which never wrap or truncate; the title may wrap."""
     return Column(title, justify="right", overflow="fold")
 
 
@@ -102,7 +102,7 @@ def _widths(
 
 
 def replace_unprintable() -> None:
-    """Let standard output and error write, where they cannot write a letter, what is like it."""
+    """Replace characters that standard output or error cannot encode with similar ones."""
     codecs.register_error("pilaster", _nearest)
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):

@@ -1,4 +1,4 @@
-"""Progress of long work: on standard error, and only on a terminal."""
+"""Progress of long operations, on standard error and only on a terminal."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ INTERVAL_SECONDS = 0.1
 
 
 class Progress:
-    """A line that counts up to `total` and is wiped at the end."""
+    """A line that counts up to `total` and disappears at the end."""
 
     def __init__(self, unit: str, total: int) -> None:
         self._unit = unit
