@@ -1,1 +1,1 @@
-"""Results as tables, pictures, pages and traces."""
+"""Results as tables, plots, HTML pages, and traces."""

@@ -1,4 +1,4 @@
-"""An exploration as a folder of files: its front as tables and a picture, its machines as YAML."""
+"""Output files of an exploration: tables and a plot of the front, and machines as YAML."""
 
 from __future__ import annotations
 

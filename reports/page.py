@@ -1,4 +1,4 @@
-"""A result as one HTML page that needs nothing else: no scripts, no network, no other files."""
+"""A result as one self-contained HTML page, without scripts or external files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results as pictures: where the energy goes, and when every stage works.
+"""Plots of a result: energy by stage, and stage activity over time.
 
 Figures are drawn with matplotlib's objects alone: nothing is kept in global state.
 """

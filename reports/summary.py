@@ -1,4 +1,4 @@
-"""What a person remembers of a result: one sentence, and the key figures."""
+"""Summary of a result: one sentence and the key figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results on a terminal, or in a pipe."""
+"""Results as text for a terminal or a pipe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers as people read them: three digits and a unit that fits."""
+"""Formatting of numbers: three significant digits and a suitable unit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A result as a folder of files, each written whole or not at all."""
+"""Output files of a result, each written completely or not at all."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The machine in gates: Amaranth components, the pipeline and its verification."""
+"""The machine as hardware: Amaranth components, the pipeline, and its verification."""

@@ -1,4 +1,4 @@
-"""Amaranth with settings of our own: what it writes is the same on anyone's machine."""
+"""Amaranth settings that make its output the same on every computer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The machine between two AXI4-Stream ports, for whoever brings a system on chip.
+"""A machine with AXI4-Stream ports, to connect to a system on chip.
 
 Signals and handshake: Arm IHI 0051 (AMBA AXI-Stream), with TDATA in whole bytes. A frame is an
 image: an image that TLAST ends early or late is dropped whole.

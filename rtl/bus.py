@@ -1,4 +1,4 @@
-"""The ports of a machine that is exported."""
+"""Port types of an exported machine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A machine's Verilog as a folder of files, with a page on how to connect it."""
+"""Output folder of a machine's Verilog, with a README on how to connect it."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The machine in time: stages, schedules, engines, action counts and energy."""
+"""The simulator: stages, schedules, timing engines, action counts, and energy."""

@@ -1,4 +1,4 @@
-"""How the columns of a tensor go from one stage to the next: beat by beat."""
+"""Streaming of columns from one stage to the next, beat by beat."""
 
 from __future__ import annotations
 

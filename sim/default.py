@@ -1,4 +1,4 @@
-"""A machine for any network: of simple folds, the cheapest that keep up with the columns.
+"""The default machine of a network: the cheapest simple folds that keep up with the columns.
 
 The folds tried have powers of two and whole layers in parallel, and one kernel column at a time,
 so that deferred kernel columns take several cycles. It is a starting point, not an optimum.

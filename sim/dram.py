@@ -1,4 +1,4 @@
-"""What a machine asks of the DRAM that holds weights of its stages."""
+"""DRAM traffic of the stages whose weights are in DRAM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figures as a DataFrame of pandas."""
+"""Figures as a pandas DataFrame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many columns the arms of joins have to hold, so that no stage waits for them."""
+"""The fewest column buffers in the arms of joins with which no stage stalls."""
 
 from __future__ import annotations
 

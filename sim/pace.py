@@ -1,4 +1,4 @@
-"""Pace: whether a machine takes columns as they come, and what it does where it cannot."""
+"""Pace: whether a machine keeps up with its columns, and how it behaves if it does not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Machines with images back to back for ever: whether they hold their column interval."""
+"""Steady state with back-to-back images: whether machines meet their column interval."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Constants of a stage's pipeline, in cycles: their one home, which the RTL is built to meet."""
+"""Pipeline constants of a stage, in cycles, which the RTL must meet."""
 
 from __future__ import annotations
 

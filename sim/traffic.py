@@ -1,4 +1,4 @@
-"""Traffic: how long the source and the sink hesitate before each beat."""
+"""Traffic: idle cycles of the source and the sink before each beat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well lanes are used: the one definition, wherever it is told."""
+"""Definition of lane utilization."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The work of a stage on its columns, and whence these come: what the engines of time need."""
+"""The work of a stage on its columns, and its inputs, for the timing engines."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Published results beside what the simulator gives: the studies of `pilaster reproduce`."""
+"""Studies of `pilaster reproduce`, which compare published results with the simulator."""

@@ -1,4 +1,4 @@
-"""A column-wise machine with Eyeriss' budget, beside what was measured on the chip."""
+"""Compare a column-wise machine that has Eyeriss' budget with measurements of the chip."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of the studies."""
+"""Plots of the studies."""
 
 from __future__ import annotations
 

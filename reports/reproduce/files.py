@@ -1,4 +1,4 @@
-"""The studies as files: tables and pictures."""
+"""Output files of the studies: tables and plots."""
 
 from __future__ import annotations
 

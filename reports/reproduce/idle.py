@@ -1,4 +1,4 @@
-"""Tables in which hardware that does nothing costs something.
+"""Energy tables in which idle hardware costs energy.
 
 The shipped tables have no clock, and no leakage of lanes: hardware that waits is free. Whether the
 multi-cycle scheme saves power turns on that, so that every table is used twice: as it is shipped

@@ -1,4 +1,4 @@
-"""The multi-cycle scheme of Liu, Cao and Duan (Sensors 2023, 23(4), 2045) put to the test.
+"""The multi-cycle scheme of Liu, Cao and Duan (Sensors 2023, 23(4), 2045), evaluated.
 
 Published is how much less power the scheme needs, and that this grows with depth, kernel size and
 channels. Its clock, widths, baseline and equations are not public: `ASSUMPTIONS` says what is taken

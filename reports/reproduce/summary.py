@@ -1,4 +1,4 @@
-"""What the study of the multi-cycle scheme comes to, beside what is published."""
+"""Summary of the multi-cycle study, next to the published results."""
 
 from __future__ import annotations
 

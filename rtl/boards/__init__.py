@@ -1,1 +1,1 @@
-"""Boards a person can buy: what they hold, and bitstreams for them."""
+"""FPGA boards: their resources, and bitstreams for them."""

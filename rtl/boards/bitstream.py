@@ -1,4 +1,4 @@
-"""A bitstream of a network for a board, with what it took."""
+"""The bitstream of a network for a board, and the resources it uses."""
 
 from __future__ import annotations
 

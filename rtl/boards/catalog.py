@@ -1,4 +1,4 @@
-"""The boards, and what their FPGAs hold."""
+"""The supported boards, and the resources of their FPGAs."""
 
 from __future__ import annotations
 

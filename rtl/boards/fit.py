@@ -1,4 +1,4 @@
-"""What a machine needs of an FPGA, estimated before it is built, and the machine that fits one.
+"""Estimates of the FPGA resources of a machine, and a machine that fits an FPGA.
 
 The estimate chooses; Yosys counts afterwards, and what it counts is what is held to the board.
 """

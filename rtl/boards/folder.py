@@ -1,4 +1,4 @@
-"""The folder of a build: bitstream, report, machine, and what a host needs to know."""
+"""Output folder of a build: bitstream, report, machine, and the files for the host."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the stages of each kind need of an FPGA."""
+"""FPGA resources of each kind of stage."""
 
 from __future__ import annotations
 

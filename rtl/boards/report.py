@@ -1,4 +1,4 @@
-"""What a build used and how fast it is, read from what the tools wrote."""
+"""Resources and timing of a build, read from the output of the tools."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The machine in a standard-cell library: netlist, switching, power, timing."""
+"""The machine at gate level: netlist, switching activity, power, and timing."""

@@ -1,4 +1,4 @@
-"""Switching of every net of a netlist while it works on images."""
+"""Switching activity of every net of a netlist while it processes images."""
 
 from __future__ import annotations
 

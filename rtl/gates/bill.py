@@ -1,4 +1,4 @@
-"""A measurement at gates beside the model's bill: the same parts, priced either way."""
+"""Gate-level energy compared with the modeled energy, part by part."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An energy table from machines measured at gates.
+"""An energy table from gate-level measurements of machines.
 
 Machines run on images at gates, where the energy of every component is known, and in the model,
 which counts the actions of every stage. The price of an action is the energy of the component that

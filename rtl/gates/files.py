@@ -1,4 +1,4 @@
-"""A measurement at gates as files."""
+"""Output files of a gate-level measurement."""
 
 from __future__ import annotations
 

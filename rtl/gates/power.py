@@ -1,4 +1,4 @@
-"""Energy of a run of a netlist, gate by gate, from the tables of its library.
+"""Energy of each gate over a run, from the tables of the cell library.
 
 The energy of a gate is that of its leakage, of its pins' edges inside the cell (internal), and of
 charging what its outputs drive (switching). States of a cell are weighed as if its inputs were

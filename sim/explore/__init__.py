@@ -1,4 +1,4 @@
-"""Exploration: many machines of a network, and those that no other beats."""
+"""Exploration: random machines of a network, and their Pareto front."""
 
 from pilaster.sim.explore.explore import explore_network
 from pilaster.sim.explore.request import Axis, ExploreRequest

@@ -1,4 +1,4 @@
-"""Machines of an exploration once more: simulated by events, priced one by one."""
+"""Check of explored machines by event-driven simulation and individual pricing."""
 
 from __future__ import annotations
 

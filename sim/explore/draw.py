@@ -1,4 +1,4 @@
-"""Machines drawn at random, and which of them keep their column interval."""
+"""Random machines, and the selection of those that meet their column interval."""
 
 from __future__ import annotations
 

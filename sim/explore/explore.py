@@ -1,4 +1,4 @@
-"""Explore: draw machines of a network, time them all, keep those that no other beats."""
+"""Explore: draw machines of a network, time them, and keep the Pareto front."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folds that an exploration draws from, with what they do and cost."""
+"""The folds from which an exploration draws, with their work and costs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of an exploration."""
+"""Request of an exploration."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The mapper: the least hardware that is not late."""
+"""The mapper: the least hardware that meets the deadlines."""
 
 from pilaster.sim.mapper.map import map_network, map_request
 from pilaster.sim.mapper.request import DEFAULT_TABLES, SCHEDULES, Objective, Policy, Request

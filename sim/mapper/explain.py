@@ -1,4 +1,4 @@
-"""Why no machine keeps a request, and which request nearest to it one does keep."""
+"""Why no machine meets a request, and the nearest feasible request."""
 
 from __future__ import annotations
 

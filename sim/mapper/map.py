@@ -1,4 +1,4 @@
-"""The mapper: from a request to the machine of least cost that keeps it."""
+"""The mapper: find the cheapest machine that meets a request."""
 
 from __future__ import annotations
 

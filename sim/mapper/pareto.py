@@ -1,4 +1,4 @@
-"""Candidates that no other one beats."""
+"""Pareto-optimal candidates."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of the mapper."""
+"""Request of the mapper."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Result of the mapper: a machine, or the reason why there is none."""
+"""Result of the mapper: a machine, or the reason that none meets the request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Slack: how much slower a stage of a machine may be, all others as they are."""
+"""Slack: how much slower one stage may be while all others stay the same."""
 
 from __future__ import annotations
 
