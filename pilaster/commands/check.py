@@ -21,8 +21,7 @@ onnxruntime without optimizations for .onnx files.
 
   integers      for a quantized file: each layer, computed from the runtime's input to that layer
   reals         for a float file: the network as imported, before quantization
-  error         for a network that Pilaster quantizes: the integers converted back to real numbers,
-                in steps of each layer's scale
+  error         for a network that Pilaster quantizes: its integers as real numbers, in steps
 
 The exit code is 1 if a difference exceeds the limits in docs/importing.md.
 """
